@@ -1,0 +1,1 @@
+"""The trimtab service: how big, bought how, where, and what if it fails."""

@@ -1,0 +1,1 @@
+"""Plain types and rules: the standard library only, importable from everywhere."""
