@@ -1,0 +1,1 @@
+"""Tests of trimtab, sorted by what they touch."""

@@ -1,0 +1,1 @@
+"""Benchmarks: programs, each with --quick; the last line they print is one JSON object."""

@@ -1,0 +1,1 @@
+"""Tests in which parts die, stall or disagree."""

@@ -1,0 +1,1 @@
+"""Tests of what others rely on: the protos, the deploy files, the generated pages."""
