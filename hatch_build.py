@@ -64,7 +64,7 @@ def generate() -> bool:
         (made / "__init__.py").write_text(INIT, encoding="utf-8")
         fresh = {path.name for path in made.iterdir()}
         for path in sorted(made.iterdir()):
-            os.replace(path, final / path.name)
+            path.replace(final / path.name)
         for path in final.iterdir():
             if path.is_file() and path.name not in fresh:
                 path.unlink()
@@ -87,14 +87,16 @@ def _run_protoc(sources: list[Path], out: Path) -> None:
     from grpc_tools import protoc  # noqa: PLC0415
 
     includes = [PROTOS, Path(str(resources.files("grpc_tools") / "_proto")), google_protos()]
-    status = protoc.main([
-        "protoc",
-        *(f"--proto_path={path}" for path in includes),
-        *(f"--plugin={name}={_script(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")),
-        *(f"--{kind}_out={out}" for kind in ("python", "grpc_python")),
-        *(f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")),
-        *(str(source) for source in sources),
-    ])
+    status = protoc.main(
+        [
+            "protoc",
+            *(f"--proto_path={path}" for path in includes),
+            *(f"--plugin={name}={_script(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")),
+            *(f"--{kind}_out={out}" for kind in ("python", "grpc_python")),
+            *(f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")),
+            *(str(source) for source in sources),
+        ]
+    )
     if status != 0:
         raise SystemExit(f"protoc failed with status {status}; its messages are above")
 
