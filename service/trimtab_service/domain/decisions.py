@@ -1,0 +1,128 @@
+"""The answer to 'where', before it becomes a message."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from trimtab_service.domain.commitments import Draw
+from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
+from trimtab_service.domain.reasons import RejectionReason
+
+
+class Verdict(StrEnum):
+    """Kinds of answer; see the contract."""
+
+    PLACED = "placed"
+    STAY = "stay"
+    INFEASIBLE = "infeasible"
+    UNSUPPORTED = "unsupported"
+
+
+class FailureDomain(StrEnum):
+    """What two places do not share."""
+
+    ZONE = "zone"
+    REGION = "region"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class CostTerms:
+    """Expected cost in micro-USD over the duration (or a month). Their sum is the cost that was compared."""
+
+    compute: int = 0
+    interruption: int = 0
+    egress: int = 0
+    storage: int = 0
+    moving: int = 0
+    preference: int = 0
+
+    @property
+    def total(self) -> int:
+        """The exact sum."""
+        return self.compute + self.interruption + self.egress + self.storage + self.moving + self.preference
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenOffer:
+    """One thing to buy."""
+
+    cloud: Cloud
+    region: str
+    zone: str
+    instance_type: str
+    option: PurchaseOption
+    nanos_per_hour: int
+    basis: PriceBasis
+    as_of: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A place with its cost. `covered_instances` of the gang run on owned commitments, the rest is bought."""
+
+    offer: ChosenOffer
+    terms: CostTerms
+    billed_hours: float
+    expected_interruptions: float
+    risk: int
+    zones: tuple[tuple[str, int], ...] = ()
+    checkpoint_interval_hours: float | None = None
+    price_age_days: int = 0
+    commitments: tuple[str, ...] = ()
+    covered_instances: float = 0.0
+    latency_ms: float = 0.0
+    draws: tuple[Draw, ...] = ()
+    """What `reserve` has to draw for it: commitment room, and quotas asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A place to go when the ones before it fail."""
+
+    placement: Placement
+    differs_by: FailureDomain
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """A smallest change that makes an infeasible request feasible."""
+
+    field: str
+    change: str
+    reason: RejectionReason
+    place: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedCandidate:
+    """The best of those rejected for one reason."""
+
+    placement: Placement
+    reason: RejectionReason
+    would_win: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Every offer counted once by its first reason."""
+
+    offers: int
+    feasible_offers: int
+    rejected_offers: tuple[tuple[RejectionReason, int], ...]
+    candidates: tuple[RejectedCandidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The engine's answer. `chosen` is None when infeasible or unsupported."""
+
+    verdict: Verdict
+    chosen: Placement | None
+    fallbacks: tuple[Fallback, ...]
+    rejected_regions: tuple[tuple[RejectionReason, int], ...]
+    valid_until: datetime
+    notes: tuple[str, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
+    explanation: Explanation | None = None
+    approval_required_by: str = ""
