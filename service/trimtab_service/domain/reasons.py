@@ -47,6 +47,7 @@ class ErrorReason(Reason):
     CATALOG_REFUSED = "The new catalogue lost more rows than allowed; the last good one stays in force."
     REPLAY_UNAVAILABLE = "A revision that the decision was made with is no longer kept."
     STORE_UNAVAILABLE = "The database does not answer."
+    STORE_BUSY = "Too many changes wait to be committed; RetryInfo says when to ask again."
     SOURCE_FAILED = "A source outside trimtab failed; nothing can be concluded."
     UNSUPPORTED = "trimtab does not know how to decide this."
     SHUTTING_DOWN = "The server is draining; another replica will answer."

@@ -1,0 +1,1 @@
+"""What trimtab remembers: SQLite by default, PostgreSQL by DSN, the same tables and answers on both."""

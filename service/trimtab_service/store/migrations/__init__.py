@@ -1,0 +1,1 @@
+"""Alembic scripts; they ship in the wheel and run from there (`store.schema`)."""
