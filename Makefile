@@ -78,7 +78,7 @@ lint-protos: setup
 	$(BIN)/python -m pytest -q tests/contract/test_descriptors.py
 
 lint-docs: setup
-	$(BIN)/python -m tools.generate_error_docs --check
+	$(BIN)/python -m tools.generate_docs --check
 
 format: setup ## Bring the code into ruff's format and apply its safe fixes
 	$(BIN)/ruff format
@@ -89,8 +89,8 @@ bench: setup ## Run every bench in its quick form; the last line of each is one 
 
 ## Refresh what is committed but generated --------------------------------------------------------------
 
-docs: setup ## Write docs/errors.md from the reasons in the code
-	$(BIN)/python -m tools.generate_error_docs
+docs: setup ## Write the committed files that are made from code (reasons, settings, roles, dashboard)
+	$(BIN)/python -m tools.generate_docs
 
 image-of-contract: setup ## Accept today's protos as the contract that later ones must not break
 	$(BIN)/python -m tools.buf build -o $(CONTRACT_IMAGE)
