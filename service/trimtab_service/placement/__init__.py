@@ -1,0 +1,1 @@
+"""Where: feasibility, cost terms, rank, explanation; and what outcomes teach about offers."""

@@ -1,0 +1,1 @@
+"""Tests of the placement engine and of what it learns."""
