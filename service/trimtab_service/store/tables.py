@@ -71,7 +71,8 @@ class DecisionRow(Row, table=True):
     project: str = _name(primary_key=True)
     decision_id: str = _name(primary_key=True)
     create_time: datetime = _instant()
-    workload: str = _name()
+    workload_id: str = _name()
+    verdict: str = _name()
     request: bytes = _bytes()
     response: bytes = _bytes()
     catalog_version: str = _name()
@@ -79,7 +80,6 @@ class DecisionRow(Row, table=True):
     policy_revision: int = _bigint()
     learned_revision: int = _bigint()
     commitment_revision: int = _bigint()
-    feasible: bool = Field(sa_type=Boolean)
     cloud: str = _name()
     region: str = _name()
     instance_type: str = _name()
@@ -120,19 +120,19 @@ class ReservationRow(Row, table=True):
 
 
 class PolicyRow(Row, table=True):
-    """A policy as it is now; `project` is `-` where it holds for the whole deployment."""
+    """A policy as it is now; `parent` is empty where it holds for the whole deployment."""
 
     __tablename__ = "policies"
 
-    project: str = _name(primary_key=True)
+    parent: str = _name(primary_key=True)
     id: str = _name(primary_key=True)
     version: int = _bigint()
     revision: int = _bigint()
     etag: str = _name()
     create_time: datetime = _instant()
     update_time: datetime = _instant()
-    workload: str = _name()
     body: bytes = _bytes()
+    disabled: bool = Field(sa_type=Boolean)
 
 
 class PolicyVersionRow(Row, table=True):
@@ -140,15 +140,15 @@ class PolicyVersionRow(Row, table=True):
 
     __tablename__ = "policy_versions"
 
-    project: str = _name(primary_key=True)
+    parent: str = _name(primary_key=True)
     id: str = _name(primary_key=True)
     revision: int = _bigint(primary_key=True)
     version: int = _bigint()
     etag: str = _name()
     create_time: datetime = _instant()
-    deleted: bool = Field(sa_type=Boolean)
-    workload: str = _name()
+    update_time: datetime = _instant()
     body: bytes = _bytes()
+    deleted: bool = Field(sa_type=Boolean)
 
 
 class CommitmentRow(Row, table=True):
@@ -156,19 +156,20 @@ class CommitmentRow(Row, table=True):
 
     __tablename__ = "commitments"
 
-    project: str = _name(primary_key=True)
+    parent: str = _name(primary_key=True)
     id: str = _name(primary_key=True)
     version: int = _bigint()
     revision: int = _bigint()
     etag: str = _name()
     create_time: datetime = _instant()
     update_time: datetime = _instant()
-    cloud: str = _name()
-    region: str = _name()
-    kind: str = _name()
-    start_time: datetime = _instant()
-    end_time: datetime = _instant()
     body: bytes = _bytes()
+    cloud: str = _name()
+    kind: str = _name()
+    region: str = _name()
+    family: str = _name()
+    instance_type: str = _name()
+    end_time: datetime = _instant()
 
 
 JOURNAL: Final[Table] = METADATA.tables["journal"]
@@ -194,4 +195,4 @@ Index(
 )
 Index("reservations_by_expiry", RESERVATIONS.c.expire_time)
 for _resource in (POLICIES, COMMITMENTS):
-    Index(f"{_resource.name}_by_time", _resource.c.project, _resource.c.create_time, _resource.c.id)
+    Index(f"{_resource.name}_by_time", _resource.c.parent, _resource.c.create_time, _resource.c.id)

@@ -45,7 +45,8 @@ def _create_decisions() -> None:
         sa.Column("project", Name, primary_key=True),
         sa.Column("decision_id", Name, primary_key=True),
         sa.Column("create_time", UtcTimestamp, nullable=False),
-        sa.Column("workload", Name, nullable=False),
+        sa.Column("workload_id", Name, nullable=False),
+        sa.Column("verdict", Name, nullable=False),
         sa.Column("request", sa.LargeBinary, nullable=False),
         sa.Column("response", sa.LargeBinary, nullable=False),
         sa.Column("catalog_version", Name, nullable=False),
@@ -53,7 +54,6 @@ def _create_decisions() -> None:
         sa.Column("policy_revision", sa.BigInteger, nullable=False),
         sa.Column("learned_revision", sa.BigInteger, nullable=False),
         sa.Column("commitment_revision", sa.BigInteger, nullable=False),
-        sa.Column("feasible", sa.Boolean, nullable=False),
         sa.Column("cloud", Name, nullable=False),
         sa.Column("region", Name, nullable=False),
         sa.Column("instance_type", Name, nullable=False),
@@ -100,45 +100,34 @@ def _create_requests_and_reservations() -> None:
 
 
 def _create_resources() -> None:
-    op.create_table(
-        "policies",
-        *_resource_columns(),
-        sa.Column("workload", Name, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-    )
+    op.create_table("policies", *_resource_columns(), sa.Column("disabled", sa.Boolean, nullable=False))
     op.create_table(
         "policy_versions",
-        sa.Column("project", Name, primary_key=True),
-        sa.Column("id", Name, primary_key=True),
-        sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("etag", Name, nullable=False),
-        sa.Column("create_time", UtcTimestamp, nullable=False),
+        *_resource_columns(revision_is_key=True),
         sa.Column("deleted", sa.Boolean, nullable=False),
-        sa.Column("workload", Name, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "commitments",
         *_resource_columns(),
         sa.Column("cloud", Name, nullable=False),
-        sa.Column("region", Name, nullable=False),
         sa.Column("kind", Name, nullable=False),
-        sa.Column("start_time", UtcTimestamp, nullable=False),
+        sa.Column("region", Name, nullable=False),
+        sa.Column("family", Name, nullable=False),
+        sa.Column("instance_type", Name, nullable=False),
         sa.Column("end_time", UtcTimestamp, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
     )
     for table in ("policies", "commitments"):
-        op.create_index(f"{table}_by_time", table, ["project", "create_time", "id"])
+        op.create_index(f"{table}_by_time", table, ["parent", "create_time", "id"])
 
 
-def _resource_columns() -> list[sa.Column[object]]:
+def _resource_columns(*, revision_is_key: bool = False) -> list[sa.Column[object]]:
     return [
-        sa.Column("project", Name, primary_key=True),
+        sa.Column("parent", Name, primary_key=True),
         sa.Column("id", Name, primary_key=True),
+        sa.Column("revision", sa.BigInteger, primary_key=revision_is_key, autoincrement=False, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("etag", Name, nullable=False),
         sa.Column("create_time", UtcTimestamp, nullable=False),
         sa.Column("update_time", UtcTimestamp, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
     ]

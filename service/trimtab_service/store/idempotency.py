@@ -1,0 +1,64 @@
+"""A request_id is executed once; who sends it again gets the first answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select
+
+from trimtab_service.domain.errors import InvalidArgumentError, Violation
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.store.serial import take_turn
+from trimtab_service.store.tables import REQUESTS
+
+ANSWERS_KEPT: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Whose request: the id counts per project and method; `body_hash` tells a replay from a mistake."""
+
+    project: str
+    method: str
+    request_id: str
+    body_hash: bytes
+
+
+def once(conn: Connection, key: RequestKey, now: datetime, make: Callable[[], bytes]) -> bytes:
+    """The answer to `key`: the stored one, or that of `make`, which is stored in the same transaction.
+
+    The turn makes a second caller wait until the first has committed, so it finds the answer. A `make`
+    that raises leaves nothing behind. Raises InvalidArgumentError (REQUEST_ID_REUSED) when the id came
+    with another body. An empty request_id is never stored.
+    """
+    if not key.request_id:
+        return make()
+    take_turn(conn)
+    ours = (
+        (REQUESTS.c.project == key.project)
+        & (REQUESTS.c.method == key.method)
+        & (REQUESTS.c.request_id == key.request_id)
+    )
+    known = conn.execute(select(REQUESTS.c.body_hash, REQUESTS.c.answer, REQUESTS.c.expire_time).where(ours)).first()
+    if known is not None and known.expire_time > now:
+        if known.body_hash != key.body_hash:
+            why = "was used before with a different request body"
+            raise InvalidArgumentError([Violation("request_id", ErrorReason.REQUEST_ID_REUSED, why)])
+        return bytes(known.answer)
+    if known is not None:
+        conn.execute(delete(REQUESTS).where(ours))
+    answer = make()
+    conn.execute(
+        insert(REQUESTS),
+        {
+            "project": key.project,
+            "method": key.method,
+            "request_id": key.request_id,
+            "body_hash": key.body_hash,
+            "answer": answer,
+            "create_time": now,
+            "expire_time": now + ANSWERS_KEPT,
+        },
+    )
+    return answer
