@@ -10,6 +10,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab_service.catalog.arrays import F64, I16, I32, I64, Bools
 
@@ -97,6 +98,7 @@ def build_table(
     cells = offers.option_count * offers.region_count
     shape = (*axes.size_shape, cells)
     rank = np.full(shape, NO_OFFER, dtype=np.int16)
+    price = np.full(shape, np.inf)
     chosen = np.flatnonzero(types[offers.type_index])
     kinds = offers.type_index[chosen]
     at = (
@@ -108,12 +110,11 @@ def build_table(
     # Offers come in ascending rank; assigning them backwards leaves the lowest rank of each slot.
     flat = np.ravel_multi_index(at, shape)[::-1]
     rank.reshape(-1)[flat] = offers.rank[chosen][::-1]
+    price.reshape(-1)[flat] = offers.price_nanos[chosen][::-1]
+    # Within a cell ranks ascend with prices, so both minima are of the same offer.
     for axis in range(3):
         _minimum_from_large_end(rank, axis)
-    # Position of a cell's sentinel is past all offers: one appended +inf serves every cell.
-    price = np.append(offers.price_nanos.astype(np.float64), np.inf)
-    index = rank + offers.cell_start[:-1].astype(np.int32)
-    index[rank == NO_OFFER] = offers.price_nanos.size
+        _minimum_from_large_end(price, axis)
     final = (*axes.size_shape, offers.option_count, offers.region_count)
     return SizeTable(
         gpu_model=axes.gpu_model,
@@ -122,12 +123,12 @@ def build_table(
         vcpus=axes.vcpus,
         memories_gib=axes.memories_gib,
         rank=rank.reshape(final),
-        price_nanos=price.take(index).reshape(final),
+        price_nanos=price.reshape(final),
     )
 
 
-def _minimum_from_large_end(rank: I16, axis: int) -> None:
+def _minimum_from_large_end(values: I16 | F64, axis: int) -> None:
     """In place: each slot becomes the minimum of itself and all larger ones along `axis`."""
-    view = np.moveaxis(rank, axis, 0)
+    view: NDArray[np.generic] = np.moveaxis(values, axis, 0)
     for i in range(view.shape[0] - 2, -1, -1):
         np.minimum(view[i], view[i + 1], out=view[i])

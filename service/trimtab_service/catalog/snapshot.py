@@ -14,6 +14,7 @@ nano-USD per hour; egress rates are integer nano-USD per GiB. Missing numbers of
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import IntEnum
 
 import numpy as np
 
@@ -33,7 +34,19 @@ from trimtab_service.domain.regions import Region
 
 EPOCH = date(1970, 1, 1)
 UNKNOWN_BUCKET = -1
+UNKNOWN_DAY = -1
 OPTION_COUNT = len(PLACEMENT_OPTIONS)
+
+
+class ZoneEvidence(IntEnum):
+    """How the zones of a type in a region are known."""
+
+    ASSUMED = 0
+    """No offering facts about this type, or about this region: every zone is assumed."""
+    LISTED = 1
+    """The offering facts name these zones."""
+    NOT_LISTED = 2
+    """The offering facts know the type elsewhere and the region for others, but not together: no zone."""
 
 
 def day_number(day: date) -> int:
@@ -105,7 +118,7 @@ class OfferColumns:
 class EgressColumns:
     """Transfer rates in nano-USD per GiB.
 
-    `pair_nanos` and `pair_basis` [source r][destination r]: zero within a region; the inter-region rate within a
+    `pair_nanos`, `pair_basis`, `pair_as_of` (`UNKNOWN_DAY` without a date) [source r][destination r]: zero within a region; the inter-region rate within a
     cloud; between clouds the first internet tier of the source. `internet_tier_from_gib` and
     `internet_tier_nanos` [source r][geography][tier]: what a GiB costs once that many GiB left the source this
     month; unused tiers start at +inf. A destination's geography is `region_geography[r]` (0 is worldwide).
@@ -114,6 +127,7 @@ class EgressColumns:
 
     pair_nanos: I64
     pair_basis: I8
+    pair_as_of: I32
     internet_tier_from_gib: F64
     internet_tier_nanos: I64
     internet_basis: I8
@@ -127,8 +141,8 @@ class CatalogSnapshot:
     """One version of the catalogue. Same content, same `version`, whatever the files or the machine.
 
     `type_region_zones` [t][r] is a bit mask over the zones of that region (bit i is zone
-    `region_zone_start[r] + i`). Where `region_zones_known[r]` is false no offering facts exist and a type is
-    assumed to be in every zone. `region_cloud` [r] is a cloud code; coordinates are degrees.
+    `region_zone_start[r] + i`), and `zone_evidence` [t][r] says how it is known (a `ZoneEvidence` value).
+    A listed price is no proof that the type is offered. `region_cloud` [r] is a cloud code; coordinates are degrees.
     """
 
     version: str
@@ -148,8 +162,8 @@ class CatalogSnapshot:
     region_latitude: F64
     region_longitude: F64
     region_zone_start: I32
-    region_zones_known: Bools
     type_region_zones: U16
+    zone_evidence: I8
     tables: Mapping[tuple[str | None, str | None], SizeTable]
     region_index: Mapping[tuple[Cloud, str], int]
     type_index: Mapping[tuple[Cloud, str], int]

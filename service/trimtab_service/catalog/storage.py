@@ -1,0 +1,208 @@
+"""A snapshot on disk: one directory a version, arrays as `.npy`, opened by mapping.
+
+    <root>/<version>/meta.json            names, regions, axes of the tables
+    <root>/<version>/arrays/*.npy         the content; hashed into the version
+    <root>/<version>/tables/{rank,price_nanos}.npy   dominance tables end to end; derived, may be deleted and rebuilt
+
+A directory appears whole or not at all: it is written beside and renamed.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+
+from trimtab_service.catalog.arrays import AnyArray
+from trimtab_service.catalog.size_tables import SizeTable
+from trimtab_service.catalog.snapshot import CatalogSnapshot, EgressColumns, OfferColumns, RowColumns, TypeColumns
+from trimtab_service.catalog.tabulation import size_tables
+from trimtab_service.domain.offers import CLOUDS, PLACEMENT_OPTIONS, Cloud
+from trimtab_service.domain.regions import Region
+
+FORMAT = 1
+"""Part of every version: arrays of another meaning must never answer to the same name."""
+
+_VERSION_LENGTH = 16
+_GROUPS = {"types": TypeColumns, "rows": RowColumns, "offers": OfferColumns, "egress": EgressColumns}
+_PLAIN_ARRAYS = (
+    "region_cloud",
+    "region_latitude",
+    "region_longitude",
+    "region_zone_start",
+    "type_region_zones",
+    "zone_evidence",
+)
+_NAME_LISTS = ("zone_names", "type_names", "families", "arches", "gpu_models", "sources", "geographies")
+
+_Group = TypeVar("_Group", TypeColumns, RowColumns, OfferColumns, EgressColumns)
+
+
+@dataclass(frozen=True, slots=True)
+class _TableEntry:
+    """Where a table lies in the flat files, and its axes."""
+
+    gpu_model: str | None
+    arch: str | None
+    counts: tuple[float, ...]
+    vcpus: tuple[float, ...]
+    memories_gib: tuple[float, ...]
+    start: int
+
+
+def save_snapshot(snapshot: CatalogSnapshot, root: Path) -> CatalogSnapshot:
+    """Stores a snapshot below `root` and returns it with its version. Storing the same content again is a no-op."""
+    names = orjson.dumps(_names(snapshot), option=orjson.OPT_SORT_KEYS)
+    arrays = _arrays(snapshot)
+    version = _version(names, arrays)
+    target = root / version
+    if target.is_dir() and (target / "tables" / "price_nanos.npy").is_file():
+        return replace(snapshot, version=version)
+    building = root / f".{version}.{os.getpid()}"
+    shutil.rmtree(building, ignore_errors=True)
+    (building / "arrays").mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(building / "arrays" / f"{name}.npy", array, allow_pickle=False)
+    _write_tables(snapshot, building)
+    (building / "meta.json").write_bytes(names)
+    if target.exists():
+        _restore_tables(building, target)
+    else:
+        building.rename(target)
+    return replace(snapshot, version=version)
+
+
+def open_snapshot(directory: Path) -> CatalogSnapshot:
+    """Opens a stored version by mapping its arrays. Raises OSError or ValueError where the directory is damaged.
+
+    Tables that were pruned are rebuilt in memory, which takes about half a second for a full catalogue.
+    """
+    meta = orjson.loads((directory / "meta.json").read_bytes())
+    if meta["format"] != FORMAT:
+        raise ValueError(f"{directory.name}: format {meta['format']}, this program reads {FORMAT}")
+    stored = directory / "arrays"
+    regions = tuple(
+        Region(**{**region, "cloud": Cloud(region["cloud"]), "zones": tuple(region["zones"])})
+        for region in meta["regions"]
+    )
+    types = _open_group(stored, "types", TypeColumns)
+    offers = _open_group(stored, "offers", OfferColumns)
+    lists = {name: tuple(meta[name]) for name in _NAME_LISTS}
+    clouds = [CLOUDS[code] for code in types.cloud.tolist()]
+    tables = _open_tables(directory, len(regions)) or size_tables(
+        lists["gpu_models"], lists["arches"], types, offers, len(regions)
+    )
+    return CatalogSnapshot(
+        version=directory.name,
+        regions=regions,
+        types=types,
+        rows=_open_group(stored, "rows", RowColumns),
+        offers=offers,
+        egress=_open_group(stored, "egress", EgressColumns),
+        tables=tables,
+        region_index={(region.cloud, region.name): number for number, region in enumerate(regions)},
+        type_index={key: number for number, key in enumerate(zip(clouds, lists["type_names"], strict=True))},
+        **lists,
+        **{name: _map(stored / f"{name}.npy") for name in _PLAIN_ARRAYS},
+    )
+
+
+def prune_tables(directory: Path) -> None:
+    """Deletes the derived tables of a version; the content stays, and readers that have them mapped keep them."""
+    shutil.rmtree(directory / "tables", ignore_errors=True)
+
+
+def _names(snapshot: CatalogSnapshot) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "regions": [asdict(region) for region in snapshot.regions],
+        **{name: list(getattr(snapshot, name)) for name in _NAME_LISTS},
+    }
+
+
+def _arrays(snapshot: CatalogSnapshot) -> dict[str, AnyArray]:
+    arrays: dict[str, AnyArray] = {}
+    for group, columns in _GROUPS.items():
+        held = getattr(snapshot, group)
+        arrays |= {f"{group}.{field.name}": getattr(held, field.name) for field in fields(columns)}
+    arrays |= {name: getattr(snapshot, name) for name in _PLAIN_ARRAYS}
+    little = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return {name: array.astype(array.dtype.newbyteorder("<"), copy=False) for name, array in sorted(little.items())}
+
+
+def _version(names: bytes, arrays: Mapping[str, AnyArray]) -> str:
+    digest = hashlib.sha256(names)
+    for name, array in arrays.items():
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(array.data)
+    return digest.hexdigest()[:_VERSION_LENGTH]
+
+
+def _write_tables(snapshot: CatalogSnapshot, directory: Path) -> None:
+    (directory / "tables").mkdir()
+    unique = {id(table): table for table in snapshot.tables.values()}
+    start, starts = 0, {}
+    for number, table in unique.items():
+        starts[number] = start
+        start += table.rank.size
+    rank = np.lib.format.open_memmap(directory / "tables" / "rank.npy", mode="w+", dtype="<i2", shape=(start,))
+    price = np.lib.format.open_memmap(directory / "tables" / "price_nanos.npy", mode="w+", dtype="<f8", shape=(start,))
+    for number, table in unique.items():
+        span = slice(starts[number], starts[number] + table.rank.size)
+        rank[span] = table.rank.reshape(-1)
+        price[span] = table.price_nanos.reshape(-1)
+    entries = [
+        asdict(_TableEntry(model, arch, table.counts, table.vcpus, table.memories_gib, starts[id(table)]))
+        for (model, arch), table in snapshot.tables.items()
+    ]
+    (directory / "tables" / "index.json").write_bytes(orjson.dumps(entries))
+
+
+def _restore_tables(building: Path, target: Path) -> None:
+    """Gives a version its pruned tables back."""
+    shutil.rmtree(target / "tables", ignore_errors=True)
+    (building / "tables").rename(target / "tables")
+    shutil.rmtree(building, ignore_errors=True)
+
+
+def _open_tables(directory: Path, region_count: int) -> dict[tuple[str | None, str | None], SizeTable] | None:
+    index = directory / "tables" / "index.json"
+    if not index.is_file():
+        return None
+    rank = _map(directory / "tables" / "rank.npy")
+    price = _map(directory / "tables" / "price_nanos.npy")
+    by_start: dict[int, SizeTable] = {}
+    tables: dict[tuple[str | None, str | None], SizeTable] = {}
+    for raw in orjson.loads(index.read_bytes()):
+        entry = _TableEntry(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+        if entry.start not in by_start:
+            sizes = (len(entry.counts), len(entry.vcpus), len(entry.memories_gib))
+            shape = (*sizes, len(PLACEMENT_OPTIONS), region_count)
+            span = slice(entry.start, entry.start + int(np.prod(shape)))
+            by_start[entry.start] = SizeTable(
+                gpu_model=entry.gpu_model,
+                arch=entry.arch,
+                counts=entry.counts,
+                vcpus=entry.vcpus,
+                memories_gib=entry.memories_gib,
+                rank=rank[span].reshape(shape),
+                price_nanos=price[span].reshape(shape),
+            )
+        tables[entry.gpu_model, entry.arch] = by_start[entry.start]
+    return tables
+
+
+def _open_group(stored: Path, group: str, columns: type[_Group]) -> _Group:
+    return columns(**{field.name: _map(stored / f"{group}.{field.name}.npy") for field in fields(columns)})
+
+
+def _map(path: Path) -> Any:  # noqa: ANN401 - the dtype is the file's; the fields it is assigned to state it
+    """A read-only mapped array as a plain ndarray: the memmap subclass costs a microsecond at every slice."""
+    # A file without elements cannot be mapped.
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size > 128 else np.load(path)
+    return np.asarray(mapped)
