@@ -93,7 +93,7 @@ docs: setup ## Write the committed files that are made from code (reasons, setti
 	$(BIN)/python -m tools.generate_docs
 
 image-of-contract: setup ## Accept today's protos as the contract that later ones must not break
-	$(BIN)/python -m tools.buf build -o $(CONTRACT_IMAGE)
+	$(BIN)/python -m tools.buf build -o $(CONTRACT_IMAGE) --exclude-source-info
 
 constraints: setup ## Pin the versions that are installed now
 	$(BIN)/python -m tools.pin_constraints > constraints.txt.new

@@ -181,7 +181,9 @@ def main() -> int:
         prices.select("cloud", pl.col("instance_type").alias("name")).unique(), on=["cloud", "name"], how="semi"
     )
     kinds = types.select("cloud", pl.col("name").alias("instance_type"))
-    offerings = pl.read_parquet(source / "zone_offerings.parquet").join(kinds, on=["cloud", "instance_type"], how="semi")
+    offerings = pl.read_parquet(source / "zone_offerings.parquet").join(
+        kinds, on=["cloud", "instance_type"], how="semi"
+    )
     regions = pl.read_csv(source / "regions.csv")
     known = regions.select("cloud", "region")
     zones = pl.read_csv(source / "zones.csv").join(known, on=["cloud", "region"], how="semi")
@@ -200,7 +202,10 @@ def main() -> int:
             return 1
     write_parquet(target / "prices.parquet", prices)
     write_parquet(target / "zone_offerings.parquet", offerings)
-    write_parquet(target / "aws_spot_advisor.parquet", advisor.select("region", "instance_type", "interruption_bucket", "savings_pct", "as_of"))
+    write_parquet(
+        target / "aws_spot_advisor.parquet",
+        advisor.select("region", "instance_type", "interruption_bucket", "savings_pct", "as_of"),
+    )
     write_gzip(target / "instance_types.csv.gz", csv_bytes(types))
     write_gzip(target / "egress.csv.gz", csv_bytes(egress))
     (target / "regions.csv").write_bytes(csv_bytes(regions))

@@ -25,7 +25,8 @@ PANELS = (
         "Calls that failed",
         "reqps",
         {
-            "{{method}} {{code}}": 'sum by (method, code) (rate(trimtab_rpc_handled_total{code!="OK"}[$__rate_interval]))'
+            "{{method}} {{code}}": "sum by (method, code) "
+            '(rate(trimtab_rpc_handled_total{code!="OK"}[$__rate_interval]))'
         },
     ),
     Panel("Calls in flight", "short", {"{{method}}": "sum by (method) (trimtab_rpc_in_flight)"}),
