@@ -1,0 +1,1 @@
+"""Authenticators: how a call's credentials become a `domain.identity.Principal`."""

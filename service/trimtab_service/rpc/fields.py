@@ -1,0 +1,34 @@
+"""Collects every violation of a request, so that a caller learns all of them at once."""
+
+from trimtab_service.domain.errors import InvalidArgumentError, Violation
+from trimtab_service.domain.reasons import ErrorReason
+
+_MAX_KEPT = 1_000
+
+
+class Violations:
+    """Grows while a message is parsed; `check` ends the parse."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: list[Violation] = []
+
+    def add(self, field: str, reason: ErrorReason, description: str) -> None:
+        """Note one field at fault. After a thousand, more of the same says nothing new and is dropped."""
+        if len(self._found) < _MAX_KEPT:
+            self._found.append(Violation(field, reason, description))
+
+    def __bool__(self) -> bool:
+        """Whether anything is at fault so far."""
+        return bool(self._found)
+
+    def check(self) -> None:
+        """End the parse.
+
+        Raises:
+            InvalidArgumentError: when any field is at fault.
+
+        """
+        if self._found:
+            raise InvalidArgumentError(self._found)

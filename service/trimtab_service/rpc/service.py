@@ -1,0 +1,69 @@
+"""A service to register: its descriptor from the contract and the plain object that answers.
+
+The object has one method per RPC, named in snake case (`BatchPlace` -> `batch_place`), with the signature
+`(request, call) -> response`, or a generator of responses where the contract says `stream`. It raises
+`domain.errors`; it never sees grpc.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from trimtab_service.rpc.access import ACCESS, Access
+from trimtab_service.rpc.authorization import Guard
+
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the contract and its servicer."""
+
+    descriptor: ServiceDescriptor
+    servicer: object
+    access: Mapping[str, Access] = field(default_factory=lambda: ACCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method, resolved: nothing about it is looked up per call."""
+
+    full_name: str
+    request: type[Message]
+    act: Callable[..., Any]
+    guard: Guard
+    streams: bool
+
+
+def methods_of(service: Service) -> dict[str, Method]:
+    """Resolve every method of a service, by its name in the contract.
+
+    Raises:
+        ValueError: a method has no entry in the access table, no implementation, or takes a stream of requests.
+
+    """
+    return {descriptor.name: _method(service, descriptor) for descriptor in service.descriptor.methods}
+
+
+def _method(service: Service, descriptor: MethodDescriptor) -> Method:
+    full_name = f"/{service.descriptor.full_name}/{descriptor.name}"
+    access = service.access.get(full_name)
+    if access is None:
+        raise ValueError(f"{full_name} has no entry in the access table, so nobody may call it")
+    act = getattr(service.servicer, _WORD.sub("_", descriptor.name).lower(), None)
+    if not callable(act):
+        raise ValueError(f"{type(service.servicer).__name__} does not answer {full_name}")  # noqa: TRY004 - one kind of refusal
+    if descriptor.client_streaming:
+        raise ValueError(f"{full_name} takes a stream of requests; batch methods serve that better")
+    return Method(
+        full_name=full_name,
+        request=GetMessageClass(descriptor.input_type),
+        act=act,
+        guard=Guard(full_name, access, descriptor.input_type),
+        streams=bool(descriptor.server_streaming),
+    )
