@@ -4,6 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+RULES = 1
+"""Raised when the builder makes something else of the same files: what was built before is then built again."""
+
 SUFFIXES = (".parquet", ".csv.gz", ".csv")
 
 TEXT, NUMBER, FLAG = "text", "number", "flag"
@@ -135,7 +138,7 @@ def find_table(directory: Path, name: str) -> Path | None:
 
 def fingerprint(directory: Path) -> str:
     """SHA-256 over the names and bytes of the files that a load would read. Equal prints need no rebuild."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"rules {RULES}\0".encode())
     for layout in LAYOUT:
         path = find_table(directory, layout.name)
         if path is not None:
