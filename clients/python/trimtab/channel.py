@@ -51,8 +51,8 @@ def service_config() -> dict[str, Any]:
 
     Only UNAVAILABLE is retried, with exponential backoff and jitter: every other failure is final or needs the caller's
     judgement. Changes are safe to retry, because each carries a `request_id`. Retries stop while most calls fail
-    (throttling). Calls go round the addresses of the target, so that replicas behind one DNS name share the load. Deadlines are not
-    part of it: grpc would take the lesser of both, and a caller who asks for longer must get longer.
+    (throttling). Calls go round the addresses of the target, so that replicas behind one DNS name share the load.
+    Deadlines are not part of it: grpc would take the lesser of both, and a caller who asks for longer must get longer.
     """
     return {
         "loadBalancingConfig": [{"round_robin": {}}],

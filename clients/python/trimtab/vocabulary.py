@@ -95,7 +95,7 @@ def amount_of(value: Money) -> Decimal:
 
 
 def word(enum: EnumTypeWrapper, number: int) -> str:
-    """An enum value as people write it: `PURCHASE_OPTION_ON_DEMAND` is `on-demand`. An unknown number shows as it is."""
+    """An enum value as people write it: `PURCHASE_OPTION_ON_DEMAND` is `on-demand`. Unknown numbers stay."""
     descriptor = enum.DESCRIPTOR
     value = descriptor.values_by_number.get(number)
     if value is None:
