@@ -56,6 +56,7 @@ PANELS = (
         "short",
         {"{{instance}}": "increase(trimtab_decision_log_dropped_total[$__rate_interval])"},
     ),
+    Panel("Workers started anew", "short", {"{{instance}}": "increase(trimtab_worker_restarts_total[1h])"}),
 )
 
 
