@@ -1,0 +1,116 @@
+"""The schema comes about once, on both engines, whoever starts first."""
+
+import ast
+import multiprocessing
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from trimtab_service.domain.errors import UnavailableError
+from trimtab_service.store.engines import Database, open_database
+from trimtab_service.store.schema import MIGRATIONS, SCHEMA_VERSION, await_schema, migrate, schema_is_current
+from trimtab_service.store.tables import METADATA
+
+STEPS = sorted((MIGRATIONS / "versions").glob("[0-9]*.py"))
+EXPANDING = {"create_table", "create_index", "add_column"}
+
+
+def _migrate_in_child(dsn: str, barrier: threading.Barrier, answers: "multiprocessing.Queue[object]") -> None:
+    database = open_database(dsn)
+    barrier.wait(30)
+    try:
+        answers.put(migrate(database))
+    except Exception as error:  # noqa: BLE001 - shown by the assertion of the test
+        answers.put(repr(error))
+    database.close()
+
+
+def test_replicas_that_start_at_once_migrate_once(dsn: str) -> None:
+    """Of several processes one runs the steps, and none fails."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier, answers = spawn.Barrier(4), spawn.Queue()
+    children = [spawn.Process(target=_migrate_in_child, args=(dsn, barrier, answers)) for _ in range(4)]
+    for child in children:
+        child.start()
+    told = sorted(answers.get(timeout=60) for _ in children)
+    for child in children:
+        child.join(30)
+    assert told == [False, False, False, True]
+    assert schema_is_current(open_database(dsn))
+
+
+def test_the_migrated_schema_is_what_the_code_declares(database: Database) -> None:
+    """No table, column, type or index differs between the steps and the models."""
+    with database.write() as conn:
+        assert compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), METADATA) == []
+
+
+def test_an_empty_database_is_not_current_and_says_so(dsn: str) -> None:
+    """Readiness waits for the schema, and using what is not there is a passing fault."""
+    database = open_database(dsn)
+    assert not schema_is_current(database)
+    with pytest.raises(UnavailableError) as failed, database.read() as conn:
+        conn.execute(text("SELECT * FROM decisions"))
+    assert failed.value.metadata["cause"] == "schema missing"
+
+
+def test_a_newer_schema_serves_an_older_version(database: Database) -> None:
+    """Steps only expand, so the version being replaced keeps serving and its restart changes nothing."""
+    with database.write() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert schema_is_current(database)
+    assert migrate(database) is False
+
+
+def test_a_start_without_migrating_waits_for_another(dsn: str) -> None:
+    """`--no-migrate` waits, says why once, and goes on when the schema is there."""
+    database = open_database(dsn)
+    told: list[str] = []
+    waiting = threading.Event()
+
+    def tell(why: str) -> None:
+        told.append(why)
+        waiting.set()
+
+    ready: list[bool] = []
+    thread = threading.Thread(target=lambda: ready.append(await_schema(database, threading.Event(), 0.01, tell)))
+    thread.start()
+    assert waiting.wait(10)
+    migrate(open_database(dsn))
+    thread.join(10)
+    assert ready == [True]
+    assert told == ["the schema is older than this version needs"]
+
+
+def test_waiting_for_the_schema_can_be_stopped(dsn: str) -> None:
+    """A pod that is told to go while it waits, goes."""
+    stop = threading.Event()
+    stop.set()
+    assert await_schema(open_database(dsn), stop) is False
+
+
+def test_steps_are_numbered_without_a_gap_and_end_at_the_declared_version() -> None:
+    """Versions compare as text, which holds only while they are numbers of one width in one line."""
+    numbers = [step.name[:4] for step in STEPS]
+    assert numbers == [f"{number:04}" for number in range(1, len(STEPS) + 1)]
+    assert numbers[-1] == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.stem)
+def test_a_step_only_expands(step: Path) -> None:
+    """Nothing that a serving older version uses is dropped, renamed or tightened."""
+    tree = ast.parse(step.read_text(encoding="utf-8"))
+    called = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "op"
+    }
+    assert called
+    assert called <= EXPANDING
