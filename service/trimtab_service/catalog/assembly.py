@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from trimtab_service.catalog.arrays import F64, I8, I32, I64, U16
+from trimtab_service.catalog.arrays import F64, I8, I32, I64, U16, Bools
 from trimtab_service.catalog.attached_gpus import Composition
 from trimtab_service.catalog.row_checks import ARCHES
 from trimtab_service.catalog.snapshot import (
@@ -22,6 +22,17 @@ from trimtab_service.domain.money import MICROS_PER_USD, NANOS_PER_USD
 from trimtab_service.domain.offers import CLOUDS, PLACEMENT_OPTIONS, PURCHASE_OPTIONS, Cloud, PurchaseOption
 from trimtab_service.domain.regions import Region
 
+_PRICE_COLUMNS = (
+    "cloud",
+    "region",
+    "instance_type",
+    "usd_per_hour",
+    "upfront_usd",
+    "source",
+    "option",
+    "basis_code",
+    "day",
+)
 MAX_ZONES = 16
 """Bits of a zone mask."""
 
@@ -69,26 +80,31 @@ def region_facts(regions: pl.DataFrame, zones: pl.DataFrame) -> tuple[Region, ..
     )
 
 
-def with_composed(types: pl.DataFrame, prices: pl.DataFrame, composed: Composition) -> tuple[pl.DataFrame, pl.DataFrame]:
+def with_composed(
+    types: pl.DataFrame, prices: pl.DataFrame, composed: Composition
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Types and prices including the composed ones; `t` of the prices counts in the new order of types."""
-    columns = ["cloud", "region", "instance_type", "usd_per_hour", "upfront_usd", "source", "option", "basis_code", "day"]
-    merged = pl.concat([types, composed.types.cast(dict(types.schema))]).sort("cloud", "name")
+    merged = pl.concat([types, composed.types.cast(types.schema)]).sort("cloud", "name")
     new_number = {key: number for number, key in enumerate(zip(merged["cloud"], merged["name"], strict=True))}
     renumber = pl.Series([new_number[key] for key in zip(types["cloud"], types["name"], strict=True)], dtype=pl.Int32)
-    kept = prices.select(*columns, "r", renumber.gather(prices["t"]).alias("t")) if prices.height else prices.select(
-        *columns, "r", "t"
+    kept = (
+        prices.select(*_PRICE_COLUMNS, "r", renumber.gather(prices["t"]).alias("t"))
+        if prices.height
+        else prices.select(*_PRICE_COLUMNS, "r", "t")
     )
     if not composed.prices.height:
         return merged, kept
     region_number = dict(prices.filter(pl.col("cloud") == "gcp").select("region", "r").unique().rows())
     added = composed.prices.select(
-        *columns,
+        *_PRICE_COLUMNS,
         pl.col("region").replace_strict(region_number, return_dtype=pl.Int32).alias("r"),
         pl.col("instance_type")
-        .replace_strict({name: number for (cloud, name), number in new_number.items() if cloud == "gcp"}, return_dtype=pl.Int32)
+        .replace_strict(
+            {name: number for (cloud, name), number in new_number.items() if cloud == "gcp"}, return_dtype=pl.Int32
+        )
         .alias("t"),
     )
-    return merged, pl.concat([kept, added.cast(dict(kept.schema))])
+    return merged, pl.concat([kept, added.cast(kept.schema)])
 
 
 def name_lists(regions: tuple[Region, ...], types: pl.DataFrame, prices: pl.DataFrame) -> Names:
@@ -147,8 +163,10 @@ def row_columns(prices: pl.DataFrame, type_count: int, names: Names) -> RowColum
     kind: I64 = prices["t"].to_numpy().astype(np.int64)
     option: I64 = prices["option"].to_numpy().astype(np.int64)
     order = np.argsort((region * type_count + kind) * len(PURCHASE_OPTIONS) + option, kind="stable")
-    source = prices["source"].fill_null("").replace_strict(
-        list(names.sources), list(range(len(names.sources))), return_dtype=pl.Int32
+    source = (
+        prices["source"]
+        .fill_null("")
+        .replace_strict(list(names.sources), list(range(len(names.sources))), return_dtype=pl.Int32)
     )
     return RowColumns(
         region=region[order].astype(np.int16),
@@ -159,7 +177,7 @@ def row_columns(prices: pl.DataFrame, type_count: int, names: Names) -> RowColum
         upfront_micros=np.rint(prices["upfront_usd"].to_numpy()[order] * MICROS_PER_USD).astype(np.int64),
         as_of=prices["day"].to_numpy()[order].astype(np.int32),
         basis=prices["basis_code"].to_numpy()[order].astype(np.int8),
-        source=source.to_numpy()[order].astype(np.int8),
+        source=source.to_numpy()[order].astype(np.int16),
     )
 
 
@@ -182,7 +200,7 @@ def offer_columns(rows: RowColumns, region_count: int, buckets: I8) -> OfferColu
     start = np.zeros(cells + 1, dtype=np.int32)
     np.cumsum(np.bincount(cell, minlength=cells), out=start[1:])
     spot = PLACEMENT_OPTIONS.index(PurchaseOption.SPOT)
-    bucket = buckets[rows.type_index[chosen], rows.region[chosen]].copy()
+    bucket = np.array(buckets[rows.type_index[chosen], rows.region[chosen]])
     bucket[cell // region_count != spot] = UNKNOWN_BUCKET
     return OfferColumns(
         cell_start=start,
@@ -212,8 +230,8 @@ def zone_columns(offerings: pl.DataFrame, names: Names, types: pl.DataFrame) -> 
     for cloud, zone, kinds in by_zone.iter_rows():
         region, bit = position[cloud, zone]
         masks[[type_number[cloud, kind] for kind in kinds], region] |= np.uint16(1 << bit)
-    listed = masks > 0
-    facts = listed.any(axis=1)[:, None] & listed.any(axis=0)[None, :]
+    listed: Bools = masks > 0
+    facts = np.logical_and.outer(listed.any(axis=1), listed.any(axis=0))
     evidence = np.where(
         listed, ZoneEvidence.LISTED, np.where(facts, ZoneEvidence.NOT_LISTED, ZoneEvidence.ASSUMED)
     ).astype(np.int8)

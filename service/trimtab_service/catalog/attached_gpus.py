@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trimtab_service.catalog.quarantine import Quarantine
-from trimtab_service.catalog.row_checks import Check, sift
+from trimtab_service.catalog.row_checks import Check, Table, sift
 from trimtab_service.domain.offers import PRICE_BASES, PURCHASE_OPTIONS, PriceBasis, PurchaseOption
 from trimtab_service.domain.reasons import CatalogIssue
 
@@ -26,6 +26,8 @@ LIMITS: dict[str, dict[int, tuple[float, float]]] = {
 }
 """Most vCPUs and GiB of a host by GPU and GPU count, as Compute Engine's page on GPU machine types states them
 (2024; four P100 allow more in some zones, the smaller figure holds in all). A GPU that is not here is not composed."""
+
+MAX_USD_PER_GPU_HOUR = 100.0
 
 OPTION_COLUMN = {
     PurchaseOption.ON_DEMAND: "on_demand_usd_per_gpu_hour",
@@ -43,41 +45,44 @@ class Composition:
     warnings: tuple[str, ...]
 
 
-def compose(
-    gpus: pl.DataFrame,
-    types: pl.DataFrame,
-    prices: pl.DataFrame,
-    zones: pl.DataFrame,
-    zone_offerings: pl.DataFrame,
-    quarantine: Quarantine,
-) -> Composition:
-    """All host and GPU pairs within the limits. `types` and `prices` are sifted; `zones`, `zone_offerings` name zones."""
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Sifted tables that hosts are found in."""
+
+    types: pl.DataFrame
+    prices: pl.DataFrame
+    zones: pl.DataFrame
+    zone_offerings: pl.DataFrame
+
+
+def compose(gpus: pl.DataFrame, hosts: Hosts, quarantine: Quarantine) -> Composition:
+    """All pairs of host and GPU within the limits, priced where both are."""
     on_demand, spot = pl.col("on_demand_usd_per_gpu_hour"), pl.col("spot_usd_per_gpu_hour")
     checks = [
         Check(CatalogIssue.BAD_NUMBER, on_demand.is_finite().not_() | spot.is_finite().not_()),
         Check(CatalogIssue.NEGATIVE_PRICE, (on_demand <= 0) | (spot <= 0)),
-        Check(CatalogIssue.PRICE_UNIT, (on_demand > 100) | (spot > 100)),
+        Check(CatalogIssue.PRICE_UNIT, (on_demand > MAX_USD_PER_GPU_HOUR) | (spot > MAX_USD_PER_GPU_HOUR)),
         Check(CatalogIssue.BAD_SPEC, pl.col("gpu_model").fill_null("") == ""),
     ]
     shown = ("accelerator", "on_demand_usd_per_gpu_hour", "spot_usd_per_gpu_hour")
-    gpus = sift(gpus, "gcp_attachable_gpus", checks, ("accelerator",), shown, quarantine)
+    gpus = sift(gpus, Table("gcp_attachable_gpus", ("accelerator",), shown), checks, quarantine)
     unlimited = [name for name in gpus["accelerator"].to_list() if name not in LIMITS]
     warnings = (f"gcp_attachable_gpus: no host limits known for {', '.join(unlimited)}: left out",) if unlimited else ()
-    combined = _pairs(gpus, types)
-    placed = _zones_of_gpus(gpus, zones)
+    combined = _pairs(gpus, hosts.types)
+    placed = _zones_of_gpus(gpus, hosts.zones)
     zone_rows = (
         combined.select("accelerator", "composed", "name")
         .join(placed, on="accelerator")
         .join(
-            zone_offerings.filter(pl.col("cloud") == "gcp").select("zone", pl.col("instance_type").alias("name")),
+            hosts.zone_offerings.filter(pl.col("cloud") == "gcp").select("zone", pl.col("instance_type").alias("name")),
             on=["zone", "name"],
         )
         .select(pl.lit("gcp").alias("cloud"), "region", "zone", pl.col("composed").alias("instance_type"))
     )
     offered = placed.select("accelerator", "region").unique()
-    price_rows = _prices(combined.join(offered, on="accelerator"), prices)
+    price_rows = _prices(combined.join(offered, on="accelerator"), hosts.prices)
     priced = price_rows["instance_type"].unique()
-    type_rows = combined.filter(pl.col("composed").is_in(priced.implode())).select(_type_columns(types))
+    type_rows = combined.filter(pl.col("composed").is_in(priced.implode())).select(_type_columns(hosts.types))
     return Composition(type_rows, price_rows, zone_rows, warnings)
 
 
@@ -135,7 +140,11 @@ def _prices(combined: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
     for option, column in OPTION_COLUMN.items():
         code = PURCHASE_OPTIONS.index(option)
         hosts = prices.filter((pl.col("cloud") == "gcp") & (pl.col("option") == code)).select(
-            "region", pl.col("instance_type").alias("name"), "usd_per_hour", "day", pl.col("source").alias("host_source")
+            "region",
+            pl.col("instance_type").alias("name"),
+            "usd_per_hour",
+            "day",
+            pl.col("source").alias("host_source"),
         )
         parts.append(
             combined.join(hosts, on=["region", "name"]).select(

@@ -38,9 +38,7 @@ def build(
     started = time.perf_counter()
     quarantine = Quarantine()
     try:
-        compiled = compile_source(
-            source_dir, as_of=as_of.date(), max_lost_share=max_lost_share, quarantine=quarantine
-        )
+        compiled = compile_source(source_dir, as_of=as_of.date(), max_lost_share=max_lost_share, quarantine=quarantine)
     except UnreadableFileError as error:
         raise _refusal(f"{CatalogIssue.UNREADABLE_FILE}: {error}", file=error.file) from error
     except TooManyRowsLostError as error:

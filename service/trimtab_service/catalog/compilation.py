@@ -18,11 +18,20 @@ from trimtab_service.catalog.assembly import (
     with_composed,
     zone_columns,
 )
-from trimtab_service.catalog.attached_gpus import compose
+from trimtab_service.catalog.attached_gpus import Hosts, compose
 from trimtab_service.catalog.quarantine import Quarantine
-from trimtab_service.catalog.row_checks import ARCHES, CLOUD_NAMES, Check, sift, sift_prices, sift_regions, sift_types
+from trimtab_service.catalog.row_checks import (
+    ARCHES,
+    CLOUD_NAMES,
+    Check,
+    Table,
+    sift,
+    sift_prices,
+    sift_regions,
+    sift_types,
+)
 from trimtab_service.catalog.snapshot import CatalogSnapshot, TypeColumns
-from trimtab_service.catalog.source_files import SourceFiles, read_source
+from trimtab_service.catalog.source_files import SourceFiles, UnreadableFileError, read_source
 from trimtab_service.catalog.tabulation import size_tables
 from trimtab_service.catalog.transfer_rates import rate_matrices, sift_egress
 from trimtab_service.domain.offers import CLOUDS, Cloud
@@ -30,6 +39,9 @@ from trimtab_service.domain.reasons import CatalogIssue
 from trimtab_service.domain.regions import Region
 
 DEFAULT_MAX_LOST_SHARE = 0.05
+LARGEST_BUCKET = 4
+MAX_TYPES = 30_000
+"""Types and ranks are stored in 16 bits."""
 _JUDGED = ("prices", "instance_types", "regions")
 
 
@@ -64,16 +76,18 @@ def compile_source(directory: Path, *, as_of: date, max_lost_share: float, quara
     facts = region_facts(regions, zones)
     offerings = _sift_offerings(frames["zone_offerings"], facts, types, quarantine)
     advisor = _sift_advisor(frames["aws_spot_advisor"], facts, types, quarantine)
-    composed = compose(frames["gcp_attachable_gpus"], types, prices, zones, offerings, quarantine)
+    composed = compose(frames["gcp_attachable_gpus"], Hosts(types, prices, zones, offerings), quarantine)
     all_types, all_prices = with_composed(types, prices, composed)
-    all_offerings = pl.concat([offerings.select(composed.zone_offerings.columns), composed.zone_offerings])
-    all_offerings = all_offerings.join(all_types.select("cloud", pl.col("name").alias("instance_type")), on=["cloud", "instance_type"])
+    offered = pl.concat([offerings.select(composed.zone_offerings.columns), composed.zone_offerings])
+    # A pair that fits but has no price is no type.
+    kinds = all_types.select("cloud", pl.col("name").alias("instance_type"))
+    offered = offered.join(kinds, on=["cloud", "instance_type"], how="semi")
     names = name_lists(facts, all_types, all_prices)
     rates = rate_matrices(sift_egress(frames["egress"], facts, quarantine), facts)
     type_facts = type_columns(all_types, names)
     rows = row_columns(all_prices, all_types.height, names)
     offers = offer_columns(rows, len(facts), spot_buckets(advisor, names, all_types))
-    zone_facts = zone_columns(all_offerings, names, all_types)
+    zone_facts = zone_columns(offered, names, all_types)
     snapshot = CatalogSnapshot(
         version="",
         regions=facts,
@@ -107,6 +121,9 @@ def _type_index(names: Names, types: TypeColumns) -> dict[tuple[Cloud, str], int
 
 
 def _refuse_if_gutted(source: SourceFiles, quarantine: Quarantine, allowed: float) -> None:
+    types = source.frames["instance_types"].height
+    if types > MAX_TYPES:
+        raise UnreadableFileError("instance_types", f"{types} types, more than {MAX_TYPES}")
     for table in _JUDGED:
         rows, lost = source.frames[table].height, quarantine.rows_of(table)
         if not rows or lost > allowed * rows:
@@ -120,7 +137,7 @@ def _sift_zones(frame: pl.DataFrame, regions: pl.DataFrame, quarantine: Quaranti
         Check(CatalogIssue.UNKNOWN_REGION, pl.concat_str("cloud", "region", separator="\0").is_in(known).not_()),
         Check(CatalogIssue.BAD_SPEC, pl.col("zone").fill_null("").str.strip_chars() == ""),
     ]
-    return sift(frame, "zones", checks, ("cloud", "zone"), ("cloud", "region", "zone"), quarantine)
+    return sift(frame, Table("zones", ("cloud", "zone"), ("cloud", "region", "zone")), checks, quarantine)
 
 
 def _sift_offerings(
@@ -130,11 +147,16 @@ def _sift_offerings(
     kinds = types.select(pl.concat_str("cloud", "name", separator="\0")).to_series().implode()
     checks = [
         Check(CatalogIssue.UNKNOWN_CLOUD, pl.col("cloud").is_in(CLOUD_NAMES).not_()),
-        Check(CatalogIssue.UNKNOWN_REGION, pl.concat_str("cloud", "region", "zone", separator="\0").is_in(zones).not_()),
-        Check(CatalogIssue.UNKNOWN_INSTANCE_TYPE, pl.concat_str("cloud", "instance_type", separator="\0").is_in(kinds).not_()),
+        Check(
+            CatalogIssue.UNKNOWN_REGION, pl.concat_str("cloud", "region", "zone", separator="\0").is_in(zones).not_()
+        ),
+        Check(
+            CatalogIssue.UNKNOWN_INSTANCE_TYPE,
+            pl.concat_str("cloud", "instance_type", separator="\0").is_in(kinds).not_(),
+        ),
     ]
-    key = ("cloud", "zone", "instance_type")
-    return sift(frame, "zone_offerings", checks, key, ("cloud", "region", "zone", "instance_type"), quarantine)
+    table = Table("zone_offerings", ("cloud", "zone", "instance_type"), ("cloud", "region", "zone", "instance_type"))
+    return sift(frame, table, checks, quarantine)
 
 
 def _sift_advisor(
@@ -147,7 +169,7 @@ def _sift_advisor(
         Check(CatalogIssue.UNKNOWN_REGION, pl.col("region").is_in(names).not_()),
         Check(CatalogIssue.UNKNOWN_INSTANCE_TYPE, pl.col("instance_type").is_in(kinds).not_()),
         Check(CatalogIssue.BAD_NUMBER, bucket.is_finite().not_()),
-        Check(CatalogIssue.BAD_SPEC, (bucket < 0) | (bucket > 4) | (bucket != bucket.floor())),
+        Check(CatalogIssue.BAD_SPEC, (bucket < 0) | (bucket > LARGEST_BUCKET) | (bucket != bucket.floor())),
     ]
     key = ("region", "instance_type")
-    return sift(frame, "aws_spot_advisor", checks, key, (*key, "interruption_bucket"), quarantine)
+    return sift(frame, Table("aws_spot_advisor", key, (*key, "interruption_bucket")), checks, quarantine)

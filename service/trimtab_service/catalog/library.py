@@ -176,7 +176,9 @@ class CatalogLibrary:
         try:
             snapshot = open_snapshot(self._root / load.version)
         except (OSError, ValueError, KeyError) as error:
-            raise UnavailableError(ErrorReason.SOURCE_FAILED, f"the built catalogue cannot be opened: {error}") from error
+            raise UnavailableError(
+                ErrorReason.SOURCE_FAILED, f"the built catalogue cannot be opened: {error}"
+            ) from error
         number = max((number for number, _ in self.history()), default=0) + 1
         self._loads.mkdir(parents=True, exist_ok=True)
         _write(self._loads / f"{number}.json", orjson.dumps(load.to_json()))

@@ -10,9 +10,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trimtab_service.catalog.arrays import F64, I16, I32, I64, Bools
+from trimtab_service.catalog.arrays import F64, I16, I32, I64, AnyArray, Bools
 
 NO_OFFER = 32_767
 """Rank where no offer is large enough; the price there is +inf."""
@@ -60,21 +59,23 @@ class TableAxes:
         return len(self.counts), len(self.vcpus), len(self.memories_gib)
 
 
-def axes_of(
-    gpu_model: str | None,
-    arch: str | None,
-    types: Bools,
-    gpu_count: F64,
-    vcpus: F64,
-    memory_gib: F64,
-) -> TableAxes:
-    """Axes of the table over the types where `types` is true; arrays are per type."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TypeSizes:
+    """Sizes per instance type [t]."""
+
+    gpu_count: F64
+    vcpus: F64
+    memory_gib: F64
+
+
+def axes_of(gpu_model: str | None, arch: str | None, types: Bools, sizes: TypeSizes) -> TableAxes:
+    """Axes of the table over the types where `types` [t] is true."""
     return TableAxes(
         gpu_model=gpu_model,
         arch=arch,
-        counts=tuple(np.unique(gpu_count[types]).tolist()),
-        vcpus=tuple(np.unique(vcpus[types]).tolist()),
-        memories_gib=tuple(np.unique(memory_gib[types]).tolist()),
+        counts=tuple(np.unique(sizes.gpu_count[types]).tolist()),
+        vcpus=tuple(np.unique(sizes.vcpus[types]).tolist()),
+        memories_gib=tuple(np.unique(sizes.memory_gib[types]).tolist()),
     )
 
 
@@ -91,10 +92,8 @@ class CellOffers:
     region_count: int
 
 
-def build_table(
-    axes: TableAxes, types: Bools, offers: CellOffers, gpu_count: F64, vcpus: F64, memory_gib: F64
-) -> SizeTable:
-    """The dominance table of `axes` over the offers whose type is in `types`. Arrays are per type."""
+def build_table(axes: TableAxes, types: Bools, offers: CellOffers, sizes: TypeSizes) -> SizeTable:
+    """The dominance table of `axes` over the offers whose type is in `types` [t]."""
     cells = offers.option_count * offers.region_count
     shape = (*axes.size_shape, cells)
     rank = np.full(shape, NO_OFFER, dtype=np.int16)
@@ -102,9 +101,9 @@ def build_table(
     chosen = np.flatnonzero(types[offers.type_index])
     kinds = offers.type_index[chosen]
     at = (
-        np.searchsorted(np.asarray(axes.counts), gpu_count[kinds]),
-        np.searchsorted(np.asarray(axes.vcpus), vcpus[kinds]),
-        np.searchsorted(np.asarray(axes.memories_gib), memory_gib[kinds]),
+        np.searchsorted(np.asarray(axes.counts), sizes.gpu_count[kinds]),
+        np.searchsorted(np.asarray(axes.vcpus), sizes.vcpus[kinds]),
+        np.searchsorted(np.asarray(axes.memories_gib), sizes.memory_gib[kinds]),
         offers.cell[chosen],
     )
     # Offers come in ascending rank; assigning them backwards leaves the lowest rank of each slot.
@@ -129,6 +128,6 @@ def build_table(
 
 def _minimum_from_large_end(values: I16 | F64, axis: int) -> None:
     """In place: each slot becomes the minimum of itself and all larger ones along `axis`."""
-    view: NDArray[np.generic] = np.moveaxis(values, axis, 0)
+    view: AnyArray = np.moveaxis(values, axis, 0)
     for i in range(view.shape[0] - 2, -1, -1):
         np.minimum(view[i], view[i + 1], out=view[i])

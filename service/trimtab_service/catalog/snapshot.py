@@ -94,7 +94,7 @@ class RowColumns:
     upfront_micros: I64
     as_of: I32
     basis: I8
-    source: I8
+    source: I16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +118,11 @@ class OfferColumns:
 class EgressColumns:
     """Transfer rates in nano-USD per GiB.
 
-    `pair_nanos`, `pair_basis`, `pair_as_of` (`UNKNOWN_DAY` without a date) [source r][destination r]: zero within a region; the inter-region rate within a
-    cloud; between clouds the first internet tier of the source. `internet_tier_from_gib` and
-    `internet_tier_nanos` [source r][geography][tier]: what a GiB costs once that many GiB left the source this
-    month; unused tiers start at +inf. A destination's geography is `region_geography[r]` (0 is worldwide).
-    `inter_zone_nanos`, `ingress_nanos` [cloud].
+    `pair_nanos`, `pair_basis`, `pair_as_of` (`UNKNOWN_DAY` without a date) [source r][destination r]: zero within a
+    region; the inter-region rate within a cloud; between clouds the first internet tier of the source.
+    `internet_tier_from_gib` and `internet_tier_nanos` [source r][geography][tier]: what a GiB costs once that many
+    GiB left the source this month; unused tiers start at +inf. A destination's geography is
+    `region_geography[r]` (0 is worldwide). `inter_zone_nanos`, `ingress_nanos` [cloud].
     """
 
     pair_nanos: I64

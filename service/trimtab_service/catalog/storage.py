@@ -29,6 +29,7 @@ FORMAT = 1
 """Part of every version: arrays of another meaning must never answer to the same name."""
 
 _VERSION_LENGTH = 16
+_NPY_HEADER = 128
 _GROUPS = {"types": TypeColumns, "rows": RowColumns, "offers": OfferColumns, "egress": EgressColumns}
 _PLAIN_ARRAYS = (
     "region_cloud",
@@ -92,7 +93,8 @@ def open_snapshot(directory: Path) -> CatalogSnapshot:
     )
     types = _open_group(stored, "types", TypeColumns)
     offers = _open_group(stored, "offers", OfferColumns)
-    lists = {name: tuple(meta[name]) for name in _NAME_LISTS}
+    lists: dict[str, Any] = {name: tuple(meta[name]) for name in _NAME_LISTS}
+    plain: dict[str, Any] = {name: _map(stored / f"{name}.npy") for name in _PLAIN_ARRAYS}
     clouds = [CLOUDS[code] for code in types.cloud.tolist()]
     tables = _open_tables(directory, len(regions)) or size_tables(
         lists["gpu_models"], lists["arches"], types, offers, len(regions)
@@ -108,7 +110,7 @@ def open_snapshot(directory: Path) -> CatalogSnapshot:
         region_index={(region.cloud, region.name): number for number, region in enumerate(regions)},
         type_index={key: number for number, key in enumerate(zip(clouds, lists["type_names"], strict=True))},
         **lists,
-        **{name: _map(stored / f"{name}.npy") for name in _PLAIN_ARRAYS},
+        **plain,
     )
 
 
@@ -179,7 +181,8 @@ def _open_tables(directory: Path, region_count: int) -> dict[tuple[str | None, s
     by_start: dict[int, SizeTable] = {}
     tables: dict[tuple[str | None, str | None], SizeTable] = {}
     for raw in orjson.loads(index.read_bytes()):
-        entry = _TableEntry(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+        entry = _TableEntry(**values)
         if entry.start not in by_start:
             sizes = (len(entry.counts), len(entry.vcpus), len(entry.memories_gib))
             shape = (*sizes, len(PLACEMENT_OPTIONS), region_count)
@@ -204,5 +207,6 @@ def _open_group(stored: Path, group: str, columns: type[_Group]) -> _Group:
 def _map(path: Path) -> Any:  # noqa: ANN401 - the dtype is the file's; the fields it is assigned to state it
     """A read-only mapped array as a plain ndarray: the memmap subclass costs a microsecond at every slice."""
     # A file without elements cannot be mapped.
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size > 128 else np.load(path)
+    empty = path.stat().st_size <= _NPY_HEADER
+    mapped = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
     return np.asarray(mapped)

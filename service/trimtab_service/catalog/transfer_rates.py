@@ -13,7 +13,7 @@ import polars as pl
 
 from trimtab_service.catalog.arrays import F64, I8, I64
 from trimtab_service.catalog.quarantine import Quarantine
-from trimtab_service.catalog.row_checks import CLOUD_NAMES, MAX_EGRESS_USD_PER_GIB, Check, day_number_of, sift
+from trimtab_service.catalog.row_checks import CLOUD_NAMES, MAX_EGRESS_USD_PER_GIB, Check, Table, day_number_of, sift
 from trimtab_service.catalog.snapshot import UNKNOWN_DAY, EgressColumns
 from trimtab_service.domain.money import NANOS_PER_USD
 from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, Cloud, PriceBasis
@@ -70,13 +70,19 @@ def sift_egress(frame: pl.DataFrame, regions: tuple[Region, ...], quarantine: Qu
         Check(CatalogIssue.BAD_SPEC, (tier < 0) | ((tier > 0) & (pl.col("kind") != "internet"))),
     ]
     key = ("cloud", "src_region", "kind", "dst_region_or_geo", "tier_from_gib")
-    return sift(frame, "egress", checks, key, (*key, "usd_per_gib"), quarantine)
+    return sift(frame, Table("egress", key, (*key, "usd_per_gib")), checks, quarantine)
 
 
 def rate_matrices(frame: pl.DataFrame, regions: tuple[Region, ...]) -> TransferRates:
     """Matrices over `regions` from sifted rows."""
     rows = frame.select(
-        "cloud", "src_region", "kind", "dst_region_or_geo", "tier_from_gib", "usd_per_gib", day_number_of("as_of").alias("day")
+        "cloud",
+        "src_region",
+        "kind",
+        "dst_region_or_geo",
+        "tier_from_gib",
+        "usd_per_gib",
+        day_number_of("as_of").alias("day"),
     ).rows()
     index = {(str(region.cloud), region.name): number for number, region in enumerate(regions)}
     cloud_codes: I64 = np.array([CLOUDS.index(region.cloud) for region in regions], dtype=np.int64)

@@ -31,7 +31,9 @@ VOCABULARY: tuple[Accelerator, ...] = (
     Accelerator("B300", "nvidia", 270, "B300"),
     Accelerator("FPGA-U250", "amd", 64, "FPGA-U250", ("alveo-u250", "u250")),
     Accelerator("GB200", "nvidia", 186, "GB200"),
-    Accelerator("H100-80GB", "nvidia", 80, "H100", ("h100-sxm", "h100-sxm5", "h100-pcie", "h100-80gb-hbm3", "h100-mega-80gb")),
+    Accelerator(
+        "H100-80GB", "nvidia", 80, "H100", ("h100-sxm", "h100-sxm5", "h100-pcie", "h100-80gb-hbm3", "h100-mega-80gb")
+    ),
     Accelerator("H100-94GB", "nvidia", 94, "H100", ("h100-nvl", "h100nvl")),
     Accelerator("H200", "nvidia", 141, "H200", ("h200-sxm", "h200-141gb")),
     Accelerator("Inferentia", "aws", 8, "Inferentia", ("inferentia1", "inf1")),
@@ -157,7 +159,7 @@ def models_with_memory(memory_gb: float) -> tuple[str, ...]:
 
 
 def _open_note(asked: str, models: tuple[str, ...]) -> str:
-    if len(models) < 2:
+    if len(models) <= 1:
         return ""
     return f"{asked} leaves the memory open; read as any of {', '.join(models)}"
 

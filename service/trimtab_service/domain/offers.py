@@ -36,6 +36,7 @@ class PurchaseOption(StrEnum):
     CUD_3Y = "cud_3y"
     SAVINGS_PLAN_1Y = "savings_plan_1y"
     SAVINGS_PLAN_3Y = "savings_plan_3y"
+    OWNED_COMMITMENT = "owned_commitment"
 
     @property
     def placement_option(self) -> "PurchaseOption | None":
@@ -122,7 +123,10 @@ _BASIS_MEANING: dict[PriceBasis, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One priced row of the catalogue. `usd_nanos_per_hour` is effective: an upfront payment is spread over its term."""
+    """One priced row of the catalogue.
+
+    `usd_nanos_per_hour` is effective: an upfront payment is spread over its term.
+    """
 
     cloud: Cloud
     region: str

@@ -28,7 +28,35 @@ class Region:
 
 
 EU: frozenset[str] = frozenset(
-    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()
+    {
+        "AT",
+        "BE",
+        "BG",
+        "CY",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "ES",
+        "FI",
+        "FR",
+        "GR",
+        "HR",
+        "HU",
+        "IE",
+        "IT",
+        "LT",
+        "LU",
+        "LV",
+        "MT",
+        "NL",
+        "PL",
+        "PT",
+        "RO",
+        "SE",
+        "SI",
+        "SK",
+    }
 )
 """Member states of the European Union since 2020-02-01 (27)."""
 
@@ -65,7 +93,7 @@ def countries_of(name: str) -> frozenset[str] | None:
         return BLOCS[folded]
     if folded == "UK":
         return frozenset({"GB"})
-    if len(folded) == 2 and folded.isascii() and folded.isalpha():
+    if len(folded) == len("DE") and folded.isascii() and folded.isalpha():
         return frozenset({folded})
     return None
 
