@@ -28,6 +28,9 @@ from trimtab_service.rpc.transport import PortTakenError, reserve
 from trimtab_service.settings_values import Address
 
 
+_REPORT_S = 0.5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """What the composition root hands over. `close` runs in order after the last call has ended."""
@@ -151,7 +154,7 @@ def run(settings: Settings, compose: Compose, runtime: Runtime, signals: Signals
             if admin is not None:
                 admin.start()
             log.info(
-                "listening",
+                "listening" if runtime.workers == 1 else "worker listening",
                 address=str(bound),
                 port=bound.port,
                 admin_port=admin.port if admin is not None else None,
@@ -160,9 +163,11 @@ def run(settings: Settings, compose: Compose, runtime: Runtime, signals: Signals
                 anonymous=settings.anonymous,
                 start_seconds=round(time.monotonic() - started, 3),
             )
-            while not signals.stop.wait(1.0):
+            while True:
                 if place.report is not None:
                     place.report(server.report())
+                if signals.stop.wait(_REPORT_S):
+                    break
             log.info("draining")
             finished = server.drain(signals.hurry)
         finally:

@@ -51,6 +51,7 @@ class Slot:
     process: SpawnProcess | None = None
     reports: Connection | None = None
     health: Health = field(default_factory=lambda: Health(ready=False, problems={"start": "not started"}))
+    listening: bool = False
     started: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
     due: float = 0.0
@@ -98,16 +99,12 @@ class _Crew:
         admin = admin_server(self._settings.admin_listen, self._metrics, self._state)
         admin.start()
         try:
-            self._log.info(
-                "listening",
-                address=str(self._address),
-                port=self._address.port,
-                admin_port=admin.port,
-                pid=os.getpid(),
-                workers=len(self._slots),
-            )
+            announced = False
             while not self._signals.stop.is_set():
                 code = self._tend()
+                if not announced and all(slot.listening for slot in self._slots):
+                    announced = True
+                    self._announce(admin.port)
                 if code is not None:
                     self._signals.stop.set()
                     self._stop()
@@ -116,6 +113,17 @@ class _Crew:
             return self._stop()
         finally:
             admin.close()
+
+    def _announce(self, admin_port: int) -> None:
+        """Say once that all workers listen, with the ports that were chosen."""
+        self._log.info(
+            "listening",
+            address=str(self._address),
+            port=self._address.port,
+            admin_port=admin_port,
+            pid=os.getpid(),
+            workers=len(self._slots),
+        )
 
     def _tend(self) -> int | None:
         """Start what is due, listen to reports, bury the dead; an exit code when going on is hopeless."""
@@ -127,6 +135,7 @@ class _Crew:
             slot = next(slot for slot in self._slots if slot.reports is end)
             try:
                 slot.health = slot.reports.recv() if slot.reports is not None else slot.health
+                slot.listening = True
             except (EOFError, OSError):
                 code = self._bury(slot)
                 if code in _HOPELESS:
@@ -149,7 +158,8 @@ class _Crew:
         if slot.reports is not None:
             slot.reports.close()
             slot.reports = None
-        slot.health = Health(ready=False, problems={f"worker {slot.number}": "dead"})
+        slot.listening = False
+        slot.health = Health(ready=False, problems={"process": "dead"})
         if process is None:
             return 0
         process.join(timeout=5)
@@ -159,7 +169,7 @@ class _Crew:
         code = process.exitcode if process.exitcode is not None else -1
         if process.pid is not None:
             mark_process_dead(process.pid, self._directory)  # type: ignore[no-untyped-call] # untyped upstream
-        if code not in _HOPELESS:
+        if code not in _HOPELESS and not self._signals.stop.is_set():
             self._restarts.inc()
             self._log.error("worker died", worker=slot.number, exit_code=code, restart_in_seconds=slot.pause_s)
         return code

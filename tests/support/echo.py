@@ -1,5 +1,6 @@
 """The Echo service: compiled from its own proto at import, served through the real frame, for tests and benches."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ ACCESS = {
     f"/{NAME}/Echo": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
     f"/{NAME}/Fail": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
     f"/{NAME}/Work": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
+    f"/{NAME}/Hang": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
+    f"/{NAME}/Pid": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
     f"/{NAME}/Watch": Access(Role.VIEWER, Scope.PROJECT, "parent"),
     f"/{NAME}/Administer": Access(Role.ADMIN, Scope.DEPLOYMENT),
 }
@@ -90,6 +93,15 @@ class Echo:
             time.sleep(0.01)
             self.worked += 1
         return EchoReply(seconds_left=call.time_remaining())
+
+    def hang(self, request: Any, call: Call) -> Any:
+        """Work for a minute without ever checking."""
+        time.sleep(60)
+        return EchoReply()
+
+    def pid(self, request: Any, call: Call) -> Any:
+        """Answer with the process id."""
+        return EchoReply(subject=str(os.getpid()))
 
     def watch(self, request: Any, call: Call) -> Iterator[Any]:
         """Send until the caller leaves or the server drains."""
@@ -146,6 +158,8 @@ class EchoClient:
         self.echo = unary("Echo")
         self.fail = unary("Fail")
         self.work = unary("Work")
+        self.hang = unary("Hang")
+        self.pid = unary("Pid")
         self.administer = unary("Administer")
         self.watch = channel.unary_stream(
             f"/{NAME}/Watch", request_serializer=_bytes_of, response_deserializer=EchoReply.FromString
