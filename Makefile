@@ -11,7 +11,7 @@ ARGS ?=
 # A machine's own interpreter, by the first of these names that runs and is new enough.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
-BENCHES = $(basename $(notdir $(wildcard tests/bench/bench_*.py)))
+BENCHES = $(basename $(notdir $(shell grep -l __main__ tests/bench/*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup stubs run test test-long lint lint-python lint-types lint-imports lint-protos lint-docs \
