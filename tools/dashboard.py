@@ -48,7 +48,7 @@ PANELS = (
     ),
     Panel("Age of the catalogue", "s", {"{{instance}}": "trimtab_catalog_age_seconds"}),
     Panel("Catalogue rows by basis", "short", {"{{basis}}": "max by (basis) (trimtab_catalog_rows)"}),
-    Panel("Database answers", "bool_yes_no", {"{{instance}}": 'trimtab_probe_up{probe="store"}'}),
+    Panel("Database answers", "bool_yes_no", {"{{instance}}": "trimtab_store_up"}),
     Panel("Behind the other replicas", "s", {"{{instance}}": "trimtab_journal_lag_seconds"}),
     Panel("Decisions waiting to be logged", "short", {"{{instance}}": "trimtab_decision_log_queue_depth"}),
     Panel(

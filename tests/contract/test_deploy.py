@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from trimtab_service.config import setting_fields
-from trimtab_service.settings_sources import ENV_PREFIX
+from trimtab_service.settings_sources import ENV_PREFIX, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -23,7 +23,7 @@ BIN = Path(sysconfig.get_path("scripts"))
 MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
 IMAGE_USER = 65532
 """`USER` of the Dockerfile."""
-SUFFIXES = {"Counter": ("_total",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", "_count")}
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 """What prometheus-client appends to the name of a metric of each kind."""
 
 
@@ -139,6 +139,24 @@ def test_every_deployed_setting_is_one_the_server_reads(where: str, variable: st
     parsers[variable](value)
 
 
+def cli_variables() -> set[str]:
+    """Every environment variable that the CLI reads, taken from its code."""
+    sources = (ROOT / "clients" / "python" / "trimtab" / "cli").glob("*.py")
+    return {name for path in sources for name in re.findall(r'envvar="(TRIMTAB_[A-Z_]+)"', path.read_text("utf-8"))}
+
+
+def test_the_composed_client_sets_what_the_cli_reads() -> None:
+    """The `cli` service of the compose file is configured by variables that exist."""
+    assert load(DEPLOY / "compose.yaml")["services"]["cli"]["environment"].keys() <= cli_variables()
+
+
+def test_the_server_starts_in_a_shell_that_is_set_up_for_the_client() -> None:
+    """The server refuses unknown TRIMTAB_ variables, but the CLI's are not its own to refuse."""
+    variables = cli_variables()
+    assert variables
+    assert load_settings(dict.fromkeys(variables, "x")) == load_settings({})
+
+
 def test_system_packages_are_installed_by_one_list() -> None:
     """The list is not empty and holds plain package names."""
     lines = (DEPLOY / "system-packages.txt").read_text(encoding="utf-8").splitlines()
@@ -172,9 +190,10 @@ def registered_series() -> dict[str, set[str]]:
     )
     for call in calls:
         match call:
-            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), _, *rest]):
-                labels = set(ast.literal_eval(rest[0])) if rest and kind in SUFFIXES else set()
-                for suffix in SUFFIXES.get(kind, ()):
+            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), *rest]) if "trimtab_" in name:
+                listed = [ast.literal_eval(part) for part in rest if isinstance(part, ast.List | ast.Tuple)]
+                labels = {label for labels in listed for label in labels}
+                for suffix in SUFFIXES.get(kind.lower(), ()):
                     found[name + suffix] = {*labels, "le"} if suffix == "_bucket" else labels
     return found
 
