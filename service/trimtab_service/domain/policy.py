@@ -28,6 +28,16 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyContent:
+    """A policy as its author wrote it, without name and versions. An empty `condition` always holds."""
+
+    rules: Rules
+    condition: str = ""
+    description: str = ""
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSource:
     """A value that holds, in words, and the policy (`request`, `default`) it comes from."""
 

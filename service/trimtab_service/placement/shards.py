@@ -40,6 +40,18 @@ class ShardedMap(Generic[K, V]):
         changed._shards = (*self._shards[:number], {**shard, key: value}, *self._shards[number + 1 :])
         return changed
 
+    def without(self, key: K) -> "ShardedMap[K, V]":
+        """A map without `key`; this one when it has no such key."""
+        number = hash(key) & _MASK
+        shard = self._shards[number]
+        if key not in shard:
+            return self
+        kept = {k: v for k, v in shard.items() if k != key}
+        changed: ShardedMap[K, V] = ShardedMap()
+        changed._size = self._size - 1
+        changed._shards = (*self._shards[:number], kept, *self._shards[number + 1 :])
+        return changed
+
     def items(self) -> Iterator[tuple[K, V]]:
         """Every key with its value, in no defined order."""
         for shard in self._shards:
