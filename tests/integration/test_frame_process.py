@@ -13,6 +13,7 @@ import grpc
 import orjson
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import certificates, echo, oidc
@@ -81,13 +82,32 @@ def test_drain_finishes_calls_in_flight_and_says_so_first() -> None:
         assert server.event("stopped")["all_calls_finished"] is True
 
 
+def test_idle_watchers_do_not_hold_up_the_drain() -> None:
+    """Streams of health and reflection end with the last call, not with the grace of ten minutes."""
+    with process(drain_grace="600") as server:
+        started = server.event("listening")
+        with grpc.insecure_channel(started["address"]) as channel:
+            watch = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch",
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )(health_pb2.HealthCheckRequest())
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+            call = echo.EchoClient(channel).work.future(echo.EchoRequest(parent=PARENT, milliseconds=500), timeout=30)
+            while not in_flight(started["admin_port"], "Work"):
+                time.sleep(0.01)
+            server.process.send_signal(signal.SIGTERM)
+            assert server.finish() == 0
+            assert call.result().seconds_left > 0
+
+
 def test_handler_that_outstays_the_grace_does_not_keep_the_process() -> None:
     """A sync handler cannot be cancelled; the process says so and goes."""
     with process(drain_grace="0") as server:
         started = server.event("listening")
         with grpc.insecure_channel(started["address"]) as channel:
             call = echo.EchoClient(channel).hang.future(echo.EchoRequest(parent=PARENT), timeout=60)
-            while not handled_in_flight(started["admin_port"], "Hang"):
+            while not in_flight(started["admin_port"], "Hang"):
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGTERM)
             assert server.finish() == 0
@@ -95,7 +115,7 @@ def test_handler_that_outstays_the_grace_does_not_keep_the_process() -> None:
         assert server.event("stopped")["all_calls_finished"] is False
 
 
-def handled_in_flight(port: int, method: str) -> float:
+def in_flight(port: int, method: str) -> float:
     """The gauge of calls in flight of one method."""
     text = get(port, "/metrics")[1].decode()
     return sum(

@@ -81,6 +81,12 @@ class Limiter:
         with self._lock:
             budget.in_flight -= 1
 
+    @property
+    def in_flight(self) -> int:
+        """Calls in flight of all principals."""
+        with self._lock:
+            return sum(budget.in_flight for budget in self._budgets.values())
+
     def _open(self, subject: str, now: float) -> Budget:
         """Open a budget; when too many principals were seen, forget the older half of those that are idle."""
         if len(self._budgets) >= _MAX_PRINCIPALS:

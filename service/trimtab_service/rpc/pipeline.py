@@ -63,7 +63,7 @@ class Pipeline:
             ValueError: a method is not in the access table or not implemented.
 
         """
-        composed: "dict[str, grpc.RpcMethodHandler[Any, Any]]" = {}
+        composed: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for name, method in methods_of(service).items():
             if method.streams:
                 behaviour = _streaming(self, method)
@@ -140,7 +140,8 @@ def _streaming(pipeline: Pipeline, method: Method) -> Streaming:
             request = parse(data)
             project = method.guard.admit(principal, request)
             ending = pipeline.streams.enter()
-            context.add_callback(ending.set)
+            if not context.add_callback(ending.set):
+                ending.set()  # the caller left before the stream began, so nobody will call back
             call = Call(context, method.full_name, principal, project, pipeline.clock() + remaining, ending)
             for message in method.act(request, call):
                 yield message.SerializeToString()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from trimtab_service.config import Settings
@@ -19,11 +18,15 @@ from trimtab_service.rpc import transport
 from trimtab_service.rpc.health import Health, HealthMonitor, Probe
 from trimtab_service.rpc.limits import Limiter, StreamBudget
 from trimtab_service.rpc.pipeline import Pipeline
+from trimtab_service.rpc.reflection import register_reflection
 from trimtab_service.rpc.service import Service
 from trimtab_service.settings_values import Address, MethodLimit
 
 _HEALTH_INTERVAL = timedelta(seconds=1)
 _STOP_SLACK_S = 2.0
+_QUIET_LOOK_S = 0.02
+_QUIET_LOOKS = 5
+_REFLECTION_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,8 @@ class RpcServer:
         self._streams = StreamBudget(settings.stream_budget)
         self._stream_pool = ThreadPoolExecutor(settings.stream_budget + 2, thread_name_prefix="stream")
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="rpc")
-        self._stopped = threading.Event()
+        self._limiters: list[Limiter] = []
+        self._monotonic = parts.monotonic
         probe_metrics = ProbeMetrics(parts.registry, [probe.name for probe in probes])
         names = [service.descriptor.full_name for service in services]
         self.health = HealthMonitor(
@@ -68,7 +72,7 @@ class RpcServer:
         )
         pipeline = Pipeline(
             authenticator=parts.authenticator,
-            limiter=_limiters(settings, parts.monotonic),
+            limiter=self._limiter_of(settings, parts.monotonic),
             streams=self._streams,
             stream_pool=self._stream_pool,
             metrics=RpcMetrics(parts.registry),
@@ -90,10 +94,9 @@ class RpcServer:
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
             self._server.add_registered_method_handlers(name, handlers)  # type: ignore[attr-defined] # what generated code calls; not in the stubs
         self.health.register(self._server)
+        self._reflection_pool = ThreadPoolExecutor(_REFLECTION_THREADS, thread_name_prefix="reflection")
         if settings.reflection:
-            reflection.enable_server_reflection(
-                [*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], self._server
-            )
+            register_reflection(self._server, [*names, "grpc.health.v1.Health"], self._reflection_pool)
 
     def start(self, address: Address) -> Address:
         """Bind, serve, and return the address with its real port.
@@ -121,12 +124,34 @@ class RpcServer:
         hurry.wait(self._settings.drain_interval.total_seconds())
         self._streams.drain()
         grace = 0.0 if hurry.is_set() else self._settings.drain_grace.total_seconds()
-        finished = self._server.stop(grace)
-        finished.wait(grace + _STOP_SLACK_S)
+        self._wait_until_quiet(self._server.stop(grace), hurry, grace)
+        # What is left overstayed, or is a stream of health or reflection that only its client would end.
+        self._server.stop(0).wait(_STOP_SLACK_S)
         self.health.close()
+        self._reflection_pool.shutdown(wait=False)
         self._stream_pool.shutdown(wait=False)
         self._pool.shutdown(wait=False)
         return not self._busy()
+
+    def _wait_until_quiet(self, stopped: threading.Event, hurry: threading.Event, grace: float) -> None:
+        """Wait until no call of ours is in flight, several looks in a row: a queued call begins between two looks."""
+        quiet = 0
+        ends = self._monotonic() + grace
+        while quiet < _QUIET_LOOKS and self._monotonic() < ends and not hurry.is_set():
+            if stopped.wait(_QUIET_LOOK_S):
+                return
+            quiet = 0 if any(limiter.in_flight for limiter in self._limiters) else quiet + 1
+
+    def _limiter_of(self, settings: Settings, monotonic: Callable[[], float]) -> Callable[[str], Limiter]:
+        own = {limit.method: limit for limit in settings.limits}
+
+        def of(method: str) -> Limiter:
+            limit = own.get(method) or MethodLimit(method, settings.rate, settings.burst, settings.concurrency)
+            limiter = Limiter(method, limit.rate, limit.burst, limit.concurrency, monotonic)
+            self._limiters.append(limiter)
+            return limiter
+
+        return of
 
     def _busy(self) -> bool:
         """Whether a handler still runs although its call was given up: sync handlers cannot be cancelled."""
@@ -139,13 +164,3 @@ class RpcServer:
 
         threading.Thread(target=wait_for_idle, daemon=True).start()
         return not idle.wait(_STOP_SLACK_S)
-
-
-def _limiters(settings: Settings, monotonic: Callable[[], float]) -> Callable[[str], Limiter]:
-    own = {limit.method: limit for limit in settings.limits}
-
-    def of(method: str) -> Limiter:
-        limit = own.get(method) or MethodLimit(method, settings.rate, settings.burst, settings.concurrency)
-        return Limiter(method, limit.rate, limit.burst, limit.concurrency, monotonic)
-
-    return of

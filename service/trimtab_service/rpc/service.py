@@ -50,12 +50,17 @@ def methods_of(service: Service) -> dict[str, Method]:
     return {descriptor.name: _method(service, descriptor) for descriptor in service.descriptor.methods}
 
 
+def snake_case(name: str) -> str:
+    """`BatchPlace` -> `batch_place`."""
+    return _WORD.sub("_", name).lower()
+
+
 def _method(service: Service, descriptor: MethodDescriptor) -> Method:
     full_name = f"/{service.descriptor.full_name}/{descriptor.name}"
     access = service.access.get(full_name)
     if access is None:
         raise ValueError(f"{full_name} has no entry in the access table, so nobody may call it")
-    act = getattr(service.servicer, _WORD.sub("_", descriptor.name).lower(), None)
+    act = getattr(service.servicer, snake_case(descriptor.name), None)
     if not callable(act):
         raise ValueError(f"{type(service.servicer).__name__} does not answer {full_name}")  # noqa: TRY004 - one kind of refusal
     if descriptor.client_streaming:
