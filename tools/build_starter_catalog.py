@@ -204,6 +204,7 @@ AWS and GCP coordinates: sparecores-crawler (PyPI, MPL-2.0), plain facts. Azure'
 ## Known limits
 
 - AWS on-demand outside us-east-1 and GovCloud is of April 2025: before the P4 and P5 price cuts of mid-2025.
+- The AWS regions ap-east-2 and ap-southeast-6 opened after that date and have no price here.
 - General families stop at 96 vCPUs, without bare metal. Azure local disk sizes are left out.
 - GCP zone facts are older than its price list: a type may be offered in more zones than they say.
 - Where an AWS region has no transfer rates, the loader assumes the highest of the cloud and says so.

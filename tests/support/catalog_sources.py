@@ -79,7 +79,9 @@ class CatalogSource:
             if not rows:
                 continue
             with (directory / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+                writer = csv.DictWriter(
+                    file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
+                )
                 writer.writeheader()
                 writer.writerows(rows)
         return directory

@@ -54,7 +54,9 @@ def catalogues(draw: st.DrawFn) -> tuple[TypeColumns, OfferColumns]:
 
 @settings(max_examples=60, deadline=None)
 @given(catalogues(), st.data())
-def test_a_table_agrees_with_a_scan_of_all_offers(catalogue: tuple[TypeColumns, OfferColumns], data: st.DataObject) -> None:
+def test_a_table_agrees_with_a_scan_of_all_offers(
+    catalogue: tuple[TypeColumns, OfferColumns], data: st.DataObject
+) -> None:
     """For any model, architecture and size asked for, every cell names the first offer that is large enough."""
     types, offers = catalogue
     tables = size_tables(MODELS, ARCHES, types, offers, REGIONS)
