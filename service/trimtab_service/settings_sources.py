@@ -11,8 +11,9 @@ ENV_PREFIX = "TRIMTAB_"
 CONFIG_FILE_VARIABLE = "TRIMTAB_CONFIG"
 
 _FOREIGN = re.compile(
-    # Kubernetes injects these for a Service called `trimtab`; the others belong to the client and the test suite.
-    r"^TRIMTAB_(CONFIG$|SERVICE_(HOST|PORT)|PORT(_\d+_|$)|CLIENT_|TEST_|SHARED_DATA$)"
+    # Kubernetes injects these for a Service called `trimtab`; the others belong to the CLI and the test suite.
+    r"^TRIMTAB_(CONFIG$|SERVICE_(HOST|PORT)|PORT(_\d+_|$)|TEST_|SHARED_DATA$"
+    r"|(TARGET|PROJECT|TLS|CA|CERT|KEY|SERVER_NAME|TOKEN|TOKEN_FILE|TIMEOUT)$)"
 )
 
 

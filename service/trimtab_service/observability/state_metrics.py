@@ -1,66 +1,65 @@
-"""Metrics of what the server holds: the catalogue in force, the decision log, the journal of the other replicas.
+"""Gauges of the service's own state, set by looking every second: they are for alerts, not for accounting."""
 
-Set by whoever refreshes the state, not computed when scraped: with several worker processes the values travel through
-files. The alerts in `deploy/prometheus` and the dashboard ask for these names.
-"""
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from collections.abc import Mapping
-from datetime import timedelta
+from prometheus_client import CollectorRegistry, Gauge
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+
+@dataclass(frozen=True, slots=True)
+class StateSample:
+    """One look. `catalog_age_s` is the age of the newest price; None where no catalogue is loaded."""
+
+    catalog_age_s: float | None
+    catalog_rows: Mapping[str, int]
+    log_queue_depth: int
+    log_dropped_total: int
+    store_up: bool
+    journal_lag_s: float
 
 
 class StateMetrics:
-    """The metric families of the server's state, on one registry."""
+    """Samples in the background until closed. A look that fails is skipped: the next one tells."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._catalog_age = Gauge(
-            "trimtab_catalog_age_seconds",
-            "Age of the catalogue in force, since its newest price was observed.",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._catalog_rows = Gauge(
-            "trimtab_catalog_rows",
-            "Price rows of the catalogue in force, by basis.",
-            ["basis"],
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._queue_depth = Gauge(
-            "trimtab_decision_log_queue_depth",
-            "Decisions that wait to be written to the log.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self._dropped = Counter(
-            "trimtab_decision_log_dropped",
-            "Decisions that the log does not hold, because its queue was full.",
-            registry=registry,
-        )
-        self._journal_lag = Gauge(
-            "trimtab_journal_lag_seconds",
-            "Time since the changes of other processes were last read completely.",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._bases: set[str] = set()
+    def __init__(self, registry: CollectorRegistry, look: Callable[[], StateSample], every_s: float = 1.0) -> None:
+        self._look = look
+        self._every_s = every_s
+        self._stop = threading.Event()
 
-    def set_catalog(self, age: timedelta, rows_by_basis: Mapping[str, int]) -> None:
-        """Record the catalogue in force; a basis that it no longer holds goes to zero."""
-        self._catalog_age.set(age.total_seconds())
-        self._bases |= rows_by_basis.keys()
-        for basis in self._bases:
-            self._catalog_rows.labels(basis).set(rows_by_basis.get(basis, 0))
+        def gauge(name: str, meaning: str, mode: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(name, meaning, labels, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type] # the modes are a Literal there
 
-    def set_decision_log(self, queue_depth: int) -> None:
-        """Record how many decisions wait."""
-        self._queue_depth.set(queue_depth)
+        self._age = gauge("trimtab_catalog_age_seconds", "Age of the newest price of the catalogue.", "livemax")
+        self._rows = gauge("trimtab_catalog_rows", "Price rows of the catalogue in force.", "livemax", ("basis",))
+        self._depth = gauge(
+            "trimtab_decision_log_queue_depth", "Log entries and changes that wait to be written.", "livesum"
+        )
+        self._dropped = gauge("trimtab_decision_log_dropped_total", "Log entries dropped since start.", "livesum")
+        self._up = gauge("trimtab_store_up", "1 while the database answers, else 0.", "livemin")
+        self._lag = gauge("trimtab_journal_lag_seconds", "Time since the journal was last known to be read.", "livemax")
+        self._thread = threading.Thread(target=self._run, name="trimtab-metrics", daemon=True)
+        self._thread.start()
 
-    def add_dropped_decisions(self, count: int) -> None:
-        """Count decisions that were not written and never will be."""
-        self._dropped.inc(count)
+    def close(self) -> None:
+        """Stop sampling."""
+        self._stop.set()
+        self._thread.join(self._every_s + 1.0)
 
-    def set_journal_lag(self, lag: timedelta) -> None:
-        """Record how far behind the other processes this one is."""
-        self._journal_lag.set(lag.total_seconds())
+    def sample(self) -> None:
+        """Look once."""
+        now = self._look()
+        if now.catalog_age_s is not None:
+            self._age.set(now.catalog_age_s)
+        for basis, rows in now.catalog_rows.items():
+            self._rows.labels(basis).set(rows)
+        self._depth.set(now.log_queue_depth)
+        self._dropped.set(now.log_dropped_total)
+        self._up.set(1 if now.store_up else 0)
+        self._lag.set(now.journal_lag_s)
+
+    def _run(self) -> None:
+        while True:
+            self.sample()
+            if self._stop.wait(self._every_s):
+                return

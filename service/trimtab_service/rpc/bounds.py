@@ -6,6 +6,7 @@ Every comparison is written so that NaN fails it. Caps are the contract's.
 from google.protobuf.duration_pb2 import Duration
 from google.type.money_pb2 import Money
 
+from trimtab_service.domain.money import micros_from_nanos
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc.fields import Violations
 
@@ -53,9 +54,7 @@ def nanos(found: Violations, field: str, value: Money, *, positive: bool = False
 
 def micros(found: Violations, field: str, value: Money) -> int:
     """USD as integer micros, ties to even; from 0 to `MAX_USD`."""
-    given = nanos(found, field, value)
-    whole, rest = divmod(given, 1_000)
-    return whole + (rest > 500 or (rest == 500 and whole % 2 == 1))
+    return micros_from_nanos(nanos(found, field, value))
 
 
 def text(found: Violations, field: str, value: str, most: int = MAX_TEXT) -> str:

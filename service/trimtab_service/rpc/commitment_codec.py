@@ -21,9 +21,7 @@ from trimtab_service.rpc.vocabulary import (
 )
 from trimtab_service.store.resources import Resource
 
-_KINDS: Final = {
-    getattr(pb.Commitment, f"KIND_{kind.name}"): kind for kind in CommitmentKind
-}
+_KINDS: Final = {getattr(pb.Commitment, f"KIND_{kind.name}"): kind for kind in CommitmentKind}
 _KIND_CODES: Final = {kind: code for code, kind in _KINDS.items()}
 _SPEND_KINDS: Final = frozenset(
     {
@@ -38,7 +36,7 @@ _NOT_ONE: Final = 0.999_999
 _MAX_AMOUNT: Final = 1e6
 
 
-def parse_commitment(  # noqa: PLR0913 - the message, its name, and where it stands in the request
+def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and where it stands in the request
     message: pb.Commitment, project: str, commitment_id: str, vocabulary: Vocabulary, found: Violations, at: str
 ) -> Commitment | None:
     """The commitment, or None when a field that nothing else can stand in for is at fault."""

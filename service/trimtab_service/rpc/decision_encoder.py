@@ -113,7 +113,9 @@ def fill_placement(message: pb.Placement, placement: Placement) -> None:
 
 
 def fill_fallback(
-    message: pb.Fallback, placement: Placement, differs_by: pb.FailureDomain = pb.FAILURE_DOMAIN_UNSPECIFIED
+    message: pb.Fallback,
+    placement: Placement,
+    differs_by: "pb.FailureDomain.ValueType" = pb.FAILURE_DOMAIN_UNSPECIFIED,
 ) -> None:
     """A place in short."""
     message.offer.MergeFromString(offer_bytes(placement.offer))

@@ -11,6 +11,7 @@ from trimtab_service.rpc import bounds
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.residency_parser import parse_residency
 from trimtab_service.rpc.vocabulary import BASES_OF, OPTION_OF, Vocabulary
+from trimtab_service.rpc.workload_parser import MAX_TAG_KEY
 
 MAX_CONDITION = 4_096
 MAX_DESCRIPTION = 1_000
@@ -77,7 +78,7 @@ def _tags(keys: Iterable[str], found: Violations, field: str) -> frozenset[str] 
     if not tags or not bounds.few(found, field, len(tags), _MAX_TAGS):
         return None
     for index, tag in enumerate(tags):
-        if not tag or len(tag) > 128:
+        if not tag or len(tag) > MAX_TAG_KEY:
             found.add(f"{field}[{index}]", ErrorReason.BAD_FORMAT, "must be 1 to 128 characters")
     return frozenset(tags)
 

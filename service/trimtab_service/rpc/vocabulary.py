@@ -15,6 +15,7 @@ from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
 from trimtab.v1 import types_pb2
+from trimtab_service.catalog.services import ServiceTable, packaged_services
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
 from trimtab_service.domain.workloads import RegionKey
@@ -24,7 +25,7 @@ CLOUD_OF: Final[Mapping[int, Cloud]] = {
     types_pb2.CLOUD_GCP: Cloud.GCP,
     types_pb2.CLOUD_AZURE: Cloud.AZURE,
 }
-CLOUD_CODE: Final[Mapping[Cloud, types_pb2.Cloud]] = {
+CLOUD_CODE: Final["Mapping[Cloud, types_pb2.Cloud.ValueType]"] = {
     Cloud.AWS: types_pb2.CLOUD_AWS,
     Cloud.GCP: types_pb2.CLOUD_GCP,
     Cloud.AZURE: types_pb2.CLOUD_AZURE,
@@ -36,14 +37,14 @@ OPTION_OF: Final[Mapping[int, PurchaseOption]] = {
     types_pb2.PURCHASE_OPTION_RESERVED_3Y: PurchaseOption.RESERVED_3Y,
     types_pb2.PURCHASE_OPTION_OWNED_COMMITMENT: PurchaseOption.OWNED_COMMITMENT,
 }
-OPTION_CODE: Final[Mapping[PurchaseOption, types_pb2.PurchaseOption]] = {
+OPTION_CODE: Final["Mapping[PurchaseOption, types_pb2.PurchaseOption.ValueType]"] = {
     PurchaseOption.ON_DEMAND: types_pb2.PURCHASE_OPTION_ON_DEMAND,
     PurchaseOption.SPOT: types_pb2.PURCHASE_OPTION_SPOT,
     PurchaseOption.RESERVED_1Y: types_pb2.PURCHASE_OPTION_RESERVED_1Y,
     PurchaseOption.RESERVED_3Y: types_pb2.PURCHASE_OPTION_RESERVED_3Y,
     PurchaseOption.OWNED_COMMITMENT: types_pb2.PURCHASE_OPTION_OWNED_COMMITMENT,
 }
-BASIS_CODE: Final[Mapping[PriceBasis, types_pb2.PriceBasis]] = {
+BASIS_CODE: Final["Mapping[PriceBasis, types_pb2.PriceBasis.ValueType]"] = {
     PriceBasis.LIST: types_pb2.PRICE_BASIS_LIST,
     PriceBasis.LIST_SUPERSEDED: types_pb2.PRICE_BASIS_LIST_SUPERSEDED,
     PriceBasis.DERIVED_OD_X_SAVINGS: types_pb2.PRICE_BASIS_DERIVED,
@@ -62,7 +63,7 @@ ARCHITECTURE_OF: Final[Mapping[int, str]] = {
     types_pb2.ARCHITECTURE_X86_64: "x86_64",
     types_pb2.ARCHITECTURE_ARM64: "arm64",
 }
-ARCHITECTURE_CODE: Final[Mapping[str, types_pb2.Architecture]] = {
+ARCHITECTURE_CODE: Final["Mapping[str, types_pb2.Architecture.ValueType]"] = {
     "x86_64": types_pb2.ARCHITECTURE_X86_64,
     "arm64": types_pb2.ARCHITECTURE_ARM64,
 }
@@ -83,11 +84,22 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Vocabulary:
     """The names of one catalogue version."""
 
-    __slots__ = ("_regions", "continents", "countries", "families", "gpu_models", "instance_types", "partitions", "snapshot")
+    __slots__ = (
+        "_regions",
+        "continents",
+        "countries",
+        "families",
+        "gpu_models",
+        "instance_types",
+        "partitions",
+        "services",
+        "snapshot",
+    )
 
-    def __init__(self, snapshot: CatalogSnapshot) -> None:
-        """Index the names of `snapshot`."""
+    def __init__(self, snapshot: CatalogSnapshot, services: ServiceTable | None = None) -> None:
+        """Index the names of `snapshot`; `services` is the packaged table when none is given."""
         self.snapshot = snapshot
+        self.services = services or packaged_services()
         self._regions = {
             (int(CLOUD_CODE[region.cloud]), region.name): RegionKey(region.cloud, region.name)
             for region in snapshot.regions
@@ -96,7 +108,9 @@ class Vocabulary:
         self.families = frozenset(snapshot.families)
         self.gpu_models = snapshot.gpu_models
         self.countries = frozenset(region.country for region in snapshot.regions)
-        self.partitions = frozenset(region.partition for region in snapshot.regions)
+        self.partitions = frozenset(
+            name for region in snapshot.regions for name in (region.partition, f"{region.cloud}-{region.partition}")
+        )
         self.continents = {
             name: frozenset(region.country for region in snapshot.regions if region.continent == code)
             for name, code in CONTINENT_CODE.items()

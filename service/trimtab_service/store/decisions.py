@@ -1,11 +1,12 @@
 """The decision log: what was asked, what was answered, and with which revisions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Select, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -24,7 +25,11 @@ _FLUSH_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """One logged decision. `request` and `response` are the messages' bytes; texts may be empty."""
+    """One logged decision. `request` and `response` are the messages' bytes; texts may be empty.
+
+    `context` is what the decision depended on beside the request and the revisions: the draws of the items
+    before it in a joint batch, as JSON.
+    """
 
     project: str
     decision_id: str
@@ -47,9 +52,11 @@ class DecisionRecord:
     reserved: bool = False
     release_time: datetime | None = None
     outcome: str | None = None
+    context: bytes | None = None
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(DecisionRecord))
+_VALUES: Final = attrgetter(*_COLUMNS)
 _SELECTED: Final[Select[Any]] = select(*(DECISIONS.c[name] for name in _COLUMNS))
 
 FIELDS: Final = {
@@ -68,6 +75,12 @@ FIELDS: Final = {
 }
 
 
+_INSERT_NEW: Final[Mapping[str, Any]] = {
+    "postgresql": postgresql_insert(DECISIONS).on_conflict_do_nothing(),
+    "sqlite": sqlite_insert(DECISIONS).on_conflict_do_nothing(),
+}
+
+
 class DecisionSink:
     """Writes records of the log; one that is there already is left as it is."""
 
@@ -75,8 +88,8 @@ class DecisionSink:
 
     def write(self, conn: Connection, records: Sequence[DecisionRecord]) -> None:
         """Insert all of them. Part of a group, or of the unit that draws a reservation."""
-        rows = [{name: getattr(record, name) for name in _COLUMNS} for record in records]
-        conn.execute(_insert_new(conn.dialect), rows)
+        rows = [dict(zip(_COLUMNS, _VALUES(record), strict=True)) for record in records]
+        conn.execute(_INSERT_NEW[conn.dialect.name], rows)
 
 
 DECISION_SINK: Final = DecisionSink()
@@ -93,7 +106,7 @@ class DecisionLog:
 
     def append(self, record: DecisionRecord) -> bool:
         """Log soon, without waiting; False when the queue is full and the record was dropped (and counted)."""
-        size = len(record.request) + len(record.response) + _ROW_OVERHEAD_BYTES
+        size = len(record.request) + len(record.response) + len(record.context or b"") + _ROW_OVERHEAD_BYTES
         return self._writer.append(DECISION_SINK, record, size)
 
     def get(self, project: str, decision_id: str) -> DecisionRecord:
@@ -155,12 +168,6 @@ def prune(conn: Connection, before: datetime, limit: int) -> int:
 
 def _one(project: str, decision_id: str) -> Any:  # noqa: ANN401 - an Update
     return update(DECISIONS).where(DECISIONS.c.project == project, DECISIONS.c.decision_id == decision_id)
-
-
-def _insert_new(dialect: Dialect) -> Any:  # noqa: ANN401 - either dialect's Insert
-    if dialect.name == "postgresql":
-        return postgresql_insert(DECISIONS).on_conflict_do_nothing()
-    return sqlite_insert(DECISIONS).on_conflict_do_nothing()
 
 
 def _read(row: Any) -> DecisionRecord:  # noqa: ANN401 - a Row of `_SELECTED`

@@ -75,6 +75,7 @@ class DecisionRow(Row, table=True):
     verdict: str = _name()
     request: bytes = _bytes()
     response: bytes = _bytes()
+    context: bytes | None = _bytes(nullable=True)
     catalog_version: str = _name()
     state_revision: int = _bigint()
     policy_revision: int = _bigint()
@@ -190,6 +191,7 @@ Index(
     "reservations_by_room",
     RESERVATIONS.c.room_key,
     RESERVATIONS.c.expire_time,
+    RESERVATIONS.c.amount_milli,  # so that a room's sum reads the index alone
     sqlite_where=_UNRELEASED,
     postgresql_where=_UNRELEASED,
 )

@@ -49,6 +49,7 @@ def _create_decisions() -> None:
         sa.Column("verdict", Name, nullable=False),
         sa.Column("request", sa.LargeBinary, nullable=False),
         sa.Column("response", sa.LargeBinary, nullable=False),
+        sa.Column("context", sa.LargeBinary, nullable=True),
         sa.Column("catalog_version", Name, nullable=False),
         sa.Column("state_revision", sa.BigInteger, nullable=False),
         sa.Column("policy_revision", sa.BigInteger, nullable=False),
@@ -92,7 +93,7 @@ def _create_requests_and_reservations() -> None:
     op.create_index(
         "reservations_by_room",
         "reservations",
-        ["room_key", "expire_time"],
+        ["room_key", "expire_time", "amount_milli"],
         sqlite_where=_UNRELEASED,
         postgresql_where=_UNRELEASED,
     )

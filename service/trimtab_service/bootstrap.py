@@ -1,0 +1,237 @@
+"""The composition root: the one place that sees every room and wires them together."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from trimtab.v1 import (
+    catalog_service_pb2,
+    commitment_service_pb2,
+    placement_service_pb2,
+    policy_service_pb2,
+)
+from trimtab_service.catalog.library import CatalogLibrary
+from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
+from trimtab_service.config import Settings
+from trimtab_service.domain.errors import TrimtabError
+from trimtab_service.observability.state_metrics import StateMetrics, StateSample
+from trimtab_service.placement.index import index_of
+from trimtab_service.rpc.catalog import CatalogServicer
+from trimtab_service.rpc.commitments import CommitmentServicer
+from trimtab_service.rpc.desk import PlacementDesk
+from trimtab_service.rpc.health import Probe
+from trimtab_service.rpc.ids import NewId, new_ulid
+from trimtab_service.rpc.placement import PlacementServicer
+from trimtab_service.rpc.policies import PolicyServicer
+from trimtab_service.rpc.replay import Replayer
+from trimtab_service.rpc.service import Service
+from trimtab_service.rpc.world import World, vocabulary_of
+from trimtab_service.serving import Application, Runtime
+from trimtab_service.store import journal as journal_store
+from trimtab_service.store.commitments import COMMITMENT
+from trimtab_service.store.decisions import DecisionLog
+from trimtab_service.store.engines import Database, open_database
+from trimtab_service.store.follower import JournalFollower
+from trimtab_service.store.journal import Journal, JournalKind
+from trimtab_service.store.maintenance import Maintenance, Retention
+from trimtab_service.store.policies import POLICY
+from trimtab_service.store.resources import ResourceStore
+from trimtab_service.store.schema import migrate, schema_is_current
+from trimtab_service.store.writer import GroupCommitWriter
+
+_LONGEST_LAG_S: Final = 5.0
+"""Past this, what other replicas change can no longer be said to be in force here."""
+
+
+def utc_now() -> datetime:
+    """The wall clock of the process, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What a test or a bench puts in the place of the real thing."""
+
+    clock: Callable[[], datetime] = utc_now
+    new_id: NewId = new_ulid
+
+
+def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = None) -> Application:
+    """Build the application of one serving process: the store is migrated, the catalogue loaded, the journal read.
+
+    Raises:
+        UnavailableError: the database does not answer, or no catalogue could be built.
+        FailedPreconditionError: the catalogue is not acceptable, and there is no older one.
+
+    """
+    given = overrides or Overrides()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.store_url)
+    migrate(database)
+    library = CatalogLibrary(
+        settings.data_dir / "catalogs", settings.catalog_dir or STARTER_DIRECTORY, clock=given.clock
+    )
+    loaded = library.start()
+    _warm(library)
+    runtime.log.info(
+        "catalogue loaded",
+        version=loaded.load.version,
+        price_rows=loaded.load.price_rows,
+        quarantined=loaded.load.quarantined_rows,
+    )
+
+    writer = GroupCommitWriter(database)
+    journal = Journal(database)
+    world = World(library, _refresher(library, runtime))
+    follower = JournalFollower(journal, world.take, poll_s=settings.poll_interval.total_seconds())
+    world.follow(follower)
+    follower.catch_up()
+    follower.start()
+    watch = _CatalogWatch(library, settings.poll_interval.total_seconds())
+    maintenance = Maintenance(database, Retention(decisions=settings.decision_log_retention))
+    if runtime.worker == 0:
+        maintenance.start(given.clock)
+    metrics = StateMetrics(runtime.registry, lambda: _sample(library, writer, database, follower, given.clock))
+
+    log = DecisionLog(database, writer)
+    policies = ResourceStore(POLICY, database, writer)
+    commitments = ResourceStore(COMMITMENT, database, writer)
+    replayer = Replayer(journal, policies, library)
+    desk = PlacementDesk(world, log, writer, clock=given.clock, new_id=given.new_id, hold=settings.reservation_ttl)
+
+    def announce(version: str, now: datetime) -> None:
+        payload = {"version": version}
+        writer.run(lambda conn: journal_store.append(conn, "", JournalKind.CATALOG, payload, now))
+
+    services = (
+        (
+            placement_service_pb2,
+            "PlacementService",
+            PlacementServicer(desk, world, log, writer, replayer, clock=given.clock, batch_cap=settings.batch_cap),
+        ),
+        (catalog_service_pb2, "CatalogService", CatalogServicer(library, given.clock, announce)),
+        (
+            policy_service_pb2,
+            "PolicyService",
+            PolicyServicer(policies, world, log, replayer, clock=given.clock),
+        ),
+        (
+            commitment_service_pb2,
+            "CommitmentService",
+            CommitmentServicer(commitments, world, writer, clock=given.clock, new_id=given.new_id),
+        ),
+    )
+    return Application(
+        services=[Service(module.DESCRIPTOR.services_by_name[name], servicer) for module, name, servicer in services],
+        probes=_probes(library, database, follower),
+        close=(
+            metrics.close,
+            maintenance.close,
+            watch.close,
+            follower.close,
+            lambda: _closed(writer, runtime),
+            database.close,
+        ),
+    )
+
+
+def _closed(writer: GroupCommitWriter, runtime: Runtime) -> None:
+    """Flush the log; what could not be written is said."""
+    dropped = writer.close()
+    if dropped:
+        runtime.log.error("decisions not logged", dropped=dropped)
+
+
+def _warm(library: CatalogLibrary) -> None:
+    """Make what is made once a catalogue before the first caller needs it."""
+    snapshot = library.current.snapshot
+    index_of(snapshot)
+    vocabulary_of(snapshot)
+
+
+def _refresher(library: CatalogLibrary, runtime: Runtime) -> Callable[[str], None]:
+    """Loads the source anew when another replica announces a version that is not in force here."""
+
+    def switched(version: str) -> None:
+        def load() -> None:
+            if library.current.load.version == version:
+                return
+            try:
+                library.refresh()
+            except TrimtabError as error:
+                runtime.log.warning("catalogue not refreshed", cause=error.message, reason=error.reason.name)
+
+        threading.Thread(target=load, name="trimtab-catalog-refresh", daemon=True).start()
+
+    return switched
+
+
+class _CatalogWatch:
+    """Takes over catalogues that another process of this data directory has loaded."""
+
+    def __init__(self, library: CatalogLibrary, every_s: float) -> None:
+        self._library = library
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="trimtab-catalog-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+        self._thread.join(self._every_s + 1.0)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            if self._library.follow():
+                _warm(self._library)
+
+
+def _probes(library: CatalogLibrary, database: Database, follower: JournalFollower) -> tuple[Probe, ...]:
+    def catalog() -> str | None:
+        failure = library.last_failure
+        return None if failure is None else f"the last refresh failed: {failure.reason.name}"
+
+    def store() -> str | None:
+        try:
+            return None if schema_is_current(database) else "the schema is not current"
+        except TrimtabError as error:
+            return error.message
+
+    def journal() -> str | None:
+        lag = follower.lag_s()
+        return None if lag < _LONGEST_LAG_S else f"not read for {lag:.0f} s"
+
+    # Decisions go on without a database, so only what changes state is taken out of service with it.
+    return (
+        Probe("store", store, services=("trimtab.v1.PolicyService", "trimtab.v1.CommitmentService")),
+        Probe("journal", journal),
+        Probe("catalog", catalog),
+    )
+
+
+def _sample(
+    library: CatalogLibrary,
+    writer: GroupCommitWriter,
+    database: Database,
+    follower: JournalFollower,
+    clock: Callable[[], datetime],
+) -> StateSample:
+    stats = writer.stats()
+    loaded = library.current
+    age = loaded.load.newest_price_age(clock())
+    try:
+        database.ping()
+        up = True
+    except TrimtabError:
+        up = False
+    return StateSample(
+        catalog_age_s=None if age is None else age.total_seconds(),
+        catalog_rows={summary.basis.value: summary.rows for summary in loaded.load.bases},
+        log_queue_depth=stats.queue_depth,
+        log_dropped_total=stats.dropped_total,
+        store_up=up,
+        journal_lag_s=follower.lag_s(),
+    )

@@ -1,0 +1,231 @@
+"""Makes a placement decision: the request, the world and the policy go to the engine, the answer to the log.
+
+The same composition serves a call, an item of a batch, an explanation and a replay: they differ in where the
+world, the instant and the id come from.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import Connection
+
+from trimtab.v1 import placement_service_pb2 as pb
+from trimtab_service.domain.commitments import Draw
+from trimtab_service.domain.decisions import Decision
+from trimtab_service.domain.errors import AbortedError
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.placement.engine import decide
+from trimtab_service.policy.attributes import attributes_of
+from trimtab_service.rpc.decision_encoder import encode_decision
+from trimtab_service.rpc.decision_log import record_of
+from trimtab_service.rpc.ids import NewId
+from trimtab_service.rpc.place_parser import PlaceParser, missing_tags
+from trimtab_service.rpc.vocabulary import set_timestamp
+from trimtab_service.rpc.world import View, World
+from trimtab_service.store.decisions import DECISION_SINK, DecisionLog, DecisionRecord
+from trimtab_service.store.idempotency import RequestKey, once
+from trimtab_service.store.reservations import Reservation, reserve
+from trimtab_service.store.writer import GroupCommitWriter
+
+_ATTEMPTS: Final = 8
+"""How often a reservation decides anew after another caller took the room."""
+
+_PLACE: Final = "Place"
+_JOINT: Final = timedelta(days=1)
+"""How long the draws of a joint batch count: any time longer than a decision looks ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision made: as the engine gave it, as it is answered, and as it is logged."""
+
+    decision: Decision
+    message: pb.Decision
+    record: DecisionRecord
+
+
+def make(  # noqa: PLR0913 - all that a decision depends on
+    request: pb.PlaceRequest,
+    view: View,
+    *,
+    project: str,
+    instant: datetime,
+    decision_id: str,
+    prior: tuple[Draw, ...] = (),
+    hold: timedelta | None = None,
+    at: str = "",
+) -> Made:
+    """Decide. The same arguments give the same bytes.
+
+    `hold` is how long a reservation lasts, for requests that reserve; `prior` what earlier items of a joint batch
+    have drawn; `at` where the request stands in a batch.
+
+    Raises:
+        InvalidArgumentError: the request is at fault, or lacks tags that policy asks for.
+
+    """
+    query = PlaceParser(view.vocabulary, instant).parse(request, project, at)
+    policy = view.policies.effective(project, query.workload.workload_id, attributes_of(query))
+    if policy.required_tags:
+        missing_tags(policy.required_tags, query)
+    state = view.state
+    if prior:
+        drawn = [(draw.room_key, draw.amount_milli) for draw in prior]
+        rooms = state.rooms.draw(f"{decision_id}-joint", drawn, instant + _JOINT, instant)
+        state = replace(state, rooms=rooms)
+    decision = decide(query, view.snapshot, policy, state, instant)
+    workload = query.workload
+    message = encode_decision(
+        decision,
+        name=f"projects/{project}/decisions/{decision_id}",
+        instant=instant,
+        workload_id=workload.workload_id,
+        revisions=_revisions(
+            view.snapshot.version,
+            policy.revision,
+            state.learned_revision,
+            state.commitment_revision,
+            workload.hours_per_month,
+            workload.hours_per_year,
+        ),
+    )
+    if query.reserve and hold is not None and decision.chosen is not None and decision.chosen.draws:
+        message.reserved = True
+        lasts = hold if query.reserve_seconds is None else timedelta(seconds=query.reserve_seconds)
+        set_timestamp(message.valid_until, instant + lasts)
+    record = record_of(
+        project=project,
+        decision_id=decision_id,
+        instant=instant,
+        request=request.SerializeToString(deterministic=True),
+        message=message,
+        decision=decision,
+        state_revision=max(policy.revision, state.learned_revision, state.commitment_revision),
+        prior_draws=prior,
+    )
+    return Made(decision, message, record)
+
+
+@lru_cache(maxsize=4_096)
+def _revisions(  # noqa: PLR0913, PLR0917 - the fields of the message
+    catalog: str, policy: int, learned: int, commitment: int, hours_per_month: float, hours_per_year: float
+) -> bytes:
+    return pb.Revisions(
+        catalog_version=catalog,
+        policy_revision=policy,
+        learned_revision=learned,
+        commitment_revision=commitment,
+        hours_per_month=hours_per_month,
+        hours_per_year=hours_per_year,
+    ).SerializeToString(deterministic=True)
+
+
+class PlacementDesk:
+    """Decides for callers: reads the world of this process, logs, and draws room where that is asked for."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, each a seam for a test
+        self,
+        world: World,
+        log: DecisionLog,
+        writer: GroupCommitWriter,
+        *,
+        clock: Callable[[], datetime],
+        new_id: NewId,
+        hold: timedelta,
+    ) -> None:
+        """`hold` is how long a reservation lasts when the caller does not say."""
+        self._world = world
+        self._log = log
+        self._writer = writer
+        self._clock = clock
+        self._new_id = new_id
+        self._hold = hold
+
+    def place(self, request: pb.PlaceRequest, project: str, *, at: str = "", prior: tuple[Draw, ...] = ()) -> Made:
+        """One decision, logged soon (or, when it reserves, durably with what it draws).
+
+        Raises:
+            InvalidArgumentError: the request is at fault.
+            AbortedError: other callers kept taking the room.
+            UnavailableError: no catalogue, or (only when it reserves) no database.
+
+        """
+        if request.reserve:
+            return self._reserve(request, project, at, prior)
+        instant = self._clock()
+        made = make(
+            request,
+            self._world.view(project),
+            project=project,
+            instant=instant,
+            decision_id=self._new_id(instant),
+            prior=prior,
+            at=at,
+        )
+        self._log.append(made.record)
+        return made
+
+    def look(self, request: pb.PlaceRequest, project: str) -> Made:
+        """One decision that draws nothing, for an explanation; logged like any other."""
+        instant = self._clock()
+        made = make(
+            request, self._world.view(project), project=project, instant=instant, decision_id=self._new_id(instant)
+        )
+        self._log.append(made.record)
+        return made
+
+    def _reserve(self, request: pb.PlaceRequest, project: str, at: str, prior: tuple[Draw, ...]) -> Made:
+        body_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+        key = RequestKey(project, _PLACE, request.request_id.lower(), body_hash)
+        for attempt in range(_ATTEMPTS):
+            instant = self._clock()
+            made = make(
+                request,
+                self._world.view(project),
+                project=project,
+                instant=instant,
+                decision_id=self._new_id(instant),
+                prior=prior,
+                hold=self._hold,
+                at=at,
+            )
+            drawing = _Drawing(made, key, instant)
+            try:
+                answer = self._writer.run(drawing)
+            except AbortedError as error:
+                if error.reason is not ErrorReason.ROOM_CONFLICT or attempt == _ATTEMPTS - 1:
+                    raise
+                self._world.catch_up()
+                continue
+            if drawing.revision is not None:
+                self._world.sync_to(drawing.revision)
+            if answer == made.record.response:
+                return made
+            return Made(made.decision, pb.Decision.FromString(answer), made.record)
+        raise AssertionError  # the last attempt returns or raises
+
+
+class _Drawing:
+    """The writer's unit of one reservation: the draws, the log entry and the stored answer, all or none."""
+
+    def __init__(self, made: Made, key: RequestKey, instant: datetime) -> None:
+        self._made = made
+        self._key = key
+        self._instant = instant
+        self.revision: int | None = None
+
+    def __call__(self, conn: Connection) -> bytes:
+        return once(conn, self._key, self._instant, lambda: self._draw(conn))
+
+    def _draw(self, conn: Connection) -> bytes:
+        record, chosen = self._made.record, self._made.decision.chosen
+        if self._made.message.reserved and chosen is not None:
+            until = self._made.message.valid_until.ToDatetime(self._instant.tzinfo)
+            drawn = Reservation(record.project, record.decision_id, chosen.draws, until)
+            self.revision = reserve(conn, drawn, self._instant)
+        DECISION_SINK.write(conn, [record])
+        return record.response
