@@ -139,6 +139,8 @@ def server(installed: Installed, data: Path) -> Iterator[tuple[subprocess.Popen[
         "TRIMTAB_DRAIN_INTERVAL": "0",
         "PATH": os.environ["PATH"],
         "PYTHONDONTWRITEBYTECODE": "1",
+        # A copied interpreter may be linked to a library by the path that nobody may not enter.
+        "LD_LIBRARY_PATH": str(installed.python.resolve().parents[1] / "lib"),
     }
     command = [*confinement(data), str(installed.python.parent / "trimtab"), "serve"]
     with subprocess.Popen(command, cwd="/", env=environment) as process:
