@@ -13,7 +13,7 @@ from trimtab.credentials import Tls, is_local
 DEFAULT_TARGET: Final = "127.0.0.1:8740"
 """Where `trimtab serve` listens unless told otherwise."""
 
-KEEPALIVE: Final = timedelta(seconds=60)
+KEEPALIVE: Final = timedelta(seconds=30)
 """Silence after which the client pings. The server allows pings this often; more often would be answered by GOAWAY."""
 
 KEEPALIVE_TIMEOUT: Final = timedelta(seconds=20)

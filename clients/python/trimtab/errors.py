@@ -59,16 +59,25 @@ class TrimtabError(Exception):
 class CallError(TrimtabError):
     """A call that failed.
 
-    `method` is the full name (`/trimtab.v1.PlacementService/Place`), empty for an item of a batch.
+    `method` is the full name (`/trimtab.v1.PlacementService/Place`), empty for an item of a batch. `status` is the
+    failure as the server put it.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
 
-    def __init__(self, message: str, details: ErrorDetails | None = None, *, method: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        details: ErrorDetails | None = None,
+        *,
+        method: str = "",
+        status: status_pb2.Status | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.method = method
         self.details = details or ErrorDetails()
+        self.status = status or status_pb2.Status(code=self.code.value[0], message=message)
 
     @property
     def reason(self) -> str:
@@ -199,7 +208,7 @@ _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.St
 def from_status(status: status_pb2.Status, *, method: str = "") -> CallError:
     """The error that a `google.rpc.Status` describes; for items of a batch. An unknown code is `UnknownError`."""
     kind = _CLASSES.get(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), UnknownError)
-    return kind(status.message, _details(status), method=method)
+    return kind(status.message, _details(status), method=method, status=status)
 
 
 def from_rpc_error(error: grpc.RpcError, *, method: str = "") -> CallError:

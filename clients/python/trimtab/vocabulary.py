@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeVar
 
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.descriptor import EnumDescriptor
 from google.type.money_pb2 import Money
 
 from trimtab.v1 import types_pb2
@@ -94,13 +94,12 @@ def amount_of(value: Money) -> Decimal:
     return Decimal(value.units) + Decimal(value.nanos) / _NANOS
 
 
-def word(enum: EnumTypeWrapper, number: int) -> str:
+def word(enum: EnumDescriptor, number: int) -> str:
     """An enum value as people write it: `PURCHASE_OPTION_ON_DEMAND` is `on-demand`. Unknown numbers stay."""
-    descriptor = enum.DESCRIPTOR
-    value = descriptor.values_by_number.get(number)
+    value = enum.values_by_number.get(number)
     if value is None:
         return str(number)
-    first = descriptor.values_by_number[0].name
+    first = enum.values_by_number[0].name
     return value.name.removeprefix(first.removesuffix("UNSPECIFIED")).lower().replace("_", "-")
 
 
