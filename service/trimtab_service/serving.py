@@ -27,7 +27,6 @@ from trimtab_service.rpc.service import Service
 from trimtab_service.rpc.transport import PortTakenError, reserve
 from trimtab_service.settings_values import Address
 
-
 _REPORT_S = 0.5
 
 
@@ -85,7 +84,7 @@ def serve(settings: Settings, compose: Compose) -> int:
         reserve(settings.listen, hold=False)
         finished = _serve_alone(settings, compose, signals)
     except ConfigError as error:
-        log.error("configuration refused", violations=list(error.violations))  # noqa: TRY400 - no traceback for a typing mistake
+        log.error("configuration refused", violations=list(error.violations))  # noqa: TRY400 - a typing mistake has no traceback
         return EXIT_BAD_CONFIG
     except PortTakenError as error:
         log.error("cannot listen", address=str(error.address), cause=str(error))  # noqa: TRY400 - the cause says it all

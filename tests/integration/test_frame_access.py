@@ -1,7 +1,7 @@
+# ruff: noqa: ANN401 - messages of the Echo service are made at run time, so no type names them
 """No RPC of the contract is open, and no project sees another: every method, through a real server."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,7 +73,7 @@ def reached() -> Reached:
 @pytest.fixture(scope="module")
 def channel(issuer: oidc.Issuer, reached: Reached, tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
     """A channel to a server of the whole contract."""
-    jwks: Path = issuer.write(tmp_path_factory.mktemp("oidc"))
+    jwks = issuer.write(tmp_path_factory.mktemp("oidc"))
     with (
         running(
             services=[reached.service(descriptor) for descriptor in SERVICES],
@@ -105,7 +105,7 @@ def code_of(channel: grpc.Channel, path: str, request: Message, token: str | Non
     """Make the call and return its status code."""
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     method = METHODS[path]
-    kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+    kind: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
     try:
         reply = kind(
             path,

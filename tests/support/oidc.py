@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - keywords of several types are passed through
 """An OIDC issuer for tests: keys, tokens of every kind of wrongness, and the key set as a file or over HTTP."""
 
 import json
@@ -87,7 +88,7 @@ class KeyServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
                 """Say nothing."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

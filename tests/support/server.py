@@ -1,4 +1,5 @@
-"""Real servers of the frame for tests: in this process, or as a process of their own (`python -m tests.support.server`)."""
+# ruff: noqa: ANN401 - keywords of several types are passed through
+"""Real servers of the frame: in the test's process, or in their own (`python -m tests.support.server`)."""
 
 import contextlib
 import os

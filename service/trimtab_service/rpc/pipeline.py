@@ -169,7 +169,7 @@ def _remaining(context: grpc.ServicerContext, default_s: float) -> float:
 
     """
     remaining = context.time_remaining()
-    if remaining is None or remaining > _NO_DEADLINE_S:
+    if remaining > _NO_DEADLINE_S:
         return default_s
     if remaining <= 0.0:
         raise DeadlineExceededError(ErrorReason.DEADLINE_EXCEEDED, "the deadline had passed before the call was begun")

@@ -92,7 +92,7 @@ class RpcServer:
             handlers = pipeline.handlers(service)
             name = service.descriptor.full_name
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-            self._server.add_registered_method_handlers(name, handlers)  # type: ignore[attr-defined] # what generated code calls; not in the stubs
+            self._server.add_registered_method_handlers(name, handlers)
         self.health.register(self._server)
         self._reflection_pool = ThreadPoolExecutor(_REFLECTION_THREADS, thread_name_prefix="reflection")
         if settings.reflection:

@@ -1,0 +1,1 @@
+"""The RPC surface without a server."""
