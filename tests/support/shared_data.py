@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
+
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -15,3 +17,12 @@ def shared_catalog() -> Path:
     if not directory.is_dir():
         pytest.skip("the shared catalogue is not there: set TRIMTAB_SHARED_DATA to the directory that holds catalog/")
     return directory
+
+
+def catalog_directory() -> Path:
+    """The full catalogue for a bench; the packaged starter one, said aloud, where the project was cloned alone."""
+    root = Path(os.environ.get("TRIMTAB_SHARED_DATA", _REPOSITORY.parent / "shared" / "data"))
+    if (root / "catalog").is_dir():
+        return root / "catalog"
+    print("the shared catalogue is not there: measuring the packaged starter catalogue instead")
+    return STARTER_DIRECTORY

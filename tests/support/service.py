@@ -1,0 +1,82 @@
+"""The real service on a real port: the production composition, in this process, for tests from outside."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from tests.support.server import ANY_PORT
+from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
+from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
+from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
+from trimtab_service.bootstrap import Overrides, compose
+from trimtab_service.config import Settings
+from trimtab_service.identity.assembly import authenticator_of
+from trimtab_service.observability.logging import logger
+from trimtab_service.rpc.server import Parts, RpcServer
+from trimtab_service.serving import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A service and plain stubs to it."""
+
+    target: str
+    server: RpcServer
+    settings: Settings
+    channel: grpc.Channel
+    placement: PlacementServiceStub
+    catalog: CatalogServiceStub
+    policy: PolicyServiceStub
+    commitment: CommitmentServiceStub
+
+
+@contextlib.contextmanager
+def running_service(
+    data_dir: Path,
+    *,
+    overrides: Overrides | None = None,
+    channel_credentials: grpc.ChannelCredentials | None = None,
+    **settings: Any,
+) -> Iterator[RunningService]:
+    """Serve on a free port with the packaged catalogue, or what `settings` say; stops and closes at the end."""
+    chosen = Settings(listen=ANY_PORT, admin_listen=ANY_PORT, data_dir=data_dir, **settings)
+    registry = CollectorRegistry()
+    application = compose(chosen, Runtime(registry=registry, log=logger("test")), overrides)
+    parts = Parts(
+        authenticator=authenticator_of(chosen, time.time, time.monotonic),
+        registry=registry,
+        clock=time.time,
+        monotonic=time.monotonic,
+    )
+    server = RpcServer(chosen, application.services, application.probes, parts)
+    address = str(server.start(ANY_PORT))
+    target = f"localhost:{address.rpartition(':')[2]}" if channel_credentials else address
+    channel = (
+        grpc.secure_channel(target, channel_credentials) if channel_credentials else grpc.insecure_channel(target)
+    )
+    try:
+        yield RunningService(
+            target=target,
+            server=server,
+            settings=chosen,
+            channel=channel,
+            placement=PlacementServiceStub(channel),
+            catalog=CatalogServiceStub(channel),
+            policy=PolicyServiceStub(channel),
+            commitment=CommitmentServiceStub(channel),
+        )
+    finally:
+        channel.close()
+        hurry = threading.Event()
+        hurry.set()
+        server.drain(hurry)
+        for close in application.close:
+            close()
