@@ -159,7 +159,7 @@ class _Filling:
             for room in owned.rooms:
                 if room.resource in needed and (room.resource != GPUS or commitment.gpu_model == self._facts.gpu_model):
                     rooms[room.resource].append((self._free(room), room, commitment.name))
-        taken = self.left
+        taken = self.left if needed else 0
         for resource, amount in needed.items():
             taken = min(taken, sum(free for free, _, _ in rooms[resource]) * MILLI // amount)
         for resource, amount in needed.items():
