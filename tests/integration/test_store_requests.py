@@ -1,5 +1,6 @@
 """A request_id is executed once."""
 
+import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -85,6 +86,32 @@ def test_no_id_means_no_memory(database: Database) -> None:
     work = Work()
     nameless = RequestKey("p", "Place", "", b"hash")
     assert [ask(database, nameless, work) for _ in range(2)] == [b"answer 1", b"answer 2"]
+
+
+def _race(dsn: str, barrier: threading.Barrier, answers: "multiprocessing.Queue[object]") -> None:
+    database = open_database(dsn)
+    work = Work()
+    for turn in range(20):
+        barrier.wait(60)
+        try:
+            ask(database, RequestKey("p", "m", f"id-{turn}", b""), work)
+        except Exception as error:  # noqa: BLE001 - shown by the assertion of the test
+            answers.put(repr(error))
+    answers.put(work.done)
+    database.close()
+
+
+def test_of_processes_that_ask_at_once_one_executes(dsn: str, database: Database) -> None:
+    """Twenty times: each id is executed by exactly one replica, and no replica sees an error."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier, answers = spawn.Barrier(2), spawn.Queue()
+    children = [spawn.Process(target=_race, args=(dsn, barrier, answers)) for _ in range(2)]
+    for child in children:
+        child.start()
+    told = [answers.get(timeout=60) for _ in children]
+    for child in children:
+        child.join(30)
+    assert sum(done for done in told if isinstance(done, int)) == 20, told
 
 
 def test_of_concurrent_callers_one_executes(dsn: str, database: Database) -> None:

@@ -49,6 +49,19 @@ def test_the_migrated_schema_is_what_the_code_declares(database: Database) -> No
         assert compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), METADATA) == []
 
 
+def test_texts_sort_by_code_point_whatever_the_locale(database: Database) -> None:
+    """Each text column says so itself: the locale of someone's PostgreSQL must not reorder pages."""
+    if database.dialect == "sqlite":
+        query = "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%COLLATE%'"
+    else:
+        query = (
+            "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text'"
+            " AND collation_name IS DISTINCT FROM 'C'"
+        )
+    with database.read() as conn:
+        assert conn.execute(text(query)).scalar_one() == 0
+
+
 def test_an_empty_database_is_not_current_and_says_so(dsn: str) -> None:
     """Readiness waits for the schema, and using what is not there is a passing fault."""
     database = open_database(dsn)

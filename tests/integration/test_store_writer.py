@@ -80,6 +80,22 @@ def test_a_unit_is_durable_when_its_future_is_done(words: Database, writer: Grou
     assert stored(words) == ["one"]
 
 
+def test_a_unit_that_fails_alone_is_undone(words: Database, writer: GroupCommitWriter) -> None:
+    """Without a group around it, too; its error is its own, and the writer goes on."""
+
+    def abort(conn: Connection) -> None:
+        add("undone", conn)
+        raise UnavailableError(ErrorReason.SOURCE_FAILED, "the unit's own fault")
+
+    with pytest.raises(UnavailableError, match="the unit's own fault"):
+        writer.run(abort)
+    with pytest.raises(IntegrityError):
+        writer.run(lambda conn: add("bad", conn))
+    assert writer.stats().last_error is None
+    writer.run(lambda conn: add("next", conn))
+    assert stored(words) == ["next"]
+
+
 def test_one_failing_unit_does_not_take_its_group_down(words: Database, writer: GroupCommitWriter) -> None:
     """Each unit is undone alone; its error, of the domain or the database, is its caller's."""
     gate = Gate()

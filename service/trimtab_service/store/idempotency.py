@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.reasons import ErrorReason
@@ -13,6 +13,15 @@ from trimtab_service.store.serial import take_turn
 from trimtab_service.store.tables import REQUESTS
 
 ANSWERS_KEPT: Final = timedelta(hours=24)
+
+_OURS: Final = (
+    (REQUESTS.c.project == bindparam("of_project"))
+    & (REQUESTS.c.method == bindparam("of_method"))
+    & (REQUESTS.c.request_id == bindparam("of_id"))
+)
+_KNOWN: Final = select(REQUESTS.c.body_hash, REQUESTS.c.answer, REQUESTS.c.expire_time).where(_OURS)
+_FORGET: Final = delete(REQUESTS).where(_OURS)
+_REMEMBER: Final = insert(REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +44,18 @@ def once(conn: Connection, key: RequestKey, now: datetime, make: Callable[[], by
     if not key.request_id:
         return make()
     take_turn(conn)
-    ours = (
-        (REQUESTS.c.project == key.project)
-        & (REQUESTS.c.method == key.method)
-        & (REQUESTS.c.request_id == key.request_id)
-    )
-    known = conn.execute(select(REQUESTS.c.body_hash, REQUESTS.c.answer, REQUESTS.c.expire_time).where(ours)).first()
+    ours = {"of_project": key.project, "of_method": key.method, "of_id": key.request_id}
+    known = conn.execute(_KNOWN, ours).first()
     if known is not None and known.expire_time > now:
         if known.body_hash != key.body_hash:
             why = "was used before with a different request body"
             raise InvalidArgumentError([Violation("request_id", ErrorReason.REQUEST_ID_REUSED, why)])
         return bytes(known.answer)
     if known is not None:
-        conn.execute(delete(REQUESTS).where(ours))
+        conn.execute(_FORGET, ours)
     answer = make()
     conn.execute(
-        insert(REQUESTS),
+        _REMEMBER,
         {
             "project": key.project,
             "method": key.method,

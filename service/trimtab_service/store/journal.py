@@ -4,14 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import take_turn
 from trimtab_service.store.tables import JOURNAL, SNAPSHOTS
+
+_APPEND: Final = insert(JOURNAL).returning(JOURNAL.c.revision)
+_AFTER: Final = (
+    select(JOURNAL)
+    .where(JOURNAL.c.revision > bindparam("after"), JOURNAL.c.revision <= bindparam("up_to"))
+    .order_by(JOURNAL.c.revision)
+    .limit(bindparam("page"))
+)
+_END: Final = 2**63 - 1
 
 
 class JournalKind(StrEnum):
@@ -59,7 +68,7 @@ def append(conn: Connection, project: str, kind: JournalKind, payload: Mapping[s
     take_turn(conn)
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
     added = conn.execute(
-        insert(JOURNAL).returning(JOURNAL.c.revision),
+        _APPEND,
         {"project": project, "kind": str(kind), "create_time": now, "payload": body},
     )
     return int(added.scalar_one())
@@ -80,11 +89,9 @@ class Journal:
 
     def read_after(self, revision: int, limit: int = 1_000, up_to: int | None = None) -> list[JournalEntry]:
         """Up to `limit` entries later than `revision` (and not later than `up_to`), in order."""
-        wanted = select(JOURNAL).where(JOURNAL.c.revision > revision)
-        if up_to is not None:
-            wanted = wanted.where(JOURNAL.c.revision <= up_to)
+        wanted = {"after": revision, "up_to": _END if up_to is None else up_to, "page": limit}
         with self._database.read() as conn:
-            rows = conn.execute(wanted.order_by(JOURNAL.c.revision).limit(limit)).all()
+            rows = conn.execute(_AFTER, wanted).all()
         return [JournalEntry(*row) for row in rows]
 
     def last_revision(self) -> int:

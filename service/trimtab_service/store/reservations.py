@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from trimtab_service.domain.commitments import Draw
 from trimtab_service.domain.errors import AbortedError, AlreadyExistsError, NotFoundError
@@ -14,6 +15,27 @@ from trimtab_service.store.columns import to_micros
 from trimtab_service.store.journal import JournalKind
 from trimtab_service.store.serial import take_turn
 from trimtab_service.store.tables import RESERVATIONS
+
+# Statements that every reservation runs are built once: building one costs more than SQLite takes to run it.
+_OURS: Final = (RESERVATIONS.c.project == bindparam("of_project")) & (
+    RESERVATIONS.c.decision_id == bindparam("of_decision")
+)
+_HAS_DRAWN: Final = select(RESERVATIONS.c.room_key).where(_OURS).limit(1)
+_DRAW: Final = insert(RESERVATIONS)
+_RELEASE: Final = (
+    update(RESERVATIONS)
+    .where(_OURS, RESERVATIONS.c.release_time.is_(None))
+    .values(release_time=bindparam("released_at"))
+)
+_DRAWN: Final = (
+    select(RESERVATIONS.c.room_key, func.sum(RESERVATIONS.c.amount_milli))
+    .where(
+        RESERVATIONS.c.room_key.in_(bindparam("room_keys", expanding=True)),
+        RESERVATIONS.c.release_time.is_(None),
+        RESERVATIONS.c.expire_time > bindparam("now"),
+    )
+    .group_by(RESERVATIONS.c.room_key)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +57,7 @@ def reserve(conn: Connection, reservation: Reservation, now: datetime) -> int:
     """
     take_turn(conn)
     draws = _united(reservation.draws)
-    ours = (RESERVATIONS.c.project == reservation.project) & (RESERVATIONS.c.decision_id == reservation.decision_id)
-    if conn.execute(select(RESERVATIONS.c.room_key).where(ours).limit(1)).first() is not None:
+    if _has_drawn(conn, reservation.project, reservation.decision_id):
         raise AlreadyExistsError(
             ErrorReason.ALREADY_EXISTS,
             f"decision {reservation.decision_id} has reserved already",
@@ -59,7 +80,7 @@ def reserve(conn: Connection, reservation: Reservation, now: datetime) -> int:
         for draw in draws
     ]
     if rows:
-        conn.execute(insert(RESERVATIONS), rows)
+        conn.execute(_DRAW, rows)
     payload = {
         "action": "draw",
         "decision_id": reservation.decision_id,
@@ -75,14 +96,13 @@ def release(conn: Connection, project: str, decision_id: str, now: datetime) -> 
     Raises NotFoundError when the decision has drawn nothing (or it was pruned).
     """
     take_turn(conn)
-    ours = (RESERVATIONS.c.project == project) & (RESERVATIONS.c.decision_id == decision_id)
-    if conn.execute(select(RESERVATIONS.c.room_key).where(ours).limit(1)).first() is None:
+    if not _has_drawn(conn, project, decision_id):
         raise NotFoundError(
             ErrorReason.NOT_FOUND,
             f"decision {decision_id} holds no reservation",
             metadata={"decision": decision_id},
         )
-    freed = conn.execute(update(RESERVATIONS).where(ours, RESERVATIONS.c.release_time.is_(None)), {"release_time": now})
+    freed = conn.execute(_RELEASE, {"of_project": project, "of_decision": decision_id, "released_at": now})
     if freed.rowcount == 0:
         return None
     payload = {"action": "release", "decision_id": decision_id}
@@ -93,16 +113,12 @@ def drawn_milli(conn: Connection, room_keys: Sequence[str], now: datetime) -> di
     """What is drawn from each of the rooms at `now`; rooms that nobody draws from are left out."""
     if not room_keys:
         return {}
-    held = (
-        select(RESERVATIONS.c.room_key, func.sum(RESERVATIONS.c.amount_milli))
-        .where(
-            RESERVATIONS.c.room_key.in_(room_keys),
-            RESERVATIONS.c.release_time.is_(None),
-            RESERVATIONS.c.expire_time > now,
-        )
-        .group_by(RESERVATIONS.c.room_key)
-    )
-    return {key: int(total) for key, total in conn.execute(held)}
+    held = conn.execute(_DRAWN, {"room_keys": list(room_keys), "now": now})
+    return {key: int(total) for key, total in held}
+
+
+def _has_drawn(conn: Connection, project: str, decision_id: str) -> bool:
+    return conn.execute(_HAS_DRAWN, {"of_project": project, "of_decision": decision_id}).first() is not None
 
 
 def _united(draws: Sequence[Draw]) -> list[Draw]:

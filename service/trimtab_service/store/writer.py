@@ -33,7 +33,7 @@ T = TypeVar("T")
 R_contra = TypeVar("R_contra", contravariant=True)
 
 GROUP: Final = 256
-LINGER_S: Final = 0.005
+LINGER_S: Final = 0.02
 BUSY_RETRY: Final = timedelta(milliseconds=100)
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_LAST_S: Final = 1.0
@@ -212,9 +212,11 @@ class GroupCommitWriter:
             self._write_group(jobs, records)
 
     def _next_group(self) -> tuple[list[_Job], list[_Record]] | None:
-        """Wait for work. A unit goes at once (its group is who came during the last commit);
-        records alone linger for company, and wait out a pause after a failure.
-        """  # noqa: D205
+        """Wait for work.
+
+        A unit goes at once: its group is who came during the last commit. Records alone have nobody who
+        waits for them, so they linger for company, and wait out a pause after a failure.
+        """
         with self._work:
             linger_until: float | None = None
             while True:
@@ -245,7 +247,7 @@ class GroupCommitWriter:
         live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
         if live and time.monotonic() < self._retry_at and self._last_error is not None:
             # The database was gone a moment ago: say so now instead of letting each caller find out.
-            self._settle([(job, None, self._last_error) for job in live], len(jobs))
+            self._settle([(job, None, _copy(self._last_error)) for job in live], len(jobs))
             return
         refused = 0
         try:
@@ -253,10 +255,11 @@ class GroupCommitWriter:
                 refused = _insert(conn, records)
                 if live:
                     take_turn(conn)
-                settled = [_attempt(conn, job) for job in live]
+                alone = len(live) == 1 and not records
+                settled = [_attempt(conn, job, alone=alone) for job in live]
         except UnavailableError as error:
             self._lost(error, records)
-            self._settle([(job, None, error) for job in live], len(jobs))
+            self._settle([(job, None, _copy(error)) for job in live], len(jobs))
         except Exception as error:  # noqa: BLE001 - the thread must outlive any fault of one group
             _LOG.error("store_group_refused", error=type(error).__name__, records=len(records), units=len(live))
             with self._lock:
@@ -305,21 +308,27 @@ class GroupCommitWriter:
             self._idle.notify_all()
 
 
-def _attempt(conn: Connection, job: _Job) -> _Settled:
-    """Run one unit under its savepoint. A database that is gone ends the group, any other fault the unit."""
-    savepoint = conn.begin_nested()
+def _attempt(conn: Connection, job: _Job, *, alone: bool) -> _Settled:
+    """Run one unit under a savepoint, or, when it is alone, with the whole transaction for one.
+
+    A database that is gone ends the group, any other fault the unit.
+    """
+    savepoint = None if alone else conn.begin_nested()
     try:
         value = job.unit(conn)
-        savepoint.commit()
-    except SQLAlchemyError as error:
-        if failures.is_passing(error):
+        if savepoint is not None:
+            savepoint.commit()
+    except Exception as error:
+        if isinstance(error, SQLAlchemyError) and failures.is_passing(error):
             raise
-        savepoint.rollback()
-        return job, None, error
-    except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-        savepoint.rollback()
+        (savepoint or conn).rollback()
         return job, None, error
     return job, value, None
+
+
+def _copy(error: UnavailableError) -> UnavailableError:
+    """One for each caller: an exception that many threads raise grows a traceback without end."""
+    return UnavailableError(error.reason, error.message, metadata=error.metadata, retry_after=error.retry_after)
 
 
 def _insert(conn: Connection, records: list[_Record]) -> int:
