@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -69,7 +69,7 @@ def make(  # noqa: PLR0913 - all that a decision depends on
 
     """
     query = PlaceParser(view.vocabulary, instant).parse(request, project, at)
-    policy = view.policies.effective(project, query.workload.workload_id, attributes_of(query))
+    policy = view.policies.effective(project, query.workload.workload_id, partial(attributes_of, query))
     if policy.required_tags:
         missing_tags(policy.required_tags, query)
     state = view.state
