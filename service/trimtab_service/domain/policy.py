@@ -38,6 +38,20 @@ class PolicyContent:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyDefinition:
+    """A policy at its level: `parent` is empty (the deployment), `projects/p` or `projects/p/workloads/w`."""
+
+    parent: str
+    policy_id: str
+    content: PolicyContent
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return f"{self.parent}/policies/{self.policy_id}" if self.parent else f"policies/{self.policy_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSource:
     """A value that holds, in words, and the policy (`request`, `default`) it comes from."""
 

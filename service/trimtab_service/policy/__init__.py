@@ -1,0 +1,1 @@
+"""Policies: conditions, and the rules that hold for one request, merged from every level."""
