@@ -19,7 +19,7 @@ from trimtab.v1.placement_service_pb2 import Decision, PlaceRequest, Workload
 
 DECISION = Decision(name="projects/default/decisions/d1", verdict=Decision.VERDICT_PLACED)
 ROUNDED = 9.0
-"""Seconds by which a deadline may differ on arrival: grpc rounds it up on the wire, and a loaded machine takes its time."""
+"""Seconds by which a deadline may differ on arrival: grpc rounds it up on the wire, and a loaded machine is slow."""
 UNAVAILABLE = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="draining")
 
 
