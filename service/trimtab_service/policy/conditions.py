@@ -7,9 +7,8 @@ string with a number is refused when the policy is written, with its position, a
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from cel_expr_python import cel
 
@@ -40,14 +39,8 @@ _WORD: Final = re.compile(r"\w+")
 _KEPT: Final = 4_096
 
 
-class Outcome(Enum):
-    """What a condition says of a request."""
-
-    HOLDS = "holds"
-    FAILS = "fails"
-    UNKNOWN = "unknown"
-    """It could not be evaluated (a missing tag, a division by zero): its policy applies, for a guardrail must not
-    fall because of what a caller left out."""
+Outcome = bool | None
+"""What a condition says of a request. None: it could not be evaluated (a missing tag, a division by zero)."""
 
 
 class Condition:
@@ -83,8 +76,8 @@ class Questionnaire:
                 said = self._together.eval(asked).plain_value()
             except RuntimeError:  # the library's only error: the iteration budget, which is for all together here
                 said = None
-            if isinstance(said, list):
-                return tuple([Outcome.HOLDS if one is True else Outcome.FAILS for one in said])
+            if type(said) is list:
+                return cast("tuple[bool, ...]", tuple(said))
         return tuple([_evaluate(condition.expression, asked) for condition in self._conditions])
 
 
@@ -101,14 +94,12 @@ def _together(conditions: Sequence[Condition]) -> cel.Expression | None:
 
 def _evaluate(expression: cel.Expression | None, asked: cel.Activation) -> Outcome:
     if expression is None:
-        return Outcome.UNKNOWN
+        return None
     try:
         said = expression.eval(asked).value()
     except RuntimeError:  # the iteration budget
-        return Outcome.UNKNOWN
-    if said is True:
-        return Outcome.HOLDS
-    return Outcome.FAILS if said is False else Outcome.UNKNOWN
+        return None
+    return said if isinstance(said, bool) else None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -138,7 +129,7 @@ def compile_condition(source: str) -> Condition:
 
 @lru_cache(maxsize=_KEPT)
 def recompile(source: str) -> Condition:
-    """A condition that was accepted before. If this version refuses it, it is UNKNOWN for every request."""
+    """A condition that was accepted before. If this version refuses it, it says None of every request."""
     try:
         return compile_condition(source)
     except InvalidArgumentError:

@@ -66,11 +66,11 @@ class _Chain:
         applicable: list[Applicable] = []
         others: list[str] = []
         for policy in self._policies:
-            outcome = Outcome.HOLDS if policy.condition is None else next(said)
-            if outcome is Outcome.FAILS:
+            outcome = True if policy.condition is None else next(said)
+            if outcome is False:
                 others.append(policy.name)
-            else:
-                note = _UNEVALUATED if outcome is Outcome.UNKNOWN else ""
+            else:  # when in doubt a policy applies: a guardrail must not fall because of what a caller left out
+                note = _UNEVALUATED if outcome is None else ""
                 applicable.append(Applicable(policy.name, policy.rules, note))
         return merge(applicable, self._revision, tuple(others))
 
