@@ -90,6 +90,12 @@ def test_a_change_that_is_undone_leaves_no_entry(database: Database) -> None:
     assert Journal(database).last_revision() == second
 
 
+def test_the_turn_is_not_taken_inside_a_savepoint(database: Database) -> None:
+    """Undoing the savepoint would let others in between two entries of one transaction."""
+    with database.write() as conn, conn.begin_nested(), pytest.raises(RuntimeError, match="savepoint"):
+        journal.append(conn, "p", JournalKind.OUTCOME, {}, NOW)
+
+
 def test_reading_is_bounded_on_both_sides(database: Database) -> None:
     """A replay reads up to the revision of its decision."""
     revisions = [enter(database, number) for number in range(10)]

@@ -21,10 +21,13 @@ _HAS_TURN: Final = "trimtab_turn"
 def take_turn(conn: Connection) -> None:
     """Wait for the turn and keep it until the transaction ends; taking it again costs nothing.
 
-    On SQLite the write lock, which `Database.write` takes at BEGIN, already is the turn.
+    On SQLite the write lock, which `Database.write` takes at BEGIN, already is the turn. RuntimeError
+    inside a savepoint: undoing that would give the turn back unnoticed.
     """
     if conn.get_execution_options().get(_HAS_TURN):
         return
+    if conn.in_nested_transaction():
+        raise RuntimeError("the turn is taken before the first savepoint")
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock(LOCK_PRODUCT, LOCK_TURN)))
     conn.execution_options(**{_HAS_TURN: True})
