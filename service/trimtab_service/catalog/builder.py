@@ -19,7 +19,7 @@ from trimtab_service.catalog.loads import CatalogLoad, summarise_bases
 from trimtab_service.catalog.quarantine import Quarantine
 from trimtab_service.catalog.source_files import UnreadableFileError
 from trimtab_service.catalog.source_layout import fingerprint
-from trimtab_service.catalog.storage import save_snapshot
+from trimtab_service.catalog.storage import remove_unfinished, save_snapshot
 from trimtab_service.domain.errors import FailedPreconditionError
 from trimtab_service.domain.reasons import CatalogIssue, ErrorReason
 
@@ -36,6 +36,8 @@ def build(
     (CATALOG_REFUSED) where a file cannot be read or a table lost more than `max_lost_share` of its rows.
     """
     started = time.perf_counter()
+    # Before reading: a file that changes meanwhile then differs from the print, and the next refresh reads it again.
+    print_of_source = fingerprint(source_dir)
     quarantine = Quarantine()
     try:
         compiled = compile_source(source_dir, as_of=as_of.date(), max_lost_share=max_lost_share, quarantine=quarantine)
@@ -48,7 +50,7 @@ def build(
     snapshot = save_snapshot(compiled.snapshot, out_root)
     return CatalogLoad(
         version=snapshot.version,
-        fingerprint=fingerprint(source_dir),
+        fingerprint=print_of_source,
         load_time=as_of,
         build_seconds=time.perf_counter() - started,
         source_rows=compiled.source_rows,
@@ -78,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.root.mkdir(parents=True, exist_ok=True)
     with (options.root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_unfinished(options.root)
         try:
             load = build(
                 options.source,

@@ -1,5 +1,6 @@
 """Runs the builder in a process of its own and reads its answer."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -42,7 +43,12 @@ class BuilderProcess:
         ]
         try:
             done = subprocess.run(  # noqa: S603 - the arguments are this program's own, no shell is involved
-                command, capture_output=True, check=False, timeout=self.timeout.total_seconds()
+                command,
+                capture_output=True,
+                check=False,
+                # One thread is enough for a load of a second, and leaves the other cores to decisions.
+                env={**os.environ, "POLARS_MAX_THREADS": "1"},
+                timeout=self.timeout.total_seconds(),
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise _failed(f"the catalogue builder did not finish: {type(error).__name__}") from error

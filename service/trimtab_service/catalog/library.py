@@ -24,12 +24,12 @@ from trimtab_service.catalog.builder_process import BuilderProcess
 from trimtab_service.catalog.loads import CatalogLoad
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.source_layout import fingerprint
-from trimtab_service.catalog.storage import open_snapshot, prune_tables
+from trimtab_service.catalog.storage import open_snapshot, remove_version
 from trimtab_service.domain.errors import NotFoundError, TrimtabError, UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 
-KEPT_TABLES = 3
-"""Versions whose derived tables (150 MB for a full catalogue) stay on disk; the content of all stays."""
+KEPT_VERSIONS = 60
+"""Versions that stay (25 MB each for a full catalogue); decisions made with older ones cannot be replayed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +60,13 @@ class CatalogLibrary:
         *,
         clock: Callable[[], datetime],
         builder: BuilderProcess | None = None,
-        kept_tables: int = KEPT_TABLES,
+        kept_versions: int = KEPT_VERSIONS,
     ) -> None:
         self._root = root
         self._source = source
         self._clock = clock
         self._builder = builder or BuilderProcess()
-        self._kept_tables = kept_tables
+        self._kept_versions = kept_versions
         self._current: LoadedCatalog | None = None
         self._failure: RefreshFailure | None = None
         self._refreshing = threading.Lock()
@@ -187,9 +187,14 @@ class CatalogLibrary:
         return LoadedCatalog(snapshot, load, number)
 
     def _prune(self) -> None:
-        recent = list(dict.fromkeys(record.version for _, record in self.history()))
-        for version in recent[self._kept_tables :]:
-            prune_tables(self._root / version)
+        history = self.history()
+        recent = list(dict.fromkeys(record.version for _, record in history))
+        gone = set(recent[self._kept_versions :])
+        for number, record in history:
+            if record.version in gone:
+                (self._loads / f"{number}.json").unlink(missing_ok=True)
+        for version in gone:
+            remove_version(self._root / version)
 
     def _number_in_force(self) -> int | None:
         try:

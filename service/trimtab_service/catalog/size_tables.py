@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64, I16, I32, I64, AnyArray, Bools
+from trimtab_service.catalog.arrays import F64, I16, I32, I64, Bools
 
 NO_OFFER = 32_767
 """Rank where no offer is large enough; the price there is +inf."""
@@ -19,10 +19,11 @@ NO_OFFER = 32_767
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SizeTable:
-    """One dominance table. `rank` and `price_nanos` have shape [counts][vcpus][memories][options][regions].
+    """One dominance table. `rank` and `price_nanos` have shape [rows][options][regions].
 
     `rank` is the position in the cell's sorted offers (`NO_OFFER` for none); `price_nanos` is that offer's
-    nano-USD per hour as float64 (exact below 2**53), +inf for none.
+    nano-USD per hour as float64 (exact below 2**53), +inf for none. `row_of` [counts][vcpus][memories] names the
+    row of a size: nine of ten sizes share the row of a larger one, since no offer ends between them.
     """
 
     gpu_model: str | None
@@ -30,17 +31,18 @@ class SizeTable:
     counts: tuple[float, ...]
     vcpus: tuple[float, ...]
     memories_gib: tuple[float, ...]
+    row_of: I32
     rank: I16
     price_nanos: F64
 
-    def slot(self, count: float, vcpus: float, memory_gib: float) -> tuple[int, int, int] | None:
-        """Axis positions of the smallest size with at least this much; None if nothing is that large."""
+    def slot(self, count: float, vcpus: float, memory_gib: float) -> int | None:
+        """Row of the smallest size with at least this much; None if nothing is that large."""
         i = bisect_left(self.counts, count)
         j = bisect_left(self.vcpus, vcpus)
         k = bisect_left(self.memories_gib, memory_gib)
         if i == len(self.counts) or j == len(self.vcpus) or k == len(self.memories_gib):
             return None
-        return i, j, k
+        return self.row_of.item(i, j, k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,6 @@ def build_table(axes: TableAxes, types: Bools, offers: CellOffers, sizes: TypeSi
     cells = offers.option_count * offers.region_count
     shape = (*axes.size_shape, cells)
     rank = np.full(shape, NO_OFFER, dtype=np.int16)
-    price = np.full(shape, np.inf)
     chosen = np.flatnonzero(types[offers.type_index])
     kinds = offers.type_index[chosen]
     at = (
@@ -109,25 +110,35 @@ def build_table(axes: TableAxes, types: Bools, offers: CellOffers, sizes: TypeSi
     # Offers come in ascending rank; assigning them backwards leaves the lowest rank of each slot.
     flat = np.ravel_multi_index(at, shape)[::-1]
     rank.reshape(-1)[flat] = offers.rank[chosen][::-1]
-    price.reshape(-1)[flat] = offers.price_nanos[chosen][::-1]
-    # Within a cell ranks ascend with prices, so both minima are of the same offer.
     for axis in range(3):
         _minimum_from_large_end(rank, axis)
-        _minimum_from_large_end(price, axis)
-    final = (*axes.size_shape, offers.option_count, offers.region_count)
+    row_of, rows = _shared_rows(rank.reshape(-1, cells))
+    # One appended +inf, past all offers, is the price of every sentinel.
+    price = np.append(offers.price_nanos.astype(np.float64), np.inf)
+    offer = np.where(rows == NO_OFFER, offers.price_nanos.size, rows + offers.cell_start[:-1])
+    final = (len(rows), offers.option_count, offers.region_count)
     return SizeTable(
         gpu_model=axes.gpu_model,
         arch=axes.arch,
         counts=axes.counts,
         vcpus=axes.vcpus,
         memories_gib=axes.memories_gib,
-        rank=rank.reshape(final),
-        price_nanos=price.reshape(final),
+        row_of=row_of.reshape(axes.size_shape),
+        rank=rows.reshape(final),
+        price_nanos=price.take(offer).reshape(final),
     )
 
 
-def _minimum_from_large_end(values: I16 | F64, axis: int) -> None:
+def _minimum_from_large_end(values: I16, axis: int) -> None:
     """In place: each slot becomes the minimum of itself and all larger ones along `axis`."""
-    view: AnyArray = np.moveaxis(values, axis, 0)
+    view: I16 = np.moveaxis(values, axis, 0)
     for i in range(view.shape[0] - 2, -1, -1):
         np.minimum(view[i], view[i + 1], out=view[i])
+
+
+def _shared_rows(ranks: I16) -> tuple[I32, I16]:
+    """Number of the distinct row per row, and the distinct rows in order of first occurrence."""
+    numbers: dict[bytes, int] = {}
+    row_of = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in ranks], dtype=np.int32)
+    first = np.unique(row_of, return_index=True)[1]
+    return row_of, ranks[first]

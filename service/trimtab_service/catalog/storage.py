@@ -2,7 +2,7 @@
 
     <root>/<version>/meta.json            names, regions, axes of the tables
     <root>/<version>/arrays/*.npy         the content; hashed into the version
-    <root>/<version>/tables/{rank,price_nanos}.npy   dominance tables end to end; derived, may be deleted and rebuilt
+    <root>/<version>/tables/*.npy         dominance tables end to end; derived, may be deleted and rebuilt
 
 A directory appears whole or not at all: it is written beside and renamed.
 """
@@ -25,7 +25,7 @@ from trimtab_service.catalog.tabulation import size_tables
 from trimtab_service.domain.offers import CLOUDS, PLACEMENT_OPTIONS, Cloud
 from trimtab_service.domain.regions import Region
 
-FORMAT = 1
+FORMAT = 2
 """Part of every version: arrays of another meaning must never answer to the same name."""
 
 _VERSION_LENGTH = 16
@@ -39,6 +39,7 @@ _PLAIN_ARRAYS = (
     "type_region_zones",
     "zone_evidence",
 )
+_TABLE_ARRAYS = ("row_of", "rank", "price_nanos")
 _NAME_LISTS = ("zone_names", "type_names", "families", "arches", "gpu_models", "sources", "geographies")
 
 _Group = TypeVar("_Group", TypeColumns, RowColumns, OfferColumns, EgressColumns)
@@ -53,7 +54,9 @@ class _TableEntry:
     counts: tuple[float, ...]
     vcpus: tuple[float, ...]
     memories_gib: tuple[float, ...]
-    start: int
+    first_slot: int
+    first_row: int
+    rows: int
 
 
 def save_snapshot(snapshot: CatalogSnapshot, root: Path) -> CatalogSnapshot:
@@ -81,7 +84,7 @@ def save_snapshot(snapshot: CatalogSnapshot, root: Path) -> CatalogSnapshot:
 def open_snapshot(directory: Path) -> CatalogSnapshot:
     """Opens a stored version by mapping its arrays. Raises OSError or ValueError where the directory is damaged.
 
-    Tables that were pruned are rebuilt in memory, which takes about half a second for a full catalogue.
+    Tables that are not there are rebuilt in memory, which takes about half a second for a full catalogue.
     """
     meta = orjson.loads((directory / "meta.json").read_bytes())
     if meta["format"] != FORMAT:
@@ -114,9 +117,16 @@ def open_snapshot(directory: Path) -> CatalogSnapshot:
     )
 
 
-def prune_tables(directory: Path) -> None:
-    """Deletes the derived tables of a version; the content stays, and readers that have them mapped keep them."""
-    shutil.rmtree(directory / "tables", ignore_errors=True)
+def remove_version(directory: Path) -> None:
+    """Deletes a version; readers that have it mapped keep it."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_unfinished(root: Path) -> None:
+    """Deletes what builders that died have left. Only for who holds the builder's lock."""
+    for path in root.glob(".*.*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _names(snapshot: CatalogSnapshot) -> dict[str, Any]:
@@ -148,21 +158,20 @@ def _version(names: bytes, arrays: Mapping[str, AnyArray]) -> str:
 def _write_tables(snapshot: CatalogSnapshot, directory: Path) -> None:
     (directory / "tables").mkdir()
     unique = {id(table): table for table in snapshot.tables.values()}
-    start, starts = 0, {}
+    entries, slots, rows = {}, 0, 0
     for number, table in unique.items():
-        starts[number] = start
-        start += table.rank.size
-    rank = np.lib.format.open_memmap(directory / "tables" / "rank.npy", mode="w+", dtype="<i2", shape=(start,))
-    price = np.lib.format.open_memmap(directory / "tables" / "price_nanos.npy", mode="w+", dtype="<f8", shape=(start,))
-    for number, table in unique.items():
-        span = slice(starts[number], starts[number] + table.rank.size)
-        rank[span] = table.rank.reshape(-1)
-        price[span] = table.price_nanos.reshape(-1)
-    entries = [
-        asdict(_TableEntry(model, arch, table.counts, table.vcpus, table.memories_gib, starts[id(table)]))
+        axes = (table.counts, table.vcpus, table.memories_gib)
+        entries[number] = _TableEntry(table.gpu_model, table.arch, *axes, slots, rows, len(table.rank))
+        slots += table.row_of.size
+        rows += len(table.rank)
+    for name in _TABLE_ARRAYS:
+        parts = [getattr(table, name).reshape(-1) for table in unique.values()] or [np.zeros(0, dtype=np.int32)]
+        np.save(directory / "tables" / f"{name}.npy", np.concatenate(parts), allow_pickle=False)
+    index = [
+        asdict(replace(entries[id(table)], gpu_model=model, arch=arch))
         for (model, arch), table in snapshot.tables.items()
     ]
-    (directory / "tables" / "index.json").write_bytes(orjson.dumps(entries))
+    (directory / "tables" / "index.json").write_bytes(orjson.dumps(index))
 
 
 def _restore_tables(building: Path, target: Path) -> None:
@@ -176,27 +185,29 @@ def _open_tables(directory: Path, region_count: int) -> dict[tuple[str | None, s
     index = directory / "tables" / "index.json"
     if not index.is_file():
         return None
-    rank = _map(directory / "tables" / "rank.npy")
-    price = _map(directory / "tables" / "price_nanos.npy")
-    by_start: dict[int, SizeTable] = {}
+    slots, rank, price = (_map(directory / "tables" / f"{name}.npy") for name in _TABLE_ARRAYS)
+    cells = len(PLACEMENT_OPTIONS) * region_count
+    by_row: dict[int, SizeTable] = {}
     tables: dict[tuple[str | None, str | None], SizeTable] = {}
     for raw in orjson.loads(index.read_bytes()):
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
         entry = _TableEntry(**values)
-        if entry.start not in by_start:
+        if entry.first_row not in by_row:
             sizes = (len(entry.counts), len(entry.vcpus), len(entry.memories_gib))
-            shape = (*sizes, len(PLACEMENT_OPTIONS), region_count)
-            span = slice(entry.start, entry.start + int(np.prod(shape)))
-            by_start[entry.start] = SizeTable(
+            slot_span = slice(entry.first_slot, entry.first_slot + int(np.prod(sizes)))
+            row_span = slice(entry.first_row * cells, (entry.first_row + entry.rows) * cells)
+            shape = (entry.rows, len(PLACEMENT_OPTIONS), region_count)
+            by_row[entry.first_row] = SizeTable(
                 gpu_model=entry.gpu_model,
                 arch=entry.arch,
                 counts=entry.counts,
                 vcpus=entry.vcpus,
                 memories_gib=entry.memories_gib,
-                rank=rank[span].reshape(shape),
-                price_nanos=price[span].reshape(shape),
+                row_of=slots[slot_span].reshape(sizes),
+                rank=rank[row_span].reshape(shape),
+                price_nanos=price[row_span].reshape(shape),
             )
-        tables[entry.gpu_model, entry.arch] = by_start[entry.start]
+        tables[entry.gpu_model, entry.arch] = by_row[entry.first_row]
     return tables
 
 

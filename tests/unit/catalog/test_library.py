@@ -33,8 +33,8 @@ def _dearer(factor: float) -> CatalogSource:
     return source
 
 
-def _library(tmp_path: Path, kept_tables: int = 3) -> CatalogLibrary:
-    return CatalogLibrary(tmp_path / "catalogs", tmp_path / "in", clock=Clock(), kept_tables=kept_tables)
+def _library(tmp_path: Path, kept_versions: int = 9) -> CatalogLibrary:
+    return CatalogLibrary(tmp_path / "catalogs", tmp_path / "in", clock=Clock(), kept_versions=kept_versions)
 
 
 def test_nothing_is_served_before_the_first_load(tmp_path: Path) -> None:
@@ -119,20 +119,41 @@ def test_another_process_takes_over_what_was_refreshed(tmp_path: Path) -> None:
 
 
 def test_every_version_of_the_history_can_be_opened_again(tmp_path: Path) -> None:
-    """History lists loads newest first; old versions open even after their tables were pruned; unknown ones do not."""
-    library = _library(tmp_path, kept_tables=1)
+    """History lists loads newest first, and opens each; a version that is not of the history is never looked for."""
+    library = _library(tmp_path)
     versions = []
     for factor in (1.0, 2.0, 4.0):
         _dearer(factor).write(tmp_path / "in")
         versions.append(library.refresh().snapshot.version)
     assert [load.version for _, load in library.history()] == versions[::-1]
-    assert not (tmp_path / "catalogs" / versions[0] / "tables").exists()
-    assert (tmp_path / "catalogs" / versions[2] / "tables").exists()
     for version in versions:
         assert library.open_version(version).version == version
     with pytest.raises(NotFoundError) as caught:
         library.open_version("../../etc")
     assert caught.value.reason is ErrorReason.REPLAY_UNAVAILABLE
+
+
+def test_versions_past_the_kept_ones_are_gone_with_their_records(tmp_path: Path) -> None:
+    """The oldest version leaves disk and history; what is newer opens."""
+    library = _library(tmp_path, kept_versions=2)
+    versions = []
+    for factor in (1.0, 2.0, 4.0):
+        _dearer(factor).write(tmp_path / "in")
+        versions.append(library.refresh().snapshot.version)
+    assert [load.version for _, load in library.history()] == versions[:0:-1]
+    assert not (tmp_path / "catalogs" / versions[0]).exists()
+    with pytest.raises(NotFoundError):
+        library.open_version(versions[0])
+    assert library.open_version(versions[1]).version == versions[1]
+
+
+def test_what_a_dead_builder_left_is_cleared(tmp_path: Path) -> None:
+    """The next build removes half-written directories."""
+    good_source().write(tmp_path / "in")
+    leftover = tmp_path / "catalogs" / ".0123456789abcdef.4711"
+    (leftover / "arrays").mkdir(parents=True)
+    _library(tmp_path).start()
+    assert not leftover.exists()
 
 
 def test_a_damaged_version_is_passed_over_by_followers(tmp_path: Path) -> None:
