@@ -96,6 +96,8 @@ def _typed(
             expressions.append(pl.lit(None, dtype=dtype).alias(column))
         elif frame.schema[column] == dtype:
             expressions.append(pl.col(column))
+        elif kind == TEXT and isinstance(frame.schema[column], pl.Datetime):
+            expressions.append(pl.col(column).dt.date().cast(dtype))
         elif kind == FLAG:
             text = pl.col(column).cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
             flag = pl.when(text.is_in(["true", "1"])).then(statement=True).when(text.is_in(["false", "0"]))

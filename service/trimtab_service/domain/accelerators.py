@@ -98,7 +98,10 @@ _SPELLINGS = _spellings()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a name was understood: the canonical models it stands for (one or more), and a note when it was open."""
+    """How a name was understood: the canonical models it stands for, and a note when that needs saying.
+
+    `models` is empty only where the memory asked for is more than any variant of the name has; the note says so.
+    """
 
     asked: str
     models: tuple[str, ...]

@@ -75,8 +75,8 @@ BLOCS: dict[str, frozenset[str]] = {
 }
 """Country sets usable as residency names.
 
-EU_GDPR_ADEQUATE is the EEA with the countries whose whole private sector the European Commission has found
-adequate; the partial decisions (Canada, the United States) are left out on purpose: they depend on the importer.
+EU_GDPR_ADEQUATE is the EEA with the countries whose whole private sector the European Commission had found adequate
+by mid-2025; the partial decisions (Canada, the United States) are left out on purpose: they depend on the importer.
 """
 
 CONTINENTS: frozenset[str] = frozenset({"AF", "AN", "AS", "EU", "ME", "NA", "OC", "SA"})

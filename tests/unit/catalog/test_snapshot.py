@@ -42,6 +42,19 @@ def test_the_version_depends_on_content_only(tmp_path: Path) -> None:
     assert _snapshot(dearer, tmp_path / "dearer").version != plain.version
 
 
+def test_column_types_of_a_parquet_file_do_not_matter(tmp_path: Path) -> None:
+    """Dates as dates or instants, prices as decimals, names as categories: the same catalogue."""
+    plain = _snapshot(good_source(), tmp_path / "plain")
+    directory = good_source().write(tmp_path / "typed" / "in")
+    frame = pl.read_csv(directory / "prices.csv", schema_overrides={"usd_per_hour": pl.Decimal(18, 9)})
+    day = pl.col("as_of").str.to_date()
+    for number, as_of in enumerate((day, day.cast(pl.Datetime("us")))):
+        typed = frame.with_columns(pl.col("cloud", "region").cast(pl.Categorical), as_of)
+        typed.write_parquet(directory / "prices.parquet")
+        load = build(directory, tmp_path / f"typed-{number}", as_of=AS_OF)
+        assert (load.version, load.quarantined) == (plain.version, ())
+
+
 def test_the_version_is_the_same_on_every_machine(tmp_path: Path) -> None:
     """The hash of this small catalogue is pinned: another platform or library must come to the same."""
     assert _snapshot(good_source(), tmp_path).version == "58741008e701673e"
