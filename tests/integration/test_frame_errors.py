@@ -77,7 +77,7 @@ def test_precondition_failure_names_the_resource(client: echo.EchoClient) -> Non
     assert (violation.type, violation.subject) == ("STATE_CONFLICT", "projects/a/commitments/c")
 
 
-@pytest.mark.parametrize("kind", ["bug", "os"])
+@pytest.mark.parametrize("kind", ["bug", "os", "malformed"])
 @pytest.mark.parametrize("method", ["fail", "watch"])
 def test_text_of_an_unforeseen_exception_never_reaches_the_caller(
     client: echo.EchoClient, kind: str, method: str

@@ -93,7 +93,7 @@ def test_idle_watchers_do_not_hold_up_the_drain() -> None:
                 response_deserializer=health_pb2.HealthCheckResponse.FromString,
             )(health_pb2.HealthCheckRequest())
             assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-            call = echo.EchoClient(channel).work.future(echo.EchoRequest(parent=PARENT, milliseconds=500), timeout=30)
+            call = echo.EchoClient(channel).work.future(echo.EchoRequest(parent=PARENT, milliseconds=3000), timeout=30)
             while not in_flight(started["admin_port"], "Work"):
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGTERM)

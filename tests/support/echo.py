@@ -138,6 +138,7 @@ FAILURES: dict[str, Callable[[], Exception]] = {
         [Violation(f"data[{i}].region", ErrorReason.UNKNOWN_VALUE, _LONG) for i in range(10_000)]
     ),
     "bug": lambda: ZeroDivisionError(SECRET),
+    "malformed": lambda: NotFoundError(ErrorReason.NOT_FOUND, SECRET, metadata={"n": 3}),  # type: ignore[dict-item] # the slip
     "os": lambda: OSError(2, SECRET),
 }
 

@@ -1,5 +1,6 @@
 """The admin port: metrics and health over plain HTTP, for scrapers and probes. It carries no data of callers."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,8 +59,11 @@ class AdminServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
                 """Scrapes every few seconds are not worth a line."""
 
-        self._http = ThreadingHTTPServer((host, port), Handler)
-        self._http.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            daemon_threads = True
+
+        self._http = Server((host, port), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, name="admin", daemon=True)
 
     @property

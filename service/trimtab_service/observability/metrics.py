@@ -20,7 +20,6 @@ class MethodMetrics:
     handled: Counter
     ok: Counter
     seconds: Histogram
-    in_flight: Gauge
     method: str
 
     def failed(self, code: str) -> None:
@@ -43,18 +42,20 @@ class RpcMetrics:
             registry=registry,
         )
         self._in_flight = Gauge(
-            "trimtab_rpc_in_flight", "Calls being handled.", ["method"], registry=registry, multiprocess_mode="livesum"
+            "trimtab_rpc_in_flight",
+            "Calls being handled, sampled every second.",
+            ["method"],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
 
     def of(self, method: str) -> MethodMetrics:
         """Resolve the children of one method; its series exist from then on, with zero."""
-        return MethodMetrics(
-            self._handled,
-            self._handled.labels(method, "OK"),
-            self._seconds.labels(method),
-            self._in_flight.labels(method),
-            method,
-        )
+        return MethodMetrics(self._handled, self._handled.labels(method, "OK"), self._seconds.labels(method), method)
+
+    def in_flight(self, method: str, calls: int) -> None:
+        """Record a sample of the calls in flight; the limiters count them anyway, so no call pays for a gauge."""
+        self._in_flight.labels(method).set(calls)
 
 
 class ProbeMetrics:

@@ -47,6 +47,7 @@ class HealthMonitor:
         probes: Iterable[Probe],
         interval: timedelta,
         record: Callable[[str, bool], None],
+        sample: Callable[[], None],
     ) -> None:
         """Start with everything NOT_SERVING.
 
@@ -55,12 +56,14 @@ class HealthMonitor:
             probes: parts to look at.
             interval: time between two looks.
             record: told (probe name, whether it is well) at every look.
+            sample: called at every look, for gauges that are sampled.
 
         """
         self._services = tuple(services)
         self._probes = tuple(probes)
         self._interval_s = interval.total_seconds()
         self._record = record
+        self._sample = sample
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="health")
         self._servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
         self._stop = threading.Event()
@@ -97,6 +100,7 @@ class HealthMonitor:
         """Look at all probes now."""
         if self._stop.is_set():
             return self._health
+        self._sample()
         problems: dict[str, str] = {}
         down: set[str] = set()
         for probe in self._probes:

@@ -82,6 +82,11 @@ class Limiter:
             budget.in_flight -= 1
 
     @property
+    def method(self) -> str:
+        """Full name of the method."""
+        return self._method
+
+    @property
     def in_flight(self) -> int:
         """Calls in flight of all principals."""
         with self._lock:

@@ -82,7 +82,6 @@ def _unary(pipeline: Pipeline, method: Method) -> Unary:
     limiter = pipeline.limiter(full_name)
     enter, leave = limiter.enter, limiter.leave
     metrics = pipeline.metrics.of(full_name)
-    started_one, ended_one = metrics.in_flight.inc, metrics.in_flight.dec
     succeeded, took = metrics.ok.inc, metrics.seconds.observe
     report = FailureReport(full_name, pipeline.log)
     default_s, slow_s = pipeline.default_deadline.total_seconds(), pipeline.slow_call.total_seconds()
@@ -91,10 +90,8 @@ def _unary(pipeline: Pipeline, method: Method) -> Unary:
     def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
         started = timer()
         subject = ""
-        budget = None
-        answer = None
+        budget = answer = call = None
         reply = b""
-        started_one()
         try:
             remaining = _remaining(context, default_s)
             principal = authenticate(context)
@@ -102,13 +99,13 @@ def _unary(pipeline: Pipeline, method: Method) -> Unary:
             budget = enter(principal)
             request = parse(data)
             project = admit(principal, request)
-            reply = act(request, Call(context, full_name, principal, project, now() + remaining)).SerializeToString()
+            call = Call(context, full_name, principal, project, now() + remaining)
+            reply = act(request, call).SerializeToString()
         except Exception as error:  # noqa: BLE001 - the outermost stage: whatever comes becomes a status
-            answer = report.status(error, context, subject)
+            answer = report.status(error, context, subject, call)
         finally:
             if budget is not None:
                 leave(budget)
-            ended_one()
         elapsed = timer() - started
         took(elapsed)
         if answer is not None:
@@ -116,7 +113,7 @@ def _unary(pipeline: Pipeline, method: Method) -> Unary:
             abort(context, answer)
         succeeded()
         if elapsed > slow_s:
-            report.slow(context, subject, elapsed)
+            report.slow(context, subject, call, elapsed)
         return reply
 
     return handle if pipeline.open_span is None else _traced(handle, full_name, pipeline.open_span)
@@ -130,8 +127,7 @@ def _streaming(pipeline: Pipeline, method: Method) -> Streaming:
 
     def handle(data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         subject = ""
-        budget = ending = answer = None
-        metrics.in_flight.inc()
+        budget = ending = answer = call = None
         try:
             remaining = _remaining(context, float("inf"))
             principal = pipeline.authenticator.authenticate(context)
@@ -146,13 +142,12 @@ def _streaming(pipeline: Pipeline, method: Method) -> Streaming:
             for message in method.act(request, call):
                 yield message.SerializeToString()
         except Exception as error:  # noqa: BLE001 - the outermost stage: whatever comes becomes a status
-            answer = report.status(error, context, subject)
+            answer = report.status(error, context, subject, call)
         finally:
             if ending is not None:
                 pipeline.streams.leave(ending)
             if budget is not None:
                 limiter.leave(budget)
-            metrics.in_flight.dec()
         if answer is not None:
             metrics.failed(GRPC_CODES[answer.code].name)
             abort(context, answer)

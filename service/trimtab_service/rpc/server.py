@@ -68,14 +68,15 @@ class RpcServer:
         probe_metrics = ProbeMetrics(parts.registry, [probe.name for probe in probes])
         names = [service.descriptor.full_name for service in services]
         self.health = HealthMonitor(
-            names, probes, _HEALTH_INTERVAL, lambda name, well: probe_metrics.set(name, well=well)
+            names, probes, _HEALTH_INTERVAL, lambda name, well: probe_metrics.set(name, well=well), self._sample
         )
+        self._metrics = RpcMetrics(parts.registry)
         pipeline = Pipeline(
             authenticator=parts.authenticator,
             limiter=self._limiter_of(settings, parts.monotonic),
             streams=self._streams,
             stream_pool=self._stream_pool,
-            metrics=RpcMetrics(parts.registry),
+            metrics=self._metrics,
             log=logger("rpc"),
             default_deadline=settings.default_deadline,
             slow_call=settings.slow_call,
@@ -132,6 +133,10 @@ class RpcServer:
         self._stream_pool.shutdown(wait=False)
         self._pool.shutdown(wait=False)
         return not self._busy()
+
+    def _sample(self) -> None:
+        for limiter in self._limiters:
+            self._metrics.in_flight(limiter.method, limiter.in_flight)
 
     def _wait_until_quiet(self, stopped: threading.Event, hurry: threading.Event, grace: float) -> None:
         """Wait until no call of ours is in flight, several looks in a row: a queued call begins between two looks."""
