@@ -36,7 +36,7 @@ def names(values: Iterable[str | RegionKey]) -> str:
 
 
 def _name(value: str | RegionKey) -> str:
-    return f"{value.cloud.value}/{value.region}" if isinstance(value, RegionKey) else str(value)
+    return f"{value.cloud.value}:{value.region}" if isinstance(value, RegionKey) else str(value)
 
 
 def duration(age: timedelta) -> str:
