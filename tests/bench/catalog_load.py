@@ -5,8 +5,8 @@
 `load_s` is the wall time of a whole load in its own process, start of the process included. `swap_ms` is the median of
 many swaps (`swap_max_ms` the longest), letting go of the old catalogue included. `rss_mib` is what the server holds
 after the run; with `--no-server`, what a fresh process holds that has read every page. The ratio
-`place_p99_during_reload_ratio` is the p99 of unary `Place` calls that overlap reloads over the p99 of the others, from one
-client over a real port. The last line is one JSON object.
+`place_p99_during_reload_ratio` is the p99 of unary `Place` calls that overlap reloads over the p99 of the others, from
+one client over a real port. The last line is one JSON object.
 """
 
 import argparse
@@ -25,24 +25,26 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+import polars as pl
 import psutil
 
 from tests.support.server import ServerProcess
 from trimtab_service.catalog.library import CatalogLibrary, LoadedCatalog
+from trimtab_service.catalog.source_layout import find_table
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
 from trimtab_service.catalog.storage import open_snapshot
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "catalog"
-REGIONS = "regions.csv"
 
 
 def change_content(source: Path, number: int) -> None:
-    """Gives a source directory another version: the place name of its last region."""
-    lines = (source / REGIONS).read_text(encoding="utf-8").splitlines()
-    cells = lines[-1].split(",")
-    cells[2] = f"Somewhere {number}"
-    lines[-1] = ",".join(cells)
-    (source / REGIONS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Gives a source directory another version: the place name of its regions."""
+    path = find_table(source, "regions")
+    if path is None:
+        raise FileNotFoundError(f"{source} has no regions")
+    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
+    path.unlink()
+    frame.with_columns(location=pl.lit(f"Somewhere {number}")).write_csv(source / "regions.csv")
 
 
 def _now() -> datetime:
