@@ -1,4 +1,4 @@
-"""A real gRPC server on a real port that answers what it was told to answer: the client's other half in its own tests."""
+"""A real gRPC server on a real port that answers what it was told to: the other half of the client in its tests."""
 
 import threading
 from collections import deque

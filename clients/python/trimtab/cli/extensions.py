@@ -15,6 +15,7 @@ from trimtab.cli.exits import Exit
 
 GROUP = "trimtab.commands"
 _ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
+_EXTRAS = {"serve": "service"}
 _HELP = {"serve": "Serve decisions (needs the extra `service`)."}
 
 
@@ -34,7 +35,11 @@ def _add(app: typer.Typer, entry: EntryPoint) -> None:
         except ImportError as error:
             console = out.console(stderr=True)
             console.print(Text(f"error: `trimtab {entry.name}` cannot be loaded: {error}"))
-            console.print(Text("  it may need an extra: pip install 'trimtab[service]'"))
+            console.print(
+                Text(
+                    f"  is the extra that brings it installed? pip install 'trimtab[{_EXTRAS.get(entry.name, entry.name)}]'"
+                )
+            )
             raise typer.Exit(Exit.FAILED) from None
         extension = loaded
         if not isinstance(loaded, typer.Typer):

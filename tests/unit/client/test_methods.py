@@ -1,0 +1,68 @@
+"""Every RPC of the contract has a method, and names are completed with the project."""
+
+from collections.abc import Callable
+
+import pytest
+from google.protobuf import message_factory
+
+import trimtab
+from tests.support.canned_server import SERVICES, CannedServer
+from trimtab.v1.commitment_service_pb2 import Commitment, ImportCommitmentsResponse
+from trimtab.v1.placement_service_pb2 import Outcome, Workload
+from trimtab.v1.policy_service_pb2 import Policy
+
+CALLS: dict[str, Callable[[trimtab.Client], object]] = {
+    "Place": lambda client: client.placement.place(Workload()),
+    "BatchPlace": lambda client: client.placement.batch_place([Workload()]),
+    "ExplainPlacement": lambda client: client.placement.explain_placement(Workload()),
+    "ReportOutcome": lambda client: client.placement.report_outcome([Outcome()], decision="d"),
+    "GetDecision": lambda client: client.placement.get_decision("d"),
+    "ListDecisions": lambda client: list(client.placement.list_decisions()),
+    "ReleaseDecision": lambda client: client.placement.release_decision("d"),
+    "GetCatalog": lambda client: client.catalog.get_catalog(),
+    "ListCatalogs": lambda client: list(client.catalog.list_catalogs()),
+    "ListOffers": lambda client: list(client.catalog.list_offers()),
+    "RefreshCatalog": lambda client: client.catalog.refresh_catalog(),
+    "CreatePolicy": lambda client: client.policies.create_policy("p", Policy()),
+    "GetPolicy": lambda client: client.policies.get_policy("p"),
+    "ListPolicies": lambda client: list(client.policies.list_policies()),
+    "UpdatePolicy": lambda client: client.policies.update_policy(Policy(name="p")),
+    "DeletePolicy": lambda client: client.policies.delete_policy("p"),
+    "GetEffectivePolicy": lambda client: client.policies.get_effective_policy(Workload()),
+    "DryRunPolicy": lambda client: client.policies.dry_run_policy(Policy()),
+    "CreateCommitment": lambda client: client.commitments.create_commitment(Commitment()),
+    "ImportCommitments": lambda client: client.commitments.import_commitments([Commitment(name="c")]),
+    "GetCommitment": lambda client: client.commitments.get_commitment("c"),
+    "ListCommitments": lambda client: list(client.commitments.list_commitments()),
+    "EndCommitment": lambda client: client.commitments.end_commitment("c"),
+}
+
+
+@pytest.mark.parametrize("method", [method.full_name for service in SERVICES for method in service.methods])
+def test_every_rpc_has_a_method(server: CannedServer, method: str) -> None:
+    """An RPC that is added to the contract fails here until the client has it; changes carry a request id."""
+    descriptor = next(found for service in SERVICES for found in service.methods if found.full_name == method)
+    server.answer(descriptor.name, message_factory.GetMessageClass(descriptor.output_type)())
+    with trimtab.Client(server.target, project="vision") as client:
+        CALLS[descriptor.name](client)
+    (call,) = server.calls
+    assert call.method == descriptor.name
+    request = call.request
+    if "request_id" in request.DESCRIPTOR.fields_by_name and descriptor.name != "Place":
+        assert request.request_id
+    for field in ("name", "parent"):
+        named = getattr(request, field, "")
+        assert not named or named.startswith(("projects/vision", "catalogs/"))
+
+
+def test_given_names_and_messages_are_not_changed(server: CannedServer) -> None:
+    """A full name stays as it is, and the caller's messages are left alone."""
+    server.answer("UpdatePolicy", Policy())
+    server.answer("ImportCommitments", ImportCommitmentsResponse())
+    policy, commitment = Policy(name="policies/base"), Commitment(name="c")
+    with trimtab.Client(server.target, project="vision") as client:
+        client.policies.update_policy(policy)
+        client.commitments.import_commitments([commitment])
+    assert server.seen("UpdatePolicy")[0].request.policy.name == "policies/base"
+    assert server.seen("ImportCommitments")[0].request.commitments[0].name == "projects/vision/commitments/c"
+    assert (policy.name, commitment.name) == ("policies/base", "c")
