@@ -108,7 +108,7 @@ def served(source: Path, data: Path) -> Iterator[tuple[ServerProcess, str]]:
         module="trimtab_service",
     )
     try:
-        yield server, str(server.event("serving")["address"])
+        yield server, str(server.event("listening")["address"])
     finally:
         server.close()
 
