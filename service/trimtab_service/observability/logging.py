@@ -55,7 +55,8 @@ def configure_logging(level: str, stream: BinaryIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(threshold, logging.INFO))
+    # Libraries tell at INFO what only their own developers want to know.
+    root.setLevel(logging.INFO if threshold <= logging.DEBUG else max(threshold, logging.WARNING))
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
