@@ -1,15 +1,17 @@
 """Commitments: contract to domain and back."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from trimtab.v1 import commitment_service_pb2 as pb
 from trimtab_service.domain.accelerators import UnknownAccelerator, read_model
 from trimtab_service.domain.commitments import Commitment, CommitmentKind
+from trimtab_service.domain.coverage import RESERVATIONS
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds
-from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fields import FieldPath, Violations
 from trimtab_service.rpc.vocabulary import (
     CLOUD_CODE,
     CLOUD_OF,
@@ -37,26 +39,26 @@ _MAX_AMOUNT: Final = 1e6
 
 
 def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and where it stands in the request
-    message: pb.Commitment, project: str, commitment_id: str, vocabulary: Vocabulary, found: Violations, at: str
+    message: pb.Commitment, project: str, commitment_id: str, vocabulary: Vocabulary, found: Violations, at: FieldPath
 ) -> Commitment | None:
     """The commitment, or None when a field that nothing else can stand in for is at fault."""
     kind = _KINDS.get(message.kind)
     cloud = CLOUD_OF.get(message.cloud)
     if kind is None:
-        found.add(f"{at}.kind", ErrorReason.FIELD_REQUIRED, "say what was bought")
+        found.add((at, "kind"), ErrorReason.FIELD_REQUIRED, "say what was bought")
     if cloud is None:
-        found.add(f"{at}.cloud", ErrorReason.FIELD_REQUIRED, "name a cloud: aws, gcp or azure")
+        found.add((at, "cloud"), ErrorReason.FIELD_REQUIRED, "name a cloud: aws, gcp or azure")
     if kind is None or cloud is None:
         return None
     if not kind.value.startswith(cloud.value):
-        found.add(f"{at}.cloud", ErrorReason.CONTRADICTION, f"{kind.value} is not sold by {cloud.value}")
+        found.add((at, "cloud"), ErrorReason.CONTRADICTION, f"{kind.value} is not sold by {cloud.value}")
     _check_amount(message, kind, found, at)
     _check_place(message, cloud, vocabulary, found, at)
     times = _times(message, found, at)
     if times is None:
         return None
     resources = message.resources
-    return Commitment(
+    commitment = Commitment(
         project=project,
         commitment_id=commitment_id,
         kind=kind,
@@ -64,41 +66,52 @@ def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and whe
         start_time=times[0],
         end_time=times[1],
         region=message.region,
-        zone=bounds.text(found, f"{at}.zone", message.zone, 64),
-        instance_type=bounds.text(found, f"{at}.instance_type", message.instance_type),
-        family=bounds.text(found, f"{at}.family", message.family),
-        instances=bounds.number(found, f"{at}.instances", message.instances, _MAX_AMOUNT),
-        spend_nanos_per_hour=bounds.nanos(found, f"{at}.spend_per_hour", message.spend_per_hour, positive=True)
+        zone=bounds.text(found, (at, "zone"), message.zone, 64),
+        instance_type=bounds.text(found, (at, "instance_type"), message.instance_type),
+        family=bounds.text(found, (at, "family"), message.family),
+        instances=bounds.number(found, (at, "instances"), message.instances, _MAX_AMOUNT),
+        spend_nanos_per_hour=bounds.nanos(found, (at, "spend_per_hour"), message.spend_per_hour, positive=True)
         if message.HasField("spend_per_hour")
         else 0,
-        vcpus=bounds.number(found, f"{at}.resources.vcpus", resources.vcpus, _MAX_AMOUNT),
-        memory_gib=bounds.number(found, f"{at}.resources.memory_gib", resources.memory_gib, 1e9),
-        gpu_model=_gpu_model(resources.gpu_model, vocabulary, found, f"{at}.resources.gpu_model"),
-        gpus=bounds.number(found, f"{at}.resources.gpus", resources.gpus, _MAX_AMOUNT),
-        in_use_fraction=bounds.number(found, f"{at}.in_use_fraction", message.in_use_fraction, 1.0),
-        discount_fraction=bounds.number(found, f"{at}.discount_fraction", message.discount_fraction, _NOT_ONE),
+        vcpus=bounds.number(found, (at, "resources.vcpus"), resources.vcpus, _MAX_AMOUNT),
+        memory_gib=bounds.number(found, (at, "resources.memory_gib"), resources.memory_gib, 1e9),
+        gpu_model=_gpu_model(resources.gpu_model, vocabulary, found, (at, "resources.gpu_model")),
+        gpus=bounds.number(found, (at, "resources.gpus"), resources.gpus, _MAX_AMOUNT),
+        in_use_fraction=bounds.number(found, (at, "in_use_fraction"), message.in_use_fraction, 1.0),
+        discount_fraction=bounds.number(found, (at, "discount_fraction"), message.discount_fraction, _NOT_ONE),
         size_flexible=message.size_flexible,
-        price_nanos_per_hour=bounds.nanos(found, f"{at}.price_per_hour", message.price_per_hour)
+        price_nanos_per_hour=bounds.nanos(found, (at, "price_per_hour"), message.price_per_hour)
         if message.HasField("price_per_hour")
         else 0,
     )
+    return _with_type_facts(commitment, vocabulary)
 
 
-def _times(message: pb.Commitment, found: Violations, at: str) -> tuple[datetime, datetime] | None:
+def _with_type_facts(commitment: Commitment, vocabulary: Vocabulary) -> Commitment:
+    """A reservation takes over family and vCPUs of its type from the catalogue: size flexibility goes by them."""
+    snapshot = vocabulary.snapshot
+    known = snapshot.type_index.get((commitment.cloud, commitment.instance_type))
+    if commitment.kind not in RESERVATIONS or known is None:
+        return commitment
+    family = commitment.family or snapshot.families[int(snapshot.types.family[known])]
+    return replace(commitment, family=family, vcpus=float(snapshot.types.vcpus[known]))
+
+
+def _times(message: pb.Commitment, found: Violations, at: FieldPath) -> tuple[datetime, datetime] | None:
     try:
         start, end = datetime_of(message.start_time), datetime_of(message.end_time)
     except OverflowError:
-        found.add(f"{at}.start_time", ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
+        found.add((at, "start_time"), ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
         return None
     for field in ("start_time", "end_time"):
         if not message.HasField(field):
-            found.add(f"{at}.{field}", ErrorReason.FIELD_REQUIRED, "say when")
+            found.add((at, f"{field}"), ErrorReason.FIELD_REQUIRED, "say when")
     if message.HasField("start_time") and message.HasField("end_time") and end <= start:
-        found.add(f"{at}.end_time", ErrorReason.CONTRADICTION, "is not after start_time")
+        found.add((at, "end_time"), ErrorReason.CONTRADICTION, "is not after start_time")
     return start, end
 
 
-def _check_amount(message: pb.Commitment, kind: CommitmentKind, found: Violations, at: str) -> None:
+def _check_amount(message: pb.Commitment, kind: CommitmentKind, found: Violations, at: FieldPath) -> None:
     """The amount must be of the kind's own currency, and above zero."""
     given = message.WhichOneof("amount")
     wanted = "instances"
@@ -108,35 +121,35 @@ def _check_amount(message: pb.Commitment, kind: CommitmentKind, found: Violation
         wanted = "resources"
     if given != wanted:
         reason = ErrorReason.CONTRADICTION if given else ErrorReason.FIELD_REQUIRED
-        found.add(f"{at}.{wanted}", reason, f"{kind.value} commits to {wanted}")
+        found.add((at, f"{wanted}"), reason, f"{kind.value} commits to {wanted}")
     elif wanted == "instances" and not message.instances > 0:
-        found.add(f"{at}.instances", ErrorReason.OUT_OF_RANGE, "must be above 0")
+        found.add((at, "instances"), ErrorReason.OUT_OF_RANGE, "must be above 0")
     elif wanted == "resources":
         resources = message.resources
         if not (resources.vcpus > 0 or resources.memory_gib > 0 or resources.gpus > 0):
-            found.add(f"{at}.resources", ErrorReason.FIELD_REQUIRED, "commit to vcpus, memory_gib or gpus")
+            found.add((at, "resources"), ErrorReason.FIELD_REQUIRED, "commit to vcpus, memory_gib or gpus")
         if (resources.gpus > 0) != bool(resources.gpu_model):
-            found.add(f"{at}.resources.gpu_model", ErrorReason.CONTRADICTION, "gpus and gpu_model go together")
+            found.add((at, "resources.gpu_model"), ErrorReason.CONTRADICTION, "gpus and gpu_model go together")
     if wanted == "spend_per_hour" and not message.discount_fraction > 0:
-        found.add(f"{at}.discount_fraction", ErrorReason.FIELD_REQUIRED, "say which discount the spend buys at")
+        found.add((at, "discount_fraction"), ErrorReason.FIELD_REQUIRED, "say which discount the spend buys at")
     if wanted == "instances" and not message.instance_type:
-        found.add(f"{at}.instance_type", ErrorReason.FIELD_REQUIRED, "a reservation is of an instance type")
+        found.add((at, "instance_type"), ErrorReason.FIELD_REQUIRED, "a reservation is of an instance type")
 
 
-def _check_place(message: pb.Commitment, cloud: Cloud, vocabulary: Vocabulary, found: Violations, at: str) -> None:
+def _check_place(message: pb.Commitment, cloud: Cloud, vocabulary: Vocabulary, found: Violations, at: FieldPath) -> None:
     code = CLOUD_CODE[cloud]
     if message.region and vocabulary.region(code, message.region) is None:
         near = vocabulary.nearest_regions(code, message.region[:64])
         why = f"{cloud} has no region {message.region[:64]!r}{near}"
-        found.add(f"{at}.region", ErrorReason.UNKNOWN_VALUE, why)
+        found.add((at, "region"), ErrorReason.UNKNOWN_VALUE, why)
     if message.zone and not message.region:
-        found.add(f"{at}.region", ErrorReason.FIELD_REQUIRED, "a zone lies in a region")
+        found.add((at, "region"), ErrorReason.FIELD_REQUIRED, "a zone lies in a region")
     if message.family and message.family not in vocabulary.families:
         near = suggestion(message.family, vocabulary.families)
-        found.add(f"{at}.family", ErrorReason.UNKNOWN_VALUE, f"not in the catalogue: {message.family[:64]!r}{near}")
+        found.add((at, "family"), ErrorReason.UNKNOWN_VALUE, f"not in the catalogue: {message.family[:64]!r}{near}")
 
 
-def _gpu_model(name: str, vocabulary: Vocabulary, found: Violations, field: str) -> str:
+def _gpu_model(name: str, vocabulary: Vocabulary, found: Violations, field: FieldPath) -> str:
     if not name:
         return ""
     reading = read_model(name[:64], also_known=vocabulary.gpu_models)
