@@ -13,6 +13,7 @@ from trimtab_service.placement.state import NEW_PROJECT, ProjectState, fold
 from trimtab_service.policy.policy_set import PolicySet
 from trimtab_service.rpc.decision_log import prior_draws
 from trimtab_service.rpc.desk import Made, make
+from trimtab_service.rpc.stored_policies import policies_of
 from trimtab_service.rpc.vocabulary import datetime_of
 from trimtab_service.rpc.world import View, event_of, vocabulary_of
 from trimtab_service.store.decisions import DecisionRecord
@@ -56,10 +57,7 @@ class Replayer:
 
     def policies_at(self, revision: int) -> PolicySet:
         """Every policy as it was at a revision of the journal."""
-        policies = PolicySet()
-        for stored in self._policies.as_of(revision):
-            policies = policies.changed(policy_change(stored), revision)
-        return policies
+        return policies_of(self._policies.as_of(revision), revision)
 
     def _state_at(self, record: DecisionRecord) -> ProjectState:
         state = NEW_PROJECT
