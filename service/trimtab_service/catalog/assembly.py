@@ -181,14 +181,19 @@ def row_columns(prices: pl.DataFrame, type_count: int, names: Names) -> RowColum
     )
 
 
-def offer_columns(rows: RowColumns, region_count: int, buckets: I8) -> OfferColumns:
-    """Placement offers by cell. `buckets` [t][r] are interruption buckets of spot offers."""
+def offer_columns(rows: RowColumns, region_count: int, buckets: I8, zone_evidence: I8) -> OfferColumns:
+    """Placement offers by cell. `buckets` [t][r] are interruption buckets of spot offers.
+
+    A price where the offering facts know the type in other regions only is no offer: Google lists the price of
+    an A100 in regions that have none. The row stays, and `ListOffers` shows it.
+    """
     axis = np.full(len(PURCHASE_OPTIONS), -1, dtype=np.int64)
     for code, option in enumerate(PURCHASE_OPTIONS):
         if option.placement_option is not None:
             axis[code] = PLACEMENT_OPTIONS.index(option.placement_option)
     placement = axis[rows.option]
-    chosen = np.flatnonzero(placement >= 0)
+    is_offered = zone_evidence[rows.type_index, rows.region] != ZoneEvidence.NOT_LISTED
+    chosen = np.flatnonzero((placement >= 0) & is_offered)
     cell = placement[chosen] * region_count + rows.region[chosen]
     order = np.lexsort((rows.type_index[chosen], rows.price_nanos[chosen], cell))
     chosen, cell = chosen[order], cell[order]

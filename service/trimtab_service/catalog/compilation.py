@@ -86,8 +86,9 @@ def compile_source(directory: Path, *, as_of: date, max_lost_share: float, quara
     rates = rate_matrices(sift_egress(frames["egress"], facts, quarantine), facts)
     type_facts = type_columns(all_types, names)
     rows = row_columns(all_prices, all_types.height, names)
-    offers = offer_columns(rows, len(facts), spot_buckets(advisor, names, all_types))
     zone_facts = zone_columns(offered, names, all_types)
+    buckets = spot_buckets(advisor, names, all_types)
+    offers = offer_columns(rows, len(facts), buckets, zone_facts.zone_evidence)
     snapshot = CatalogSnapshot(
         version="",
         regions=facts,

@@ -142,7 +142,8 @@ class CatalogSnapshot:
 
     `type_region_zones` [t][r] is a bit mask over the zones of that region (bit i is zone
     `region_zone_start[r] + i`), and `zone_evidence` [t][r] says how it is known (a `ZoneEvidence` value).
-    A listed price is no proof that the type is offered. `region_cloud` [r] is a cloud code; coordinates are degrees.
+    A listed price is no proof that the type is offered: rows of NOT_LISTED pairs are no placement offers.
+    `region_cloud` [r] is a cloud code; coordinates are degrees.
     """
 
     version: str

@@ -25,7 +25,7 @@ from trimtab_service.catalog.tabulation import size_tables
 from trimtab_service.domain.offers import CLOUDS, PLACEMENT_OPTIONS, Cloud
 from trimtab_service.domain.regions import Region
 
-FORMAT = 2
+FORMAT = 3
 """Part of every version: arrays of another meaning must never answer to the same name."""
 
 _VERSION_LENGTH = 16
