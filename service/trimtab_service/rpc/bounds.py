@@ -8,7 +8,7 @@ from google.type.money_pb2 import Money
 
 from trimtab_service.domain.money import micros_from_nanos
 from trimtab_service.domain.reasons import ErrorReason
-from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fields import FieldPath, Violations
 
 MAX_VCPUS = 10_000.0
 MAX_MEMORY_GIB = 1e6
@@ -21,7 +21,7 @@ MAX_TEXT = 256
 _NANOS = 1_000_000_000
 
 
-def number(found: Violations, field: str, value: float, most: float, *, least: float = 0.0) -> float:
+def number(found: Violations, field: FieldPath, value: float, most: float, *, least: float = 0.0) -> float:
     """`value` when it lies in [least, most]; else it is noted."""
     if least <= value <= most:
         return value
@@ -29,7 +29,9 @@ def number(found: Violations, field: str, value: float, most: float, *, least: f
     return least
 
 
-def hours(found: Violations, field: str, value: Duration, *, most: float = MAX_HOURS, positive: bool = False) -> float:
+def hours(
+    found: Violations, field: FieldPath, value: Duration, *, most: float = MAX_HOURS, positive: bool = False
+) -> float:
     """A duration in hours, from 0 (or above it) to `most`."""
     given = (value.seconds + value.nanos * 1e-9) / 3600.0
     if given < 0 or given > most or (positive and given <= 0):
@@ -38,7 +40,7 @@ def hours(found: Violations, field: str, value: Duration, *, most: float = MAX_H
     return given
 
 
-def nanos(found: Violations, field: str, value: Money, *, positive: bool = False) -> int:
+def nanos(found: Violations, field: FieldPath, value: Money, *, positive: bool = False) -> int:
     """USD as integer nanos, from 0 (or above it) to `MAX_USD`."""
     if value.currency_code not in {"", "USD"}:
         found.add(field, ErrorReason.UNKNOWN_VALUE, "currency_code must be USD: all prices here are")
@@ -52,12 +54,12 @@ def nanos(found: Violations, field: str, value: Money, *, positive: bool = False
     return value.units * _NANOS + value.nanos
 
 
-def micros(found: Violations, field: str, value: Money) -> int:
+def micros(found: Violations, field: FieldPath, value: Money) -> int:
     """USD as integer micros, ties to even; from 0 to `MAX_USD`."""
     return micros_from_nanos(nanos(found, field, value))
 
 
-def text(found: Violations, field: str, value: str, most: int = MAX_TEXT) -> str:
+def text(found: Violations, field: FieldPath, value: str, most: int = MAX_TEXT) -> str:
     """`value` when it is not too long."""
     if len(value) <= most:
         return value
@@ -65,7 +67,7 @@ def text(found: Violations, field: str, value: str, most: int = MAX_TEXT) -> str
     return ""
 
 
-def few(found: Violations, field: str, length: int, most: int) -> bool:
+def few(found: Violations, field: FieldPath, length: int, most: int) -> bool:
     """Whether a list is within its cap; when not, it is noted and must not be read."""
     if length <= most:
         return True

@@ -136,7 +136,9 @@ def _check_amount(message: pb.Commitment, kind: CommitmentKind, found: Violation
         found.add((at, "instance_type"), ErrorReason.FIELD_REQUIRED, "a reservation is of an instance type")
 
 
-def _check_place(message: pb.Commitment, cloud: Cloud, vocabulary: Vocabulary, found: Violations, at: FieldPath) -> None:
+def _check_place(
+    message: pb.Commitment, cloud: Cloud, vocabulary: Vocabulary, found: Violations, at: FieldPath
+) -> None:
     code = CLOUD_CODE[cloud]
     if message.region and vocabulary.region(code, message.region) is None:
         near = vocabulary.nearest_regions(code, message.region[:64])

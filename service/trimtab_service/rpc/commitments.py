@@ -19,7 +19,7 @@ from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.commitment_codec import encode_commitment, parse_commitment
-from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fields import FieldPath, Violations
 from trimtab_service.rpc.ids import NewId
 from trimtab_service.rpc.world import World
 from trimtab_service.store import resources
@@ -123,7 +123,7 @@ class CommitmentServicer:
         )
         return self._answer(stored, project)
 
-    def _parse(self, message: pb.Commitment, project: str, own: str, at: str) -> Commitment:
+    def _parse(self, message: pb.Commitment, project: str, own: str, at: FieldPath) -> Commitment:
         found = Violations()
         commitment = parse_commitment(message, project, own, self._world.view(project).vocabulary, found, at)
         found.check()
@@ -143,9 +143,9 @@ class CommitmentServicer:
                 at = f"commitments[{index}]"
                 owner, own = names.commitment(message.name, f"{at}.name")
                 if owner != project:
-                    found.add(f"{at}.name", ErrorReason.CONTRADICTION, "belongs to another project than parent")
+                    found.add((at, "name"), ErrorReason.CONTRADICTION, "belongs to another project than parent")
                 if own in seen:
-                    found.add(f"{at}.name", ErrorReason.CONTRADICTION, "is given twice")
+                    found.add((at, "name"), ErrorReason.CONTRADICTION, "is given twice")
                 seen.add(own)
                 commitment = parse_commitment(message, project, own, vocabulary, found, at)
                 if commitment is not None:

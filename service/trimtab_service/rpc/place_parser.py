@@ -12,7 +12,7 @@ from trimtab_service.domain.outcomes import Outcome
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.workloads import PlaceQuery
 from trimtab_service.rpc import bounds, names
-from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fields import FieldPath, Violations
 from trimtab_service.rpc.offer_parser import parse_pattern
 from trimtab_service.rpc.vocabulary import Vocabulary, datetime_of
 from trimtab_service.rpc.workload_parser import parse_workload
@@ -33,7 +33,7 @@ class PlaceParser:
     vocabulary: Vocabulary
     instant: datetime
 
-    def parse(self, message: pb.PlaceRequest, project: str, at: str = "") -> PlaceQuery:
+    def parse(self, message: pb.PlaceRequest, project: str, at: FieldPath = "") -> PlaceQuery:
         """The query. `at` is where the request stands in a batch.
 
         Raises:
@@ -41,21 +41,21 @@ class PlaceParser:
 
         """
         found = Violations()
-        workload = parse_workload(message.workload, self.vocabulary, self.instant, found, f"{at}workload")
+        workload = parse_workload(message.workload, self.vocabulary, self.instant, found, (at, "workload"))
         fallbacks = _DEFAULT_FALLBACKS
         if message.HasField("max_fallbacks"):
-            fallbacks = int(bounds.number(found, f"{at}max_fallbacks", message.max_fallbacks, MAX_FALLBACKS))
+            fallbacks = int(bounds.number(found, (at, "max_fallbacks"), message.max_fallbacks, MAX_FALLBACKS))
         held = None
         if message.reserve:
             if not message.request_id:
-                found.add(f"{at}request_id", ErrorReason.FIELD_REQUIRED, "needed to reserve: a UUID")
+                found.add((at, "request_id"), ErrorReason.FIELD_REQUIRED, "needed to reserve: a UUID")
             if message.HasField("reserve_duration"):
                 given = message.reserve_duration
                 held = given.seconds + given.nanos * 1e-9
                 if not 0 < held <= MAX_RESERVE_S:
-                    found.add(f"{at}reserve_duration", ErrorReason.OUT_OF_RANGE, "must be above 0, to 7 days")
+                    found.add((at, "reserve_duration"), ErrorReason.OUT_OF_RANGE, "must be above 0, to 7 days")
         if message.request_id and not _UUID.match(message.request_id):
-            found.add(f"{at}request_id", ErrorReason.BAD_FORMAT, "must be a UUID")
+            found.add((at, "request_id"), ErrorReason.BAD_FORMAT, "must be a UUID")
         found.check()
         return PlaceQuery(
             project=project,
@@ -89,8 +89,10 @@ def parse_outcomes(message: pb.ReportOutcomeRequest, vocabulary: Vocabulary, now
     return tuple(outcomes)
 
 
-def _outcome(message: pb.Outcome, vocabulary: Vocabulary, now: datetime, found: Violations, at: str) -> Outcome | None:
-    pattern = parse_pattern(message.offer, vocabulary, found, f"{at}.offer")
+def _outcome(
+    message: pb.Outcome, vocabulary: Vocabulary, now: datetime, found: Violations, at: FieldPath
+) -> Outcome | None:
+    pattern = parse_pattern(message.offer, vocabulary, found, (at, "offer"))
     for field, given in (
         ("cloud", pattern.cloud),
         ("region", pattern.region),
@@ -98,22 +100,22 @@ def _outcome(message: pb.Outcome, vocabulary: Vocabulary, now: datetime, found: 
         ("purchase_option", pattern.option),
     ):
         if not given:
-            found.add(f"{at}.offer.{field}", ErrorReason.FIELD_REQUIRED, "say which offer it was")
+            found.add((at, f"offer.{field}"), ErrorReason.FIELD_REQUIRED, "say which offer it was")
     if pattern.option is not None and pattern.option not in _REPORTED:
-        found.add(f"{at}.offer.purchase_option", ErrorReason.OUT_OF_RANGE, "outcomes are of on demand or spot")
+        found.add((at, "offer.purchase_option"), ErrorReason.OUT_OF_RANGE, "outcomes are of on demand or spot")
     event_time = now
     if message.HasField("event_time"):
         try:
             event_time = datetime_of(message.event_time)
         except OverflowError:
-            found.add(f"{at}.event_time", ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
+            found.add((at, "event_time"), ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
         if event_time > now + _CLOCK_SKEW:
-            found.add(f"{at}.event_time", ErrorReason.OUT_OF_RANGE, "lies in the future")
+            found.add((at, "event_time"), ErrorReason.OUT_OF_RANGE, "lies in the future")
         event_time = min(event_time, now)
-    interruptions = int(bounds.number(found, f"{at}.interruptions", message.interruptions, 1e6))
-    hours_run = bounds.number(found, f"{at}.hours_run", message.hours_run, 1e8)
+    interruptions = int(bounds.number(found, (at, "interruptions"), message.interruptions, 1e6))
+    hours_run = bounds.number(found, (at, "hours_run"), message.hours_run, 1e8)
     if message.capacity_failure and message.capacity_success:
-        found.add(f"{at}.capacity_success", ErrorReason.CONTRADICTION, "capacity was had, or it was not")
+        found.add((at, "capacity_success"), ErrorReason.CONTRADICTION, "capacity was had, or it was not")
     if not (message.capacity_failure or message.capacity_success or interruptions or hours_run):
         found.add(
             at, ErrorReason.FIELD_REQUIRED, "nothing happened: report a failure, a success, interruptions or hours"

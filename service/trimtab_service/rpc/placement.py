@@ -73,7 +73,7 @@ class PlacementServicer:
                 call.check()
             result = response.results.add()
             try:
-                made = self._desk.place(item, call.project, at=f"requests[{index}].", prior=drawn)
+                made = self._desk.place(item, call.project, at=f"requests[{index}]", prior=drawn)
             except TrimtabError as error:
                 result.error.CopyFrom(status_of(error))
                 continue

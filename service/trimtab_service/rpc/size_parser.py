@@ -6,74 +6,76 @@ from trimtab_service.domain.accelerators import UnknownAccelerator, read_model
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.workloads import GpuNeed, RegionKey, Size
 from trimtab_service.rpc import bounds
-from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fields import FieldPath, Violations
 from trimtab_service.rpc.vocabulary import ARCHITECTURE_OF, CLOUD_OF, Vocabulary
 
 MAX_GPU_NEEDS = 8
 
 
 def parse_size(  # noqa: PLR0913 - where it stands and what is learned on the way
-    message: pb.Size, vocabulary: Vocabulary, found: Violations, at: str, readings: list[str], *, required: bool
+    message: pb.Size, vocabulary: Vocabulary, found: Violations, at: FieldPath, readings: list[str], *, required: bool
 ) -> Size:
     """A size; `required` when it must ask for something. How open names were read is added to `readings`."""
     gpus: list[GpuNeed] = []
-    if message.gpus and bounds.few(found, f"{at}.gpus", len(message.gpus), MAX_GPU_NEEDS):
+    if message.gpus and bounds.few(found, (at, "gpus"), len(message.gpus), MAX_GPU_NEEDS):
         gpus = [
             need
             for index, gpu in enumerate(message.gpus)
-            if (need := _gpu(gpu, vocabulary, found, f"{at}.gpus[{index}]", readings)) is not None
+            if (need := _gpu(gpu, vocabulary, found, (at, f"gpus[{index}]"), readings)) is not None
         ]
     if required and not (message.vcpus or message.memory_gib or message.gpus or message.instance_type):
         found.add(at, ErrorReason.FIELD_REQUIRED, "ask for vcpus, memory_gib, gpus or an instance_type")
     return Size(
-        vcpus=bounds.number(found, f"{at}.vcpus", message.vcpus, bounds.MAX_VCPUS),
-        memory_gib=bounds.number(found, f"{at}.memory_gib", message.memory_gib, bounds.MAX_MEMORY_GIB),
+        vcpus=bounds.number(found, (at, "vcpus"), message.vcpus, bounds.MAX_VCPUS),
+        memory_gib=bounds.number(found, (at, "memory_gib"), message.memory_gib, bounds.MAX_MEMORY_GIB),
         gpus=tuple(gpus),
         architecture=_architecture(message.architecture, found, at) if message.architecture else None,
-        local_disk_gb=bounds.number(found, f"{at}.local_disk_gb", message.local_disk_gb, bounds.MAX_GIB),
-        network_gbps=bounds.number(found, f"{at}.network_gbps", message.network_gbps, 1e5),
-        instance_type=bounds.text(found, f"{at}.instance_type", message.instance_type) or None,
+        local_disk_gb=bounds.number(found, (at, "local_disk_gb"), message.local_disk_gb, bounds.MAX_GIB),
+        network_gbps=bounds.number(found, (at, "network_gbps"), message.network_gbps, 1e5),
+        instance_type=bounds.text(found, (at, "instance_type"), message.instance_type) or None,
     )
 
 
-def _architecture(value: int, found: Violations, at: str) -> str | None:
+def _architecture(value: int, found: Violations, at: FieldPath) -> str | None:
     name = ARCHITECTURE_OF.get(value)
     if name is None:
-        found.add(f"{at}.architecture", ErrorReason.UNKNOWN_VALUE, "not an architecture")
+        found.add((at, "architecture"), ErrorReason.UNKNOWN_VALUE, "not an architecture")
     return name
 
 
 def _gpu(
-    message: pb.GpuNeed, vocabulary: Vocabulary, found: Violations, at: str, readings: list[str]
+    message: pb.GpuNeed, vocabulary: Vocabulary, found: Violations, at: FieldPath, readings: list[str]
 ) -> GpuNeed | None:
-    count = int(bounds.number(found, f"{at}.count", message.count or 1, bounds.MAX_GPUS, least=1))
-    memory = bounds.number(found, f"{at}.memory_gib", message.memory_gib, 1e5)
+    count = int(bounds.number(found, (at, "count"), message.count or 1, bounds.MAX_GPUS, least=1))
+    memory = bounds.number(found, (at, "memory_gib"), message.memory_gib, 1e5)
     if not message.model:
-        found.add(f"{at}.model", ErrorReason.FIELD_REQUIRED, "name a GPU model")
+        found.add((at, "model"), ErrorReason.FIELD_REQUIRED, "name a GPU model")
         return None
-    if not bounds.text(found, f"{at}.model", message.model, 64):
+    if not bounds.text(found, (at, "model"), message.model, 64):
         return None
     reading = read_model(message.model, memory_gb=memory or None, also_known=vocabulary.gpu_models)
     if isinstance(reading, UnknownAccelerator):
         near = f"; nearest: {', '.join(reading.nearest)}" if reading.nearest else ""
-        found.add(f"{at}.model", ErrorReason.UNKNOWN_VALUE, f"no such GPU model: {message.model!r}{near}")
+        found.add((at, "model"), ErrorReason.UNKNOWN_VALUE, f"no such GPU model: {message.model!r}{near}")
         return None
     if reading.note:
         readings.append(reading.note)
     return GpuNeed(reading.models, count, memory)
 
 
-def region_key(message: types_pb2.RegionRef, vocabulary: Vocabulary, found: Violations, at: str) -> RegionKey | None:
+def region_key(
+    message: types_pb2.RegionRef, vocabulary: Vocabulary, found: Violations, at: FieldPath
+) -> RegionKey | None:
     """The region that a reference names; noted when it is missing or not in the catalogue."""
     key = vocabulary.region(message.cloud, message.region)
     if key is not None:
         return key
     if message.cloud not in CLOUD_OF:
-        found.add(f"{at}.cloud", ErrorReason.FIELD_REQUIRED, "name a cloud: aws, gcp or azure")
+        found.add((at, "cloud"), ErrorReason.FIELD_REQUIRED, "name a cloud: aws, gcp or azure")
     if not message.region:
-        found.add(f"{at}.region", ErrorReason.FIELD_REQUIRED, "name a region")
-    elif bounds.text(found, f"{at}.region", message.region, 64) and message.cloud in CLOUD_OF:
+        found.add((at, "region"), ErrorReason.FIELD_REQUIRED, "name a region")
+    elif bounds.text(found, (at, "region"), message.region, 64) and message.cloud in CLOUD_OF:
         near = vocabulary.nearest_regions(message.cloud, message.region)
         cloud = CLOUD_OF[message.cloud]
-        found.add(f"{at}.region", ErrorReason.UNKNOWN_VALUE, f"{cloud} has no region {message.region!r}{near}")
+        found.add((at, "region"), ErrorReason.UNKNOWN_VALUE, f"{cloud} has no region {message.region!r}{near}")
     return None

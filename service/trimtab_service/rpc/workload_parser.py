@@ -7,7 +7,7 @@ from trimtab.v1 import placement_service_pb2 as pb
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.workloads import HOURS_PER_MONTH, HOURS_PER_YEAR, Interruption, Workload
 from trimtab_service.rpc import bounds
-from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fields import FieldPath, Violations
 from trimtab_service.rpc.offer_parser import parse_blocked, parse_caller_offers, parse_options, parse_quotas
 from trimtab_service.rpc.residency_parser import parse_residency
 from trimtab_service.rpc.size_parser import parse_size
@@ -31,7 +31,7 @@ _NO_INTERRUPTION = Interruption()
 
 
 def parse_workload(
-    message: pb.Workload, vocabulary: Vocabulary, instant: datetime, found: Violations, at: str = "workload"
+    message: pb.Workload, vocabulary: Vocabulary, instant: datetime, found: Violations, at: FieldPath = "workload"
 ) -> Workload:
     """The workload, in full when `found` stays empty; `at` is its path in the request.
 
@@ -42,42 +42,42 @@ def parse_workload(
     private_types = frozenset(offer.instance_type for offer in caller)
     hours, is_service = _usage(message, found, at)
     return Workload(
-        size=parse_size(message.size, vocabulary, found, f"{at}.size", readings, required=True),
+        size=parse_size(message.size, vocabulary, found, (at, "size"), readings, required=True),
         hours=hours,
         is_service=is_service,
         workload_id=_workload_id(message.workload_id, found, at) if message.workload_id else "",
         tags=_tags(message, found, at) if message.tags else (),
-        count=_whole(found, f"{at}.count", message.count, bounds.MAX_COUNT) if message.count else 1,
-        spread_zones=_whole(found, f"{at}.spread_zones", message.spread_zones, MAX_SPREAD)
+        count=_whole(found, (at, "count"), message.count, bounds.MAX_COUNT) if message.count else 1,
+        spread_zones=_whole(found, (at, "spread_zones"), message.spread_zones, MAX_SPREAD)
         if message.spread_zones
         else 1,
-        options=parse_options(message.purchase_options, found, f"{at}.purchase_options"),
-        interruption=parse_interruption(message.interruption, vocabulary, found, f"{at}.interruption")
+        options=parse_options(message.purchase_options, found, (at, "purchase_options")),
+        interruption=parse_interruption(message.interruption, vocabulary, found, (at, "interruption"))
         if message.HasField("interruption")
         else _NO_INTERRUPTION,
         deadline=_deadline(message, instant, found, at) if message.HasField("deadline") else None,
         data_sets=parse_data_sets(message, vocabulary, found, at) if message.data_sets else (),
-        users=parse_users(message.users, vocabulary, found, f"{at}.users") if message.HasField("users") else None,
-        residency=parse_residency(message.residency, vocabulary, found, f"{at}.residency", private_types)
+        users=parse_users(message.users, vocabulary, found, (at, "users")) if message.HasField("users") else None,
+        residency=parse_residency(message.residency, vocabulary, found, (at, "residency"), private_types)
         if message.HasField("residency")
         else None,
         services=parse_services(message, vocabulary, found, at) if message.services else (),
-        current=parse_current(message.current, vocabulary, found, f"{at}.current")
+        current=parse_current(message.current, vocabulary, found, (at, "current"))
         if message.HasField("current")
         else None,
         quotas=parse_quotas(message, vocabulary, found, at) if message.quotas else (),
         blocked_offers=parse_blocked(message, vocabulary, found, at) if message.blocked_offers else (),
         caller_offers=caller,
-        tolerance_fraction=bounds.number(found, f"{at}.tolerance_fraction", message.tolerance_fraction, 1.0)
+        tolerance_fraction=bounds.number(found, (at, "tolerance_fraction"), message.tolerance_fraction, 1.0)
         if message.tolerance_fraction
         else None,
         month_to_date_egress=parse_month_to_date(message, vocabulary, found, at)
         if message.month_to_date_egress
         else (),
-        hours_per_month=bounds.number(found, f"{at}.hours_per_month", message.hours_per_month, 744.0, least=1.0)
+        hours_per_month=bounds.number(found, (at, "hours_per_month"), message.hours_per_month, 744.0, least=1.0)
         if message.hours_per_month
         else HOURS_PER_MONTH,
-        hours_per_year=bounds.number(found, f"{at}.hours_per_year", message.hours_per_year, 8_784.0, least=1.0)
+        hours_per_year=bounds.number(found, (at, "hours_per_year"), message.hours_per_year, 8_784.0, least=1.0)
         if message.hours_per_year
         else HOURS_PER_YEAR,
         partitions=_partitions(message, vocabulary, found, at) if message.partitions else frozenset(),
@@ -86,43 +86,43 @@ def parse_workload(
     )
 
 
-def _whole(found: Violations, field: str, value: int, most: int) -> int:
+def _whole(found: Violations, field: FieldPath, value: int, most: int) -> int:
     return int(bounds.number(found, field, value, most))
 
 
-def _usage(message: pb.Workload, found: Violations, at: str) -> tuple[float, bool]:
+def _usage(message: pb.Workload, found: Violations, at: FieldPath) -> tuple[float, bool]:
     given = message.WhichOneof("usage")
     if given == "duration":
-        return bounds.hours(found, f"{at}.duration", message.duration, positive=True), False
+        return bounds.hours(found, (at, "duration"), message.duration, positive=True), False
     if given == "service_hours_per_month":
         month = message.hours_per_month or HOURS_PER_MONTH
         value = message.service_hours_per_month
         if not 0 < value <= month:
-            found.add(f"{at}.service_hours_per_month", ErrorReason.OUT_OF_RANGE, f"must be above 0, to {month:g} hours")
+            found.add((at, "service_hours_per_month"), ErrorReason.OUT_OF_RANGE, f"must be above 0, to {month:g} hours")
             return 0.0, True
         return value, True
-    found.add(f"{at}.duration", ErrorReason.FIELD_REQUIRED, "give duration, or service_hours_per_month")
+    found.add((at, "duration"), ErrorReason.FIELD_REQUIRED, "give duration, or service_hours_per_month")
     return 0.0, False
 
 
-def _workload_id(value: str, found: Violations, at: str) -> str:
+def _workload_id(value: str, found: Violations, at: FieldPath) -> str:
     if not _WORKLOAD_ID.match(value):
-        found.add(f"{at}.workload_id", ErrorReason.BAD_FORMAT, "must be 1 to 128 characters of a-z, 0-9 and -")
+        found.add((at, "workload_id"), ErrorReason.BAD_FORMAT, "must be 1 to 128 characters of a-z, 0-9 and -")
         return ""
     return value
 
 
-def _tags(message: pb.Workload, found: Violations, at: str) -> tuple[tuple[str, str], ...]:
-    if not bounds.few(found, f"{at}.tags", len(message.tags), MAX_TAGS):
+def _tags(message: pb.Workload, found: Violations, at: FieldPath) -> tuple[tuple[str, str], ...]:
+    if not bounds.few(found, (at, "tags"), len(message.tags), MAX_TAGS):
         return ()
     for key, value in message.tags.items():
         if not key or len(key) > MAX_TAG_KEY or len(value) > bounds.MAX_TEXT:
-            found.add(f"{at}.tags", ErrorReason.TOO_LARGE, f"key {key[:32]!r}: 1 to 128 characters, value up to 256")
+            found.add((at, "tags"), ErrorReason.TOO_LARGE, f"key {key[:32]!r}: 1 to 128 characters, value up to 256")
     return tuple(sorted(message.tags.items()))
 
 
-def _deadline(message: pb.Workload, instant: datetime, found: Violations, at: str) -> datetime | None:
-    field = f"{at}.deadline"
+def _deadline(message: pb.Workload, instant: datetime, found: Violations, at: FieldPath) -> datetime | None:
+    field = (at, "deadline")
     if message.WhichOneof("usage") == "service_hours_per_month":
         found.add(field, ErrorReason.CONTRADICTION, "a service has no deadline; give a duration instead")
         return None
@@ -137,12 +137,12 @@ def _deadline(message: pb.Workload, instant: datetime, found: Violations, at: st
     return deadline
 
 
-def _partitions(message: pb.Workload, vocabulary: Vocabulary, found: Violations, at: str) -> frozenset[str]:
-    if not bounds.few(found, f"{at}.partitions", len(message.partitions), MAX_PARTITIONS):
+def _partitions(message: pb.Workload, vocabulary: Vocabulary, found: Violations, at: FieldPath) -> frozenset[str]:
+    if not bounds.few(found, (at, "partitions"), len(message.partitions), MAX_PARTITIONS):
         return frozenset()
     for index, name in enumerate(message.partitions):
         if name not in vocabulary.partitions:
             known = ", ".join(sorted(vocabulary.partitions))
-            here = f"{at}.partitions[{index}]"
+            here = (at, f"partitions[{index}]")
             found.add(here, ErrorReason.UNKNOWN_VALUE, f"no such partition: {name[:64]!r}; known: {known}")
     return frozenset(message.partitions) & vocabulary.partitions

@@ -4,7 +4,8 @@ Everything a decision reads is immutable and reached through single attribute re
 lock. The journal's follower is the only writer of the folded state.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -49,6 +50,15 @@ def vocabulary_of(snapshot: CatalogSnapshot) -> Vocabulary:
     return Vocabulary(snapshot)
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The journal up to and including `revision`, folded."""
+
+    revision: int
+    states: Mapping[str, ProjectState]
+    policies: PolicySet
+
+
 class World:
     """The state of this process. Reading never waits."""
 
@@ -60,6 +70,7 @@ class World:
         self._policies = PolicySet()
         self._revision = 0
         self._follower: Follower | None = None
+        self._folding = threading.Lock()
 
     def follow(self, follower: Follower) -> None:
         """Name who brings the journal. Until then the world stands still."""
@@ -70,20 +81,33 @@ class World:
         snapshot = self._library.current.snapshot
         return View(snapshot, vocabulary_of(snapshot), self._policies, self._states.get(project, NEW_PROJECT))
 
+    def begin(self, folded: Folded) -> None:
+        """Start from a kept fold instead of from nothing. Before the follower starts."""
+        self._states, self._policies, self._revision = dict(folded.states), folded.policies, folded.revision
+
+    def folded(self) -> Folded:
+        """A consistent copy, to be kept."""
+        with self._folding:
+            return Folded(self._revision, dict(self._states), self._policies)
+
     def take(self, entries: Sequence[JournalEntry]) -> None:
         """Fold entries, in order: the follower's handler. Kinds that this version does not know are passed over."""
-        for entry in entries:
-            if entry.revision <= self._revision:
-                continue  # it comes again after a fault in the middle of a page
-            event = event_of(entry)
-            if isinstance(event, PolicyChanged):
-                self._policies = self._policies.changed(event, entry.revision)
-            elif isinstance(event, CatalogSwitched):
-                self._switched(event.version)
-            elif event is not None:
-                state = self._states.get(entry.project, NEW_PROJECT)
-                self._states[entry.project] = fold(state, event, entry.revision)
-            self._revision = entry.revision
+        with self._folding:
+            for entry in entries:
+                # An entry comes again after a fault in the middle of a page.
+                if entry.revision > self._revision:
+                    self._take(entry)
+
+    def _take(self, entry: JournalEntry) -> None:
+        event = event_of(entry)
+        if isinstance(event, PolicyChanged):
+            self._policies = self._policies.changed(event, entry.revision)
+        elif isinstance(event, CatalogSwitched):
+            self._switched(event.version)
+        elif event is not None:
+            state = self._states.get(entry.project, NEW_PROJECT)
+            self._states[entry.project] = fold(state, event, entry.revision)
+        self._revision = entry.revision
 
     def catch_up(self) -> None:
         """Take over all that is committed. Raises UnavailableError without a database."""
