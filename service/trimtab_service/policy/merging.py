@@ -2,7 +2,8 @@
 
 Guardrails add up: each residency is to be met, allow lists intersect, limits take the least, required tags unite,
 whatever level they stand on, so that a nearer level can only narrow. Preferences take the nearest level; within a
-level the first by id.
+level the first by id. A policy that applies only because its condition could not be evaluated brings its
+guardrails and not its preferences: failing closed means narrowing, and a preference narrows nothing.
 """
 
 import hashlib
@@ -43,7 +44,7 @@ def merge(policies: Sequence[Applicable], revision: int, not_applicable: tuple[s
         sources.extend(wording.list_sources(policy.rules, policy.source))
         if policy.rules.residency is not None:
             residencies.append(policy.rules.residency)
-    nearest = policies[::-1]
+    nearest = sorted((policy for policy in policies if not policy.note), key=_nearest_first)
     approval = _least(policies, lambda rules: rules.approval_threshold_micros)
     limits = {
         "max_price_age": _least(policies, lambda rules: rules.max_price_age),
@@ -81,6 +82,11 @@ _IN_WORDS: Final[dict[str, Callable[[Any], str]]] = {
     "tolerance_fraction": wording.number,
     "minimum_gain_fraction": wording.number,
 }
+
+
+def _nearest_first(policy: Applicable) -> tuple[int, str]:
+    """Levels differ in the number of parts of the name: deployment, project, workload."""
+    return -policy.name.count("/"), policy.name
 
 
 def _least(policies: Sequence[Applicable], read: Callable[[Rules], Any]) -> tuple[Any, Applicable] | None:

@@ -133,6 +133,7 @@ def _outcome(
         capacity_success=message.capacity_success,
         interruptions=interruptions,
         hours_run=hours_run,
+        family=vocabulary.family_of(pattern.cloud, pattern.instance_type),
     )
 
 

@@ -120,6 +120,11 @@ class Vocabulary:
         """The region of a cloud's enum number and a name; None if the catalogue has none such."""
         return self._regions.get((cloud, region))
 
+    def family_of(self, cloud: Cloud, instance_type: str) -> str:
+        """The family of a type; empty for one that the catalogue does not hold."""
+        index = self.snapshot.type_index.get((cloud, instance_type))
+        return "" if index is None else self.snapshot.families[int(self.snapshot.types.family[index])]
+
     def nearest_regions(self, cloud: int, region: str) -> str:
         """Names to suggest for an unknown region, as text; of every cloud when the cloud has none near."""
         own = [name for code, name in self._regions if code == cloud] or [name for _, name in self._regions]
