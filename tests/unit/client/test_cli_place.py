@@ -59,7 +59,7 @@ def test_the_answer_shows_everything_in_a_hundred_columns(server: CannedServer) 
         "total         $8.1437",
         "0.08 expected",
         "2 of 5, low",
-        "0.5 instances covered by ri-7",
+        "ri-7 cover 0.5 of the instances",
         "eu-west-1b",
         "+125.9%",
         "RESIDENCY    78",

@@ -140,6 +140,6 @@ def _show_catalog(catalog: Catalog, *, as_json: bool) -> None:
             shown.add_row(f"  {issue.reason}", f"{issue.rows:,}", "; ".join(issue.examples[:2]))
         out.show(out.heading("Quarantined"), shown)
     if catalog.warnings:
-        out.show(out.heading("Warnings"), *(f"  - {warning}" for warning in catalog.warnings))
+        out.show(out.heading("Warnings"), out.listed(catalog.warnings))
     if catalog.last_refresh_failure:
         out.show(out.heading("Last refresh failed"), Text(f"  {catalog.last_refresh_failure}", style="red"))

@@ -114,7 +114,7 @@ def _row(one: pb.Commitment) -> list[str]:
         one.instance_type or one.family or "any type",
         _amount(one),
         "ended" if ended else f"{free:.0%}",
-        out.moment(one.ended_time if ended else one.end_time),
+        out.day_of(one.ended_time if ended else one.end_time),
     ]
 
 

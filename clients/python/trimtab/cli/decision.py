@@ -25,7 +25,7 @@ def add_commands(app: typer.Typer) -> None:
 def list_decisions(
     *,
     where: Annotated[
-        str, typer.Option("--filter", help="""AIP-160, as 'cloud = "aws" AND verdict = "PLACED"'.""")
+        str, typer.Option("--filter", help="""AIP-160, as 'cloud = "aws" AND verdict = "placed"'.""")
     ] = "",
     limit: Annotated[int, typer.Option(min=0, help="At most this many; 0: all.")] = 50,
     output: Output,
@@ -37,11 +37,13 @@ def list_decisions(
         if output.json:
             out.show_json_lines(decisions)
             return
-        shown = out.table(
-            "decision", "made", "workload", "verdict", "place", "type", "bought", "cost", "risk", right=["cost", "risk"]
-        )
+        shown = out.table("decision", "made", "verdict", "chosen", "cost", "workload", right=["cost"])
         for one in decisions:
-            shown.add_row(out.short(one.name), out.minute(one.create_time), one.workload_id or "-", *decision_row(one))
+            verdict, *place, cost, _ = decision_row(one)
+            chosen = " ".join(place) if one.HasField("chosen") else "-"
+            shown.add_row(
+                out.short(one.name), out.minute(one.create_time), verdict, chosen, cost, one.workload_id or "-"
+            )
     out.show(shown if shown.row_count else "no decisions")
 
 

@@ -36,7 +36,7 @@ def decision_parts(decision: pb.Decision) -> list[Part]:
     if decision.HasField("explanation"):
         parts += explanation_parts(decision.explanation)
     if decision.notes:
-        parts += [out.heading("Notes"), *(Text(f"  - {note}") for note in decision.notes)]
+        parts += [out.heading("Notes"), out.listed(decision.notes)]
     parts += [out.heading("Decision"), _provenance(decision)]
     return parts
 
@@ -72,7 +72,7 @@ def decision_row(decision: pb.Decision) -> list[str]:
     chosen = decision.chosen
     return [
         verdict,
-        out.place(chosen.offer),
+        f"{out.cloud(chosen.offer.cloud)} {chosen.offer.region}",
         chosen.offer.instance_type,
         out.option(chosen.offer.purchase_option),
         out.dollars(chosen.expected_cost),
@@ -108,7 +108,7 @@ def _chosen(chosen: pb.Placement) -> list[Part]:
         rows.append(("latency", f"{out.count(chosen.latency_ms)} ms to the users (estimate)"))
     if chosen.commitments:
         names = ", ".join(out.short(name) for name in chosen.commitments)
-        rows.append(("commitments", f"{out.count(chosen.covered_instances)} instances covered by {names}"))
+        rows.append(("commitments", f"{names} cover {out.count(chosen.covered_instances)} of the instances"))
     return [out.pairs(rows), out.heading("Expected cost"), _terms(chosen)]
 
 

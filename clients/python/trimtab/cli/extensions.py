@@ -35,11 +35,8 @@ def _add(app: typer.Typer, entry: EntryPoint) -> None:
         except ImportError as error:
             console = out.console(stderr=True)
             console.print(Text(f"error: `trimtab {entry.name}` cannot be loaded: {error}"))
-            console.print(
-                Text(
-                    f"  is the extra that brings it installed? pip install 'trimtab[{_EXTRAS.get(entry.name, entry.name)}]'"
-                )
-            )
+            extra = _EXTRAS.get(entry.name, entry.name)
+            console.print(Text(f"  is the extra that brings it installed? pip install 'trimtab[{extra}]'"))
             raise typer.Exit(Exit.FAILED) from None
         extension = loaded
         if not isinstance(loaded, typer.Typer):

@@ -11,6 +11,7 @@ from pathlib import Path
 from trimtab.credentials import Tls
 
 _DEFAULT_PORT = 443
+_GUESS_S = 2.0
 
 
 class Fault(Exception):  # noqa: N818 - a finding that ends the look, not an error of the program
@@ -99,7 +100,7 @@ def _speaks_tls(address: tuple[str, int], timeout_s: float) -> bool:
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
-        with _connected(address, timeout_s) as connection, context.wrap_socket(connection):
+        with _connected(address, min(timeout_s, _GUESS_S)) as connection, context.wrap_socket(connection):
             return True
     except (OSError, Fault):
         return False

@@ -58,6 +58,10 @@ def show_json_lines(messages: Iterable[Message]) -> None:
         sys.stdout.write(MessageToJson(message, indent=None) + "\n")
 
 
+_UNBROKEN = {"cost", "price", "made", "verdict", "changed", "until"}
+"""Columns whose entries are short, and of no use when broken over lines."""
+
+
 def table(*columns: str, right: Iterable[str] = ()) -> Table:
     """A table without frame; columns named in `right` hold numbers, and the first one is not broken over lines."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
@@ -67,7 +71,7 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
             column,
             justify="right" if column in numeric else "left",
             overflow="fold",
-            no_wrap=position == 0 and bool(column),
+            no_wrap=bool(column) and (position == 0 or column in _UNBROKEN),
         )
     return made
 
@@ -79,6 +83,16 @@ def pairs(rows: Iterable[tuple[str, str | Text]], indent: int = 2) -> Table:
     made.add_column(overflow="fold")
     for label, value in rows:
         made.add_row(" " * indent + label, value if isinstance(value, Text) else Text(value))
+    return made
+
+
+def listed(texts: Iterable[str]) -> Table:
+    """Texts with a dash before each; long ones go on below their own beginning."""
+    made = Table.grid(padding=(0, 1, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for text in texts:
+        made.add_row("  -", Text(text))
     return made
 
 
@@ -119,8 +133,13 @@ def moment(stamp: Timestamp) -> str:
 
 
 def minute(stamp: Timestamp) -> str:
-    """An instant in UTC, to the minute, for tables."""
-    return stamp.ToDatetime(UTC).strftime("%Y-%m-%d %H:%MZ") if stamp.ByteSize() else "-"
+    """An instant in UTC, to the minute and without the year, for lists of what is recent."""
+    return stamp.ToDatetime(UTC).strftime("%m-%d %H:%MZ") if stamp.ByteSize() else "-"
+
+
+def day_of(stamp: Timestamp) -> str:
+    """The day of an instant in UTC."""
+    return moment(stamp)[:10]
 
 
 def day(date: Date) -> str:

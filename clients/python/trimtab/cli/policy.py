@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.type.money_pb2 import Money
 from rich.text import Text
 
 from trimtab.cli import output as out
@@ -204,6 +205,8 @@ def _show_policy(policy: pb.Policy, *, as_json: bool) -> None:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict) and "currency_code" in value:
+        return out.dollars(ParseDict(value, Money()), 2)
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain(entry)}" for key, entry in value.items())
     if isinstance(value, list):
