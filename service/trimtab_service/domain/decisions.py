@@ -1,8 +1,13 @@
-"""The answer to 'where', before it becomes a message."""
+"""The answer to 'where', before it becomes a message.
+
+What every decision makes several of is a named tuple: a frozen dataclass of this many fields takes 2 us to make,
+ten times as long, and the whole decision has 15.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from trimtab_service.domain.commitments import Draw
 from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
@@ -26,8 +31,7 @@ class FailureDomain(StrEnum):
     CLOUD = "cloud"
 
 
-@dataclass(frozen=True, slots=True)
-class CostTerms:
+class CostTerms(NamedTuple):
     """Expected cost in micro-USD over the duration (or a month). Their sum is the cost that was compared."""
 
     compute: int = 0
@@ -43,8 +47,7 @@ class CostTerms:
         return self.compute + self.interruption + self.egress + self.storage + self.moving + self.preference
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenOffer:
+class ChosenOffer(NamedTuple):
     """One thing to buy."""
 
     cloud: Cloud
@@ -57,8 +60,7 @@ class ChosenOffer:
     as_of: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """A place with its cost. `covered_instances` of the gang run on owned commitments, the rest is bought."""
 
     offer: ChosenOffer
@@ -76,8 +78,7 @@ class Placement:
     """What `reserve` has to draw for it: commitment room, and quotas asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(NamedTuple):
     """A place to go when the ones before it fail."""
 
     placement: Placement
@@ -113,8 +114,7 @@ class Explanation:
     candidates: tuple[RejectedCandidate, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The engine's answer. `chosen` is None when infeasible or unsupported."""
 
     verdict: Verdict

@@ -1,0 +1,72 @@
+"""The best offer of a region that runs on owned room.
+
+A covered instance costs nothing more; what room leaves uncovered is bought on demand where that is allowed, else
+all of the gang must be covered. A type needs an on-demand price in the region to be considered.
+"""
+
+from collections.abc import Iterator
+
+from trimtab_service.domain.coverage import OfferFacts
+from trimtab_service.placement.candidates import Candidate, costed, feasible_offers
+from trimtab_service.placement.cell_rules import OWNED
+from trimtab_service.placement.question import ON_DEMAND, Question
+from trimtab_service.placement.type_sets import TypeSet
+
+
+def best_owned(question: Question, region: int) -> Candidate | None:
+    """The best candidate under owned room in a region, by the order of candidates."""
+    found = owned_candidates(question, region, every=False)
+    return min(found, default=None)
+
+
+def owned_candidates(question: Question, region: int, *, every: bool) -> Iterator[Candidate]:
+    """Candidates under owned room in a region. Unless `every`, those that cannot be the best are left out."""
+    owned, index = question.owned, question.index
+    if owned is None:
+        return
+    rank = question.cheapest.rank.item(ON_DEMAND * index.region_count + region)
+    cell = ON_DEMAND * index.region_count + region
+    start, end = index.cell_start[cell], index.cell_start[cell + 1]
+    if start + rank >= end:
+        return
+    singular: TypeSet = owned.singular.get(region, 0)
+    settled = not owned.wide >> region & 1
+    for k in feasible_offers(question, OWNED, region, start + rank, end):
+        t = index.type_of[k]
+        own_matter = bool(singular >> t & 1)
+        if settled and not own_matter and not every:
+            continue
+        candidate = covered(question, region, t, k)
+        if candidate is not None:
+            settled = settled or not own_matter
+            yield candidate
+
+
+def covered(question: Question, region: int, t: int, k: int) -> Candidate | None:
+    """A catalogue offer on owned room; None where room covers none of it, or less than it must, or cost rejects it."""
+    index = question.index
+    facts = offer_facts(question, region, t, index.price[k])
+    cover = question.state.rooms.cover(facts, question.workload.count, question.instant)
+    if not cover.instances_milli or not question.may_leave_uncovered(cover):
+        return None
+    found = costed(question, OWNED, region, facts.instance_type, index.price[k], None, 0, k, cover)
+    return found if type(found) is Candidate else None
+
+
+def offer_facts(question: Question, region: int, t: int, on_demand_nanos: int) -> OfferFacts:
+    """What coverage and quotas ask about a type in a region; zones are those that blocks leave."""
+    index = question.index
+    types, snapshot = index.snapshot.types, index.snapshot
+    model = int(types.gpu_model[t])
+    return OfferFacts(
+        cloud=index.clouds[region],
+        region=snapshot.regions[region].name,
+        instance_type=snapshot.type_names[t],
+        family=index.family_of[t],
+        vcpus=float(types.vcpus[t]),
+        memory_gib=float(types.memory_gib[t]),
+        gpu_model=snapshot.gpu_models[model] if model >= 0 else "",
+        gpus=float(types.gpu_count[t]) if model >= 0 else 0.0,
+        on_demand_nanos=on_demand_nanos,
+        zones=question.zones_left(OWNED, region, t),
+    )

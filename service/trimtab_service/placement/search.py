@@ -1,0 +1,221 @@
+"""Best first over cells: the best feasible offer of each region, one after the other, exactly.
+
+Every cell (option, region) has a lower bound: its cheapest large enough offer, with all that the region adds. The
+cell with the least bound is opened, which finds its best feasible offer; what was found waits until no unopened
+cell can be cheaper or tie. Dominated cells are never opened.
+"""
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from math import floor, inf
+
+from trimtab_service.placement.candidates import Candidate, feasible_offers, priced, spot_case
+from trimtab_service.placement.cell_rules import OWNED
+from trimtab_service.placement.owned_cells import best_owned
+from trimtab_service.placement.region_sets import RegionSet
+from trimtab_service.placement.question import SPOT, Question
+
+
+class Frontier:
+    """The search's state: what is opened, found, and still only bounded."""
+
+    __slots__ = (
+        "_bounds",
+        "_codes",
+        "_done",
+        "_plain",
+        "_question",
+        "_regions",
+        "_simple",
+        "_waiting",
+        "closed",
+    )
+
+    def __init__(self, question: Question, explicit: Iterable[Candidate] = ()) -> None:
+        self._question = question
+        self._bounds = question.bounds()
+        self._regions = question.index.region_count
+        self._codes = question.codes
+        self._waiting: list[Candidate] = list(explicit)
+        heapify(self._waiting)
+        self._done = 0
+        self._simple = question.is_simple
+        self._plain = question.is_plain
+        self.closed: list[tuple[int, int]] = []
+        """Cells (option, region) that were opened and had no feasible offer."""
+
+    def next_best(self) -> Candidate | None:
+        """The best candidate of the regions that are left, whose region is then left out; None when there is none."""
+        bounds, waiting, regions = self._bounds, self._waiting, self._regions
+        if not len(bounds):
+            while waiting:
+                best = heappop(waiting)
+                if not self._done >> best.region & 1:
+                    self._done |= 1 << best.region
+                    return best
+            return None
+        while True:
+            cell = int(bounds.argmin())
+            bound = bounds.item(cell)
+            while waiting and waiting[0].cost < bound:
+                best = heappop(waiting)
+                if not self._done >> best.region & 1:
+                    self._done |= 1 << best.region
+                    bounds[best.region :: regions] = inf
+                    return best
+            if bound == inf:
+                return None
+            bounds[cell] = inf
+            row, region = divmod(cell, regions)
+            found = self._open(self._codes[row], region, int(bound))
+            if found is None:
+                self.closed.append((self._codes[row], region))
+            else:
+                heappush(waiting, found)
+
+    @property
+    def answered(self) -> RegionSet:
+        """Regions that a candidate was answered for, or that were left out."""
+        return self._done
+
+    def leave_out(self, regions: int) -> None:
+        """Leaves a set of regions out from now on."""
+        self._done |= regions
+        if len(self._bounds):
+            self._bounds += self._question.index.region_sets.barrier(~regions & self._question.index.region_sets.all)[
+                : len(self._bounds)
+            ]
+
+    def open_region(self, region: int) -> list[Candidate]:
+        """The best candidate of each cell of a region, which stays as it is."""
+        found = []
+        for row, option in enumerate(self._codes):
+            bound = self._bounds.item(row * self._regions + region)
+            candidate = None if bound == inf else self._open(option, region, int(bound))
+            if candidate is not None:
+                found.append(candidate)
+        return found
+
+    def next_in_band(self, tolerance: float) -> Candidate | None:
+        """Like `next_best`, but of all within the tolerance of the least cost the one of least risk, then nearest.
+
+        Opens afresh what lies in the band, so it is not to be mixed with `next_best` on one frontier.
+        """
+        bounds = self._bounds.copy()
+        explicit = list(self._waiting)
+        least = self.next_best()
+        if least is None:
+            return None
+        limit = least.cost + floor(least.cost * tolerance)
+        done = self._done & ~(1 << least.region)
+        found = [c for c in (*explicit, least) if c.cost <= limit and not done >> c.region & 1]
+        for risky in (False, True):
+            for cell in (bounds <= limit).nonzero()[0].tolist():
+                row, region = divmod(cell, self._regions)
+                if (self._codes[row] == SPOT) is not risky:
+                    continue
+                candidate = (
+                    self._open_band(region, int(bounds[cell]), limit)
+                    if risky
+                    else self._open(self._codes[row], region, int(bounds[cell]))
+                )
+                if candidate is not None and candidate.cost <= limit:
+                    found.append(candidate)
+            if any(candidate.risk == 0 for candidate in found):
+                break
+        best = min(found, key=band_order)
+        self._bounds = bounds
+        bounds[best.region :: self._regions] = inf
+        self._done = done | 1 << best.region
+        self._waiting = explicit
+        heapify(explicit)
+        return best
+
+    def _open(self, option: int, region: int, bound: int) -> Candidate | None:
+        """The best feasible offer of a cell, by the order of candidates."""
+        question = self._question
+        index = question.index
+        if option == OWNED:
+            return best_owned(question, region)
+        cell = option * self._regions + region
+        k = index.cell_start[cell] + question.cheapest.rank.item(cell)
+        if option != SPOT:
+            if self._plain:
+                return Candidate(
+                    bound, 0, 2, index.price[k], region, index.snapshot.type_names[index.type_of[k]], option, 0, k, None, None
+                )
+            for first in (k,) if self._simple else feasible_offers(question, option, region, k, index.cell_start[cell + 1]):
+                # What fails here fails for all that cost more; the current type is looked at by itself.
+                candidate = priced(question, option, region, first)
+                return candidate if type(candidate) is Candidate else None
+            return None
+        return self._open_spot(region, bound, k, index.cell_start[cell + 1])
+
+    def _open_spot(self, region: int, bound: int, k: int, end: int) -> Candidate | None:
+        question = self._question
+        index = question.index
+        factor = question.factors[SPOT]
+        rest = bound - round(index.price[k] * factor)
+        limit: float = inf if question.max_cost is None else question.max_cost
+        best: Candidate | None = None
+        if self._simple:
+            if self._plain:
+                case = spot_case(question, region, index.type_of[k], k)
+                if case.barred is None:
+                    price = index.price[k]
+                    cost = bound + round(price * case.extra) + question.storage
+                    if question.rereading:
+                        cost += question.rereads(region, case)
+                    name = index.snapshot.type_names[index.type_of[k]]
+                    best = Candidate(cost, case.risk, 2, price, region, name, SPOT, 0, k, case, None)
+            else:
+                first = priced(question, SPOT, region, k)
+                best = first if type(first) is Candidate else None
+            if best is not None:
+                limit = best.cost
+            k += 1
+            if k == end or rest + round(index.price[k] * factor) > limit:
+                return best
+        for other in feasible_offers(question, SPOT, region, k, end):
+            if rest + round(index.price[other] * factor) > limit:
+                break
+            candidate = priced(question, SPOT, region, other)
+            if type(candidate) is Candidate and (best is None or candidate < best):
+                best = candidate
+                limit = best.cost
+        return best
+
+    def _open_band(self, region: int, bound: int, limit: int) -> Candidate | None:
+        """The best spot offer of a cell by the order within the band, of those that cost no more than `limit`."""
+        question = self._question
+        index = question.index
+        cell = SPOT * self._regions + region
+        k = index.cell_start[cell] + question.cheapest.rank.item(cell)
+        factor = question.factors[SPOT]
+        rest = bound - round(index.price[k] * factor)
+        best: Candidate | None = None
+        for other in feasible_offers(question, SPOT, region, k, index.cell_start[cell + 1]):
+            if rest + round(index.price[other] * factor) > limit:
+                break
+            candidate = priced(question, SPOT, region, other)
+            if (
+                type(candidate) is Candidate
+                and candidate.cost <= limit
+                and (best is None or band_order(candidate) < band_order(best))
+            ):
+                best = candidate
+        return best
+
+
+def band_order(candidate: Candidate) -> tuple[int, int, int, int, int, str, int, int]:
+    """Order of candidates that are held to cost the same: risk and nearness before cost."""
+    return (
+        candidate.risk,
+        candidate.nearness,
+        candidate.cost,
+        candidate.price_nanos,
+        candidate.region,
+        candidate.instance_type,
+        candidate.option,
+        candidate.origin,
+    )
