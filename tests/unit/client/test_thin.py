@@ -14,7 +14,7 @@ def test_the_client_imports_its_own_dependencies_only() -> None:
     ran = subprocess.run([sys.executable, "-c", _IMPORTS], capture_output=True, text=True, check=True)
     imported = set(ran.stdout.split())
     assert {"grpc", "google", "grpc_status", "trimtab"} <= imported
-    assert not imported & {"typer", "rich", "yaml", "numpy", "sqlalchemy", "grpc_health", "trimtab_service"}
+    assert not imported & {"typer", "rich", "yaml", "numpy", "sqlalchemy", "trimtab_service"}
 
 
 def test_the_command_without_its_extra_says_which() -> None:
