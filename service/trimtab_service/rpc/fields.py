@@ -21,19 +21,23 @@ def path_text(path: FieldPath) -> str:
 class Violations:
     """Grows while a message is parsed; `check` ends the parse."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self._found: list[Violation] = []
+        self.found: list[Violation] = []
 
     def add(self, field: FieldPath, reason: ErrorReason, description: str) -> None:
         """Note one field at fault. After a thousand, more of the same says nothing new and is dropped."""
-        if len(self._found) < _MAX_KEPT:
-            self._found.append(Violation(path_text(field), reason, description))
+        if len(self.found) < _MAX_KEPT:
+            self.found.append(Violation(path_text(field), reason, description))
+
+    def extend(self, others: "Violations") -> None:
+        """Take over what was found elsewhere."""
+        self.found.extend(others.found[: _MAX_KEPT - len(self.found)])
 
     def __bool__(self) -> bool:
         """Whether anything is at fault so far."""
-        return bool(self._found)
+        return bool(self.found)
 
     def check(self) -> None:
         """End the parse.
@@ -42,5 +46,5 @@ class Violations:
             InvalidArgumentError: when any field is at fault.
 
         """
-        if self._found:
-            raise InvalidArgumentError(self._found)
+        if self.found:
+            raise InvalidArgumentError(self.found)

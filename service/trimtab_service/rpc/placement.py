@@ -8,7 +8,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from trimtab.v1 import placement_service_pb2 as pb
-from trimtab_service.domain.commitments import Draw
 from trimtab_service.domain.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -20,7 +19,7 @@ from trimtab_service.domain.events import body as body_of
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import names
 from trimtab_service.rpc.call import Call
-from trimtab_service.rpc.decision_log import logged_decision
+from trimtab_service.rpc.decision_log import NO_DRAWS, logged_decision
 from trimtab_service.rpc.desk import PlacementDesk
 from trimtab_service.rpc.place_parser import check_batch, parse_outcomes
 from trimtab_service.rpc.replay import Replayer
@@ -67,7 +66,7 @@ class PlacementServicer:
         """Each item decided or refused on its own, in order; jointly, each sees what those before it drew."""
         check_batch(request, self._batch_cap)
         response = pb.BatchPlaceResponse()
-        drawn: tuple[Draw, ...] = ()
+        drawn = NO_DRAWS
         for index, item in enumerate(request.requests):
             if index % _CHECK_EVERY == 0:
                 call.check()

@@ -25,7 +25,27 @@ def parse_residency(
     at: FieldPath,
     private_types: frozenset[str] = frozenset(),
 ) -> Residency:
-    """The lists, resolved; blocs become countries. `private_types` are type names of the caller's own offers."""
+    """The lists, resolved; blocs become countries. `private_types` are type names of the caller's own offers.
+
+    Callers send the same few lists again and again: those that were right are kept, by their bytes.
+    """
+    if private_types:
+        return _parse(message, vocabulary, found, at, private_types)
+    key = message.SerializeToString()
+    kept = vocabulary.residencies.get(key)
+    if kept is None:
+        own = Violations()
+        kept = _parse(message, vocabulary, own, at, private_types)
+        if own:
+            found.extend(own)
+        else:
+            vocabulary.residencies.keep(key, kept)
+    return kept
+
+
+def _parse(
+    message: pb.Residency, vocabulary: Vocabulary, found: Violations, at: FieldPath, private_types: frozenset[str]
+) -> Residency:
     types = vocabulary.instance_types | private_types if private_types else vocabulary.instance_types
     countries = _countries(message.countries, vocabulary, found, (at, "countries"))
     if message.blocs:

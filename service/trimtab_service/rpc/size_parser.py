@@ -46,6 +46,24 @@ def _architecture(value: int, found: Violations, at: FieldPath) -> str | None:
 def _gpu(
     message: pb.GpuNeed, vocabulary: Vocabulary, found: Violations, at: FieldPath, readings: list[str]
 ) -> GpuNeed | None:
+    key = (message.model, message.count, message.memory_gib)
+    kept = vocabulary.gpu_needs.get(key)
+    if kept is None:
+        kept = _read_gpu(message, vocabulary, found, at)
+        if kept is None:
+            return None
+        if not found:
+            vocabulary.gpu_needs.keep(key, kept)
+    need, note = kept
+    if note:
+        readings.append(note)
+    return need
+
+
+def _read_gpu(
+    message: pb.GpuNeed, vocabulary: Vocabulary, found: Violations, at: FieldPath
+) -> tuple[GpuNeed, str] | None:
+    """The need, and how an open name was read."""
     count = int(bounds.number(found, (at, "count"), message.count or 1, bounds.MAX_GPUS, least=1))
     memory = bounds.number(found, (at, "memory_gib"), message.memory_gib, 1e5)
     if not message.model:
@@ -58,9 +76,7 @@ def _gpu(
         near = f"; nearest: {', '.join(reading.nearest)}" if reading.nearest else ""
         found.add((at, "model"), ErrorReason.UNKNOWN_VALUE, f"no such GPU model: {message.model!r}{near}")
         return None
-    if reading.note:
-        readings.append(reading.note)
-    return GpuNeed(reading.models, count, memory)
+    return GpuNeed(reading.models, count, memory), reading.note
 
 
 def region_key(

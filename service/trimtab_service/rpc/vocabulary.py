@@ -7,7 +7,7 @@ never meet an unknown one. It is built once per version and shared by all calls.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,7 +18,7 @@ from trimtab.v1 import types_pb2
 from trimtab_service.catalog.services import ServiceTable, packaged_services
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
-from trimtab_service.domain.workloads import RegionKey
+from trimtab_service.domain.workloads import GpuNeed, RegionKey, Residency
 
 CLOUD_OF: Final[Mapping[int, Cloud]] = {
     types_pb2.CLOUD_AWS: Cloud.AWS,
@@ -78,7 +78,27 @@ CONTINENT_CODE: Final[Mapping[str, str]] = {
 }
 """Continents as residency names, and the code of the catalogue's column."""
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+_MOST_KEPT: Final = 4_096
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Kept(Generic[K, V]):
+    """Parsed values that are asked for again: bounded, and emptied when full, which a hot set survives."""
+
+    __slots__ = ("_values", "get")
+
+    def __init__(self) -> None:
+        self._values: dict[K, V] = {}
+        self.get = self._values.get
+
+    def keep(self, key: K, value: V) -> None:
+        """Keep one."""
+        if len(self._values) >= _MOST_KEPT:
+            self._values.clear()
+        self._values[key] = value
 
 
 class Vocabulary:
@@ -90,8 +110,10 @@ class Vocabulary:
         "countries",
         "families",
         "gpu_models",
+        "gpu_needs",
         "instance_types",
         "partitions",
+        "residencies",
         "services",
         "snapshot",
     )
@@ -100,6 +122,8 @@ class Vocabulary:
         """Index the names of `snapshot`; `services` is the packaged table when none is given."""
         self.snapshot = snapshot
         self.services = services or packaged_services()
+        self.residencies: Kept[bytes, Residency] = Kept()
+        self.gpu_needs: Kept[tuple[str, int, float], tuple[GpuNeed, str]] = Kept()
         self._regions = {
             (int(CLOUD_CODE[region.cloud]), region.name): RegionKey(region.cloud, region.name)
             for region in snapshot.regions
