@@ -44,7 +44,7 @@ def running_service(
     *,
     overrides: Overrides | None = None,
     channel_credentials: grpc.ChannelCredentials | None = None,
-    **settings: Any,
+    **settings: Any,  # noqa: ANN401 - the fields of Settings, each of its own type
 ) -> Iterator[RunningService]:
     """Serve on a free port with the packaged catalogue, or what `settings` say; stops and closes at the end."""
     chosen = Settings(listen=ANY_PORT, admin_listen=ANY_PORT, data_dir=data_dir, **settings)

@@ -1,6 +1,7 @@
 """Real data that lies beside the project, where it is there."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,5 +25,5 @@ def catalog_directory() -> Path:
     root = Path(os.environ.get("TRIMTAB_SHARED_DATA", _REPOSITORY.parent / "shared" / "data"))
     if (root / "catalog").is_dir():
         return root / "catalog"
-    print("the shared catalogue is not there: measuring the packaged starter catalogue instead")
+    sys.stdout.write("the shared catalogue is not there: measuring the packaged starter catalogue instead\n")
     return STARTER_DIRECTORY

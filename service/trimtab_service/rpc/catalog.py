@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Final
 
@@ -12,7 +12,7 @@ from trimtab.v1 import catalog_service_pb2 as pb
 from trimtab.v1 import types_pb2
 from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.listing import LISTED_FIELDS, ListedOffer, list_offers
-from trimtab_service.catalog.loads import CatalogLoad
+from trimtab_service.catalog.loads import BasisSummary, CatalogLoad
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.errors import InvalidArgumentError, NotFoundError, Violation
 from trimtab_service.domain.filters import FieldKind, matches, parse_filter
@@ -118,15 +118,7 @@ class CatalogServicer:
             price_rows=load.price_rows,
             instance_types=load.instance_types,
             regions=load.regions,
-            bases=[
-                pb.BasisCount(
-                    basis=BASIS_CODE[summary.basis],
-                    rows=summary.rows,
-                    oldest_days=(now.date() - summary.oldest).days,
-                    newest_days=(now.date() - summary.newest).days,
-                )
-                for summary in load.bases
-            ],
+            bases=_bases(load, now.date()),
             quarantined=[
                 pb.QuarantineCount(reason=count.issue.name, rows=count.rows, examples=count.examples)
                 for count in load.quarantined
@@ -135,6 +127,22 @@ class CatalogServicer:
             newest_price_age=None if age is None else Duration(seconds=int(age.total_seconds())),
             last_refresh_failure="" if failure is None else f"{failure.reason.name}: {failure.message}",
         )
+
+
+def _bases(load: CatalogLoad, today: date) -> list[pb.BasisCount]:
+    """Rows by the contract's bases, each of which may stand for several of the domain's."""
+    merged: dict[types_pb2.PriceBasis.ValueType, list[BasisSummary]] = {}
+    for summary in load.bases:
+        merged.setdefault(BASIS_CODE[summary.basis], []).append(summary)
+    return [
+        pb.BasisCount(
+            basis=code,
+            rows=sum(summary.rows for summary in summaries),
+            oldest_days=max((today - summary.oldest).days for summary in summaries),
+            newest_days=min((today - summary.newest).days for summary in summaries),
+        )
+        for code, summaries in merged.items()
+    ]
 
 
 def _encode_offer(offer: ListedOffer) -> pb.CatalogOffer:
