@@ -13,6 +13,7 @@ from trimtab.v1 import (
     policy_service_pb2,
 )
 from trimtab_service.catalog.library import CatalogLibrary
+from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
 from trimtab_service.config import Settings
 from trimtab_service.domain.errors import TrimtabError
@@ -73,8 +74,8 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
     library = CatalogLibrary(
         settings.data_dir / "catalogs", settings.catalog_dir or STARTER_DIRECTORY, clock=given.clock
     )
+    library.prepare_with(_warm)
     loaded = library.start()
-    _warm(library)
     runtime.log.info(
         "catalogue loaded",
         version=loaded.load.version,
@@ -144,9 +145,8 @@ def _closed(writer: GroupCommitWriter, runtime: Runtime) -> None:
         runtime.log.error("decisions not logged", dropped=dropped)
 
 
-def _warm(library: CatalogLibrary) -> None:
+def _warm(snapshot: CatalogSnapshot) -> None:
     """Make what is made once a catalogue before the first caller needs it."""
-    snapshot = library.current.snapshot
     index_of(snapshot)
     vocabulary_of(snapshot)
 
@@ -185,8 +185,7 @@ class _CatalogWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
-            if self._library.follow():
-                _warm(self._library)
+            self._library.follow()
 
 
 def _probes(library: CatalogLibrary, database: Database, follower: JournalFollower) -> tuple[Probe, ...]:

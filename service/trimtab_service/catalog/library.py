@@ -70,6 +70,7 @@ class CatalogLibrary:
         self._current: LoadedCatalog | None = None
         self._failure: RefreshFailure | None = None
         self._refreshing = threading.Lock()
+        self._prepare: list[Callable[[CatalogSnapshot], object]] = []
 
     @property
     def source(self) -> Path:
@@ -89,6 +90,13 @@ class CatalogLibrary:
     def last_failure(self) -> RefreshFailure | None:
         """Why the last refresh failed, None if it did not."""
         return self._failure
+
+    def prepare_with(self, prepare: Callable[[CatalogSnapshot], object]) -> None:
+        """Has `prepare` called with every snapshot before it comes into force, off the read path.
+
+        What readers would otherwise make at its first use is made there: the swap then costs no reader anything.
+        """
+        self._prepare.append(prepare)
 
     def start(self) -> LoadedCatalog:
         """Brings a catalogue into force: the last one of this root, refreshed if the source has changed.
@@ -179,6 +187,7 @@ class CatalogLibrary:
             raise UnavailableError(
                 ErrorReason.SOURCE_FAILED, f"the built catalogue cannot be opened: {error}"
             ) from error
+        self._prepared(snapshot)
         number = max((number for number, _ in self.history()), default=0) + 1
         self._loads.mkdir(parents=True, exist_ok=True)
         _write(self._loads / f"{number}.json", orjson.dumps(load.to_json()))
@@ -213,9 +222,15 @@ class CatalogLibrary:
         if load is None:
             return None
         try:
-            return LoadedCatalog(open_snapshot(self._root / load.version), load, number)
+            snapshot = open_snapshot(self._root / load.version)
         except (OSError, ValueError, KeyError):
             return None
+        self._prepared(snapshot)
+        return LoadedCatalog(snapshot, load, number)
+
+    def _prepared(self, snapshot: CatalogSnapshot) -> None:
+        for prepare in self._prepare:
+            prepare(snapshot)
 
 
 def _write(path: Path, content: bytes) -> None:

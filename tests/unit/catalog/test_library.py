@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from tests.support.catalog_sources import CatalogSource, good_source
 from trimtab_service.catalog.builder_process import BuilderProcess
 from trimtab_service.catalog.library import CatalogLibrary
+from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.errors import FailedPreconditionError, NotFoundError, UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 
@@ -154,6 +156,29 @@ def test_what_a_dead_builder_left_is_cleared(tmp_path: Path) -> None:
     (leftover / "arrays").mkdir(parents=True)
     _library(tmp_path).start()
     assert not leftover.exists()
+
+
+def test_a_snapshot_is_prepared_before_it_is_seen(tmp_path: Path) -> None:
+    """What is registered sees each new snapshot while the one before is still in force; a follower's too."""
+    good_source().write(tmp_path / "in")
+    leader, follower = _library(tmp_path), _library(tmp_path)
+    seen: list[tuple[str, bool]] = []
+    for library in (leader, follower):
+        library.prepare_with(partial(_note, library, seen))
+    first = leader.start().snapshot.version
+    follower.follow()
+    _dearer(2.0).write(tmp_path / "in")
+    second = leader.refresh().snapshot.version
+    follower.follow()
+    assert seen == [(first, False), (first, False), (second, False), (second, False)]
+
+
+def _note(library: CatalogLibrary, seen: list[tuple[str, bool]], snapshot: CatalogSnapshot) -> None:
+    try:
+        in_force = library.current.snapshot is snapshot
+    except UnavailableError:
+        in_force = False
+    seen.append((snapshot.version, in_force))
 
 
 def test_a_damaged_version_is_passed_over_by_followers(tmp_path: Path) -> None:
