@@ -148,8 +148,8 @@ def measure_place(source: Path, data: Path, seconds: float) -> tuple[float, floa
         thread.join()
         resident = float(psutil.Process(server.process.pid).memory_info().rss) / 2**20
     print(f"Place calls: {len(calm):,} calm, {len(busy):,} during reloads")
-    for name, took in (("calm", calm), ("during reloads", busy)):
-        p50, p95, p999 = (np.percentile(took, [50, 95, 99.9]) * 1_000).tolist()
+    for name, times in (("calm", calm), ("during reloads", busy)):
+        p50, p95, p999 = (np.percentile(times, [50, 95, 99.9]) * 1_000).tolist()
         print(f"Place {name}: p50 {p50:.2f} ms, p95 {p95:.2f} ms, p99.9 {p999:.2f} ms")
     return float(np.percentile(calm, 99)) * 1_000, float(np.percentile(busy, 99)) * 1_000, resident
 
