@@ -26,7 +26,7 @@ import grpc
 
 from tests.bench import h2load
 from tests.support import echo
-from tests.support.requests import plain_request
+from tests.support.messages import plain_request
 from tests.support.server import ServerProcess
 from tests.support.shared_data import catalog_directory
 from trimtab.v1 import commitment_service_pb2, placement_service_pb2
@@ -139,9 +139,9 @@ def _batches(  # noqa: PLR0913, PLR0917 - what a run needs
         if any(result.WhichOneof("result") != "decision" for result in reply.results):
             raise AssertionError("an item of the batch failed")
         body, number = batch.SerializeToString(), max(20, calls // BATCH_SIZE)
-        send(port, BATCH, body, 0, number // 10 + 1)
+        send(port, BATCH, body, reply.ByteSize(), number // 10 + 1)
         before = _cpu_s(pid)
-        send(port, BATCH, body, 0, number)
+        send(port, BATCH, body, reply.ByteSize(), number)
         figures.append(number * BATCH_SIZE / (_cpu_s(pid) - before))
     return figures
 
@@ -209,7 +209,9 @@ def _overhead(size: int) -> int:
 
 
 def _h2load(port: int, method: str, body: bytes, reply_bytes: int, calls: int) -> h2load.Load:
-    return h2load.load(port, method, body, reply_bytes, calls=calls)
+    return h2load.load(
+        port, method, body, reply_bytes, calls=calls, decisions=BATCH_SIZE if method == BATCH else 1
+    )
 
 
 def _python_clients(port: int, method: str, body: bytes, reply_bytes: int, calls: int) -> h2load.Load:

@@ -7,12 +7,15 @@ from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import dialect as postgresql_dialect
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from trimtab_service.domain.errors import NotFoundError
 from trimtab_service.domain.filters import FieldKind
 from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.store.columns import to_micros
 from trimtab_service.store.engines import Database
 from trimtab_service.store.filters import Filterable
 from trimtab_service.store.pages import Listing, ListRequest, Page, read_page
@@ -56,7 +59,6 @@ class DecisionRecord:
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(DecisionRecord))
-_VALUES: Final = attrgetter(*_COLUMNS)
 _SELECTED: Final[Select[Any]] = select(*(DECISIONS.c[name] for name in _COLUMNS))
 
 FIELDS: Final = {
@@ -75,21 +77,48 @@ FIELDS: Final = {
 }
 
 
-_INSERT_NEW: Final[Mapping[str, Any]] = {
-    "postgresql": postgresql_insert(DECISIONS).on_conflict_do_nothing(),
-    "sqlite": sqlite_insert(DECISIONS).on_conflict_do_nothing(),
+_BOUND: Final = tuple(column.name for column in DECISIONS.columns)
+"""The order in which a compiled insert takes its values."""
+
+_VALUES: Final = attrgetter(*_BOUND)
+_TIMES: Final = tuple(_BOUND.index(name) for name in ("create_time", "valid_until", "release_time"))
+_POSTGRESQL: Final = postgresql_dialect(paramstyle="format")  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
+_INSERT_NEW: Final[Mapping[str, str]] = {
+    "postgresql": str(
+        postgresql_insert(DECISIONS).on_conflict_do_nothing().compile(dialect=_POSTGRESQL, column_keys=_BOUND)
+    ),
+    "sqlite": str(
+        sqlite_insert(DECISIONS)
+        .on_conflict_do_nothing()
+        .compile(dialect=sqlite_dialect(paramstyle="qmark"), column_keys=_BOUND)
+    ),
 }
 
 
 class DecisionSink:
-    """Writes records of the log; one that is there already is left as it is."""
+    """Writes records of the log; one that is there already is left as it is.
+
+    This is the one statement that runs as often as decisions are made, so it is compiled once and its rows go
+    to the driver as they are: binding each value by its column's type would double the cost of a row.
+    """
 
     __slots__ = ()
 
     def write(self, conn: Connection, records: Sequence[DecisionRecord]) -> None:
         """Insert all of them. Part of a group, or of the unit that draws a reservation."""
-        rows = [dict(zip(_COLUMNS, _VALUES(record), strict=True)) for record in records]
-        conn.execute(_INSERT_NEW[conn.dialect.name], rows)
+        rows = [_VALUES(record) for record in records]
+        if conn.dialect.name == "sqlite":
+            rows = [_with_integer_times(row) for row in rows]
+        conn.exec_driver_sql(_INSERT_NEW[conn.dialect.name], rows)
+
+
+def _with_integer_times(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What `UtcTimestamp` binds on SQLite."""
+    values = list(row)
+    for index in _TIMES:
+        if values[index] is not None:
+            values[index] = to_micros(values[index])
+    return tuple(values)
 
 
 DECISION_SINK: Final = DecisionSink()

@@ -24,7 +24,7 @@ def report(  # noqa: PLR0913 - a command's arguments and options
     ],
     *,
     decision: Annotated[str, typer.Option(help="Decision it belongs to.")] = "",
-    zone: Annotated[str, typer.Option(help="Zone.")] = "",
+    zone: Annotated[str, typer.Option(help="Zone; absent: that of the decision, or the whole region of an OFFER.")] = "",
     at: Annotated[str, typer.Option(metavar="INSTANT", help="When; absent: now.")] = "",
     no_capacity: Annotated[
         bool, typer.Option("--no-capacity", help="None was to be had: blocks the offer, with decay.")
@@ -60,11 +60,13 @@ def report(  # noqa: PLR0913 - a command's arguments and options
                 pb.OfferPattern(
                     cloud=chosen.cloud,
                     region=chosen.region,
+                    zone=chosen.zone,
                     instance_type=chosen.instance_type,
                     purchase_option=chosen.purchase_option,
                 )
             )
-        outcome.offer.zone = zone
+        if zone:
+            outcome.offer.zone = zone
         revision = client.placement.report_outcome([outcome], decision=decision, request_id=request_id)
     if output.json:
         out.show_json(pb.ReportOutcomeResponse(learned_revision=revision))
