@@ -1,9 +1,9 @@
 """The composition root: the one place that sees every room and wires them together."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from trimtab.v1 import (
@@ -15,6 +15,7 @@ from trimtab.v1 import (
 from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
+from trimtab_service.catalog.watch import CatalogWatch
 from trimtab_service.config import Settings
 from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.observability.state_metrics import StateMetrics, StateSample
@@ -29,6 +30,7 @@ from trimtab_service.rpc.policies import PolicyServicer
 from trimtab_service.rpc.replay import Replayer
 from trimtab_service.rpc.service import Service
 from trimtab_service.rpc.world import World, vocabulary_of
+from trimtab_service.rpc.world_snapshots import SnapshotKeeper, begin
 from trimtab_service.serving import Application, Runtime
 from trimtab_service.store import journal as journal_store
 from trimtab_service.store.commitments import COMMITMENT
@@ -44,6 +46,9 @@ from trimtab_service.store.writer import GroupCommitWriter
 
 _LONGEST_LAG_S: Final = 5.0
 """Past this, what other replicas change can no longer be said to be in force here."""
+
+_JOURNAL_KEPT: Final = timedelta(days=90)
+"""A replica that was cut off from the database for longer has to be started anew."""
 
 
 def utc_now() -> datetime:
@@ -85,26 +90,30 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
 
     writer = GroupCommitWriter(database)
     journal = Journal(database)
-    world = World(library, _refresher(library, runtime))
-    follower = JournalFollower(journal, world.take, poll_s=settings.poll_interval.total_seconds())
-    world.follow(follower)
-    follower.catch_up()
-    follower.start()
-    watch = _CatalogWatch(library, settings.poll_interval.total_seconds())
-    maintenance = Maintenance(database, Retention(decisions=settings.decision_log_retention))
-    if runtime.worker == 0:
-        maintenance.start(given.clock)
-    metrics = StateMetrics(runtime.registry, lambda: _sample(library, writer, database, follower, given.clock))
-
-    log = DecisionLog(database, writer)
     policies = ResourceStore(POLICY, database, writer)
     commitments = ResourceStore(COMMITMENT, database, writer)
     replayer = Replayer(journal, policies, library)
+    poll_s = settings.poll_interval.total_seconds()
+    watch = CatalogWatch(library, poll_s, partial(_not_refreshed, runtime))
+    world = World(library, watch.announce)
+    follower = JournalFollower(journal, world.take, begin(world, journal, replayer.policies_at), poll_s)
+    world.follow(follower)
+    follower.catch_up()
+    follower.start()
+    watch.start()
+    maintenance = Maintenance(database, retention(settings))
+    keeper = SnapshotKeeper(world, journal, writer, clock=given.clock)
+    if runtime.worker == 0:
+        maintenance.start(given.clock)
+        keeper.start()
+    metrics = StateMetrics(runtime.registry, lambda: _sample(library, writer, database, follower, given.clock))
+
+    log = DecisionLog(database, writer)
     desk = PlacementDesk(world, log, writer, clock=given.clock, new_id=given.new_id, hold=settings.reservation_ttl)
 
-    def announce(version: str, now: datetime) -> None:
+    def announce(version: str, now: datetime, timeout_s: float) -> None:
         payload = {"version": version}
-        writer.run(lambda conn: journal_store.append(conn, "", JournalKind.CATALOG, payload, now))
+        writer.run(lambda conn: journal_store.append(conn, "", JournalKind.CATALOG, payload, now), timeout_s)
 
     services = (
         (
@@ -130,12 +139,23 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         close=(
             metrics.close,
             maintenance.close,
+            keeper.close,
             watch.close,
             follower.close,
             lambda: _closed(writer, runtime),
             database.close,
         ),
     )
+
+
+def retention(settings: Settings) -> Retention:
+    """How long things are kept: every decision of the log can be replayed, so the journal stays at least as long."""
+    kept = settings.decision_log_retention
+    return Retention(decisions=kept, journal=max(kept, _JOURNAL_KEPT))
+
+
+def _not_refreshed(runtime: Runtime, error: TrimtabError) -> None:
+    runtime.log.warning("catalogue not refreshed", cause=error.message, reason=error.reason.name)
 
 
 def _closed(writer: GroupCommitWriter, runtime: Runtime) -> None:
@@ -149,43 +169,6 @@ def _warm(snapshot: CatalogSnapshot) -> None:
     """Make what is made once a catalogue before the first caller needs it."""
     index_of(snapshot)
     vocabulary_of(snapshot)
-
-
-def _refresher(library: CatalogLibrary, runtime: Runtime) -> Callable[[str], None]:
-    """Loads the source anew when another replica announces a version that is not in force here."""
-
-    def switched(version: str) -> None:
-        def load() -> None:
-            if library.current.load.version == version:
-                return
-            try:
-                library.refresh()
-            except TrimtabError as error:
-                runtime.log.warning("catalogue not refreshed", cause=error.message, reason=error.reason.name)
-
-        threading.Thread(target=load, name="trimtab-catalog-refresh", daemon=True).start()
-
-    return switched
-
-
-class _CatalogWatch:
-    """Takes over catalogues that another process of this data directory has loaded."""
-
-    def __init__(self, library: CatalogLibrary, every_s: float) -> None:
-        self._library = library
-        self._every_s = every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trimtab-catalog-watch", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._stop.set()
-        self._thread.join(self._every_s + 1.0)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            self._library.follow()
 
 
 def _probes(library: CatalogLibrary, database: Database, follower: JournalFollower) -> tuple[Probe, ...]:

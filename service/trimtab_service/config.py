@@ -21,6 +21,9 @@ EXIT_BAD_CONFIG = 2
 EXIT_PORT_TAKEN = 3
 """Exit code when an address cannot be bound."""
 
+EXIT_CANNOT_START = 4
+"""Exit code when what the start needs (the database, a catalogue) does not answer or is refused."""
+
 
 class ConfigError(Exception):
     """The settings cannot be served; `violations` holds one sentence per fault, each starting with the key."""

@@ -16,7 +16,8 @@ from types import FrameType
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 
-from trimtab_service.config import EXIT_BAD_CONFIG, EXIT_PORT_TAKEN, ConfigError, Settings
+from trimtab_service.config import EXIT_BAD_CONFIG, EXIT_CANNOT_START, EXIT_PORT_TAKEN, ConfigError, Settings
+from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.identity.assembly import authenticator_of
 from trimtab_service.observability.admin import AdminServer
 from trimtab_service.observability.logging import configure_logging, logger
@@ -89,9 +90,17 @@ def serve(settings: Settings, compose: Compose) -> int:
     except PortTakenError as error:
         log.error("cannot listen", address=str(error.address), cause=str(error))  # noqa: TRY400 - the cause says it all
         return EXIT_PORT_TAKEN
+    except TrimtabError as error:
+        log_cannot_start(log, error)
+        return EXIT_CANNOT_START
     if not finished:
         leave_now(0)
     return 0
+
+
+def log_cannot_start(log: structlog.typing.FilteringBoundLogger, error: TrimtabError) -> None:
+    """Say which part of the start failed and why; a traceback would say less."""
+    log.error("cannot start", reason=error.reason.name, cause=error.message, **error.metadata)
 
 
 def leave_now(code: int) -> None:
@@ -129,6 +138,7 @@ def run(settings: Settings, compose: Compose, runtime: Runtime, signals: Signals
     Raises:
         PortTakenError: an address cannot be bound.
         ConfigError: the application refuses the settings.
+        TrimtabError: the application cannot start.
 
     """
     log = logger("serving").bind(worker=runtime.worker)

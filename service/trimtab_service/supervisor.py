@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from trimtab_service.config import EXIT_BAD_CONFIG, EXIT_PORT_TAKEN, ConfigError, Settings
+from trimtab_service.config import EXIT_BAD_CONFIG, EXIT_CANNOT_START, EXIT_PORT_TAKEN, ConfigError, Settings
+from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.observability.logging import configure_logging, logger
 from trimtab_service.rpc.health import Health
 from trimtab_service.rpc.transport import PortTakenError, reserve
-from trimtab_service.serving import Compose, Place, Runtime, Signals, admin_server, leave_now, run
+from trimtab_service.serving import Compose, Place, Runtime, Signals, admin_server, leave_now, log_cannot_start, run
 from trimtab_service.settings_values import Address
 
 if TYPE_CHECKING:
@@ -227,6 +228,9 @@ def work(settings: Settings, compose: Compose, address: Address, number: int, re
     except PortTakenError as error:
         log.error("cannot listen", address=str(error.address), cause=str(error))  # noqa: TRY400 - the cause says it all
         sys.exit(EXIT_PORT_TAKEN)
+    except TrimtabError as error:
+        log_cannot_start(log, error)
+        sys.exit(EXIT_CANNOT_START)
     if not finished:
         leave_now(0)
 

@@ -118,7 +118,10 @@ def test_pruning_keeps_what_no_snapshot_covers(database: Database) -> None:
         assert journal.prune(conn, later, 4) == 2
         assert journal.prune(conn, later, 4) == 0
     reader = Journal(database)
-    assert [e.revision for e in reader.read_after(0)] == revisions[6:]
+    assert [(e.revision, e.kind) for e in reader.read_after(0)] == [
+        (revisions[5], journal.PRUNED),
+        *((revision, JournalKind.OUTCOME) for revision in revisions[6:]),
+    ], "who reads from before is told that entries are missing"
     assert reader.snapshot() == Snapshot(revisions[5], NOW, b"folded")
     assert reader.snapshot(up_to=revisions[4]) is None
     assert enter(database) > revisions[-1], "numbers of pruned entries are not given again"

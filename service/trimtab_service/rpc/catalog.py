@@ -38,9 +38,10 @@ class CatalogServicer:
     """Answers from the library; a refresh builds in a process of its own and is announced to other replicas."""
 
     def __init__(
-        self, library: CatalogLibrary, clock: Callable[[], datetime], announce: Callable[[str, datetime], None]
+        self, library: CatalogLibrary, clock: Callable[[], datetime], announce: Callable[[str, datetime, float], None]
     ) -> None:
-        """`announce` tells other replicas of a new version."""
+        """`announce` tells other replicas of a new version, within so many seconds."""
+        self._announced = library.current.load.version
         self._library = library
         self._clock = clock
         self._announce = announce
@@ -93,13 +94,16 @@ class CatalogServicer:
         )
 
     def refresh_catalog(self, request: pb.RefreshCatalogRequest, call: Call) -> pb.Catalog:
-        """Load anew. The same request again finds the source unchanged, so it needs no record of its own."""
+        """Load anew. The same request again finds the source unchanged, so it needs no record of its own.
+
+        What could not be announced is announced by the next call: a retry, then, completes what the first began.
+        """
         names.request_id(request.request_id)
         call.check()
-        before = self._library.current.load.version
         loaded = self._library.refresh()
-        if loaded.load.version != before:
-            self._announce(loaded.load.version, self._clock())
+        if loaded.load.version != self._announced:
+            self._announce(loaded.load.version, self._clock(), call.time_remaining())
+            self._announced = loaded.load.version
         return self._encode(loaded.load, current=True)
 
     def _snapshot(self, version: str) -> CatalogSnapshot:

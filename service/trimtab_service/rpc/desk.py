@@ -5,6 +5,7 @@ world, the instant and the id come from.
 """
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -145,17 +146,26 @@ class PlacementDesk:
         self._new_id = new_id
         self._hold = hold
 
-    def place(self, request: pb.PlaceRequest, project: str, *, at: str = "", prior: tuple[Draw, ...] = ()) -> Made:
-        """One decision, logged soon (or, when it reserves, durably with what it draws).
+    def place(
+        self,
+        request: pb.PlaceRequest,
+        project: str,
+        *,
+        timeout_s: float,
+        at: str = "",
+        prior: tuple[Draw, ...] = (),
+    ) -> Made:
+        """One decision, logged soon (or, when it reserves, durably with what it draws, in `timeout_s` at the most).
 
         Raises:
             InvalidArgumentError: the request is at fault.
             AbortedError: other callers kept taking the room.
             UnavailableError: no catalogue, or (only when it reserves) no database.
+            DeadlineExceededError: only when it reserves; the draw may still be made.
 
         """
         if request.reserve:
-            return self._reserve(request, project, at, prior)
+            return self._reserve(request, project, timeout_s, at, prior)
         instant = self._clock()
         made = make(
             request,
@@ -178,7 +188,10 @@ class PlacementDesk:
         self._log.append(made.record)
         return made
 
-    def _reserve(self, request: pb.PlaceRequest, project: str, at: str, prior: tuple[Draw, ...]) -> Made:
+    def _reserve(
+        self, request: pb.PlaceRequest, project: str, timeout_s: float, at: str, prior: tuple[Draw, ...]
+    ) -> Made:
+        ends = time.monotonic() + timeout_s
         body_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         key = RequestKey(project, _PLACE, request.request_id.lower(), body_hash)
         for attempt in range(_ATTEMPTS):
@@ -195,7 +208,7 @@ class PlacementDesk:
             )
             drawing = _Drawing(made, key, instant)
             try:
-                answer = self._writer.run(drawing)
+                answer = self._writer.run(drawing, max(0.0, ends - time.monotonic()))
             except AbortedError as error:
                 if error.reason is not ErrorReason.ROOM_CONFLICT or attempt == _ATTEMPTS - 1:
                     raise

@@ -60,7 +60,7 @@ class PlacementServicer:
 
     def place(self, request: pb.PlaceRequest, call: Call) -> pb.Decision:
         """One decision."""
-        return self._desk.place(request, call.project).message
+        return self._desk.place(request, call.project, timeout_s=call.time_remaining()).message
 
     def batch_place(self, request: pb.BatchPlaceRequest, call: Call) -> pb.BatchPlaceResponse:
         """Each item decided or refused on its own, in order; jointly, each sees what those before it drew."""
@@ -72,7 +72,9 @@ class PlacementServicer:
                 call.check()
             result = response.results.add()
             try:
-                made = self._desk.place(item, call.project, at=f"requests[{index}]", prior=drawn)
+                made = self._desk.place(
+                    item, call.project, timeout_s=call.time_remaining(), at=f"requests[{index}]", prior=drawn
+                )
             except TrimtabError as error:
                 result.error.CopyFrom(status_of(error))
                 continue

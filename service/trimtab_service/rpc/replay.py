@@ -16,8 +16,9 @@ from trimtab_service.rpc.desk import Made, make
 from trimtab_service.rpc.stored_policies import policies_of
 from trimtab_service.rpc.vocabulary import datetime_of
 from trimtab_service.rpc.world import View, event_of, vocabulary_of
+from trimtab_service.rpc.world_snapshots import project_state
 from trimtab_service.store.decisions import DecisionRecord
-from trimtab_service.store.journal import Journal, JournalEntry, JournalKind
+from trimtab_service.store.journal import PRUNED, Journal, JournalEntry, JournalKind
 from trimtab_service.store.resources import ResourceStore
 
 _PAGE: Final = 1_000
@@ -60,15 +61,13 @@ class Replayer:
         return policies_of(self._policies.as_of(revision), revision)
 
     def _state_at(self, record: DecisionRecord) -> ProjectState:
-        state = NEW_PROJECT
         learned, committed = record.learned_revision, record.commitment_revision
-        for entry in self._entries(max(learned, committed)):
-            if entry.project == record.project:
-                last = learned if entry.kind == JournalKind.OUTCOME else committed
-                event = event_of(entry) if entry.revision <= last else None
-                if event is not None and not isinstance(event, PolicyChanged | CatalogSwitched):
-                    state = fold(state, event, entry.revision)
-        if (state.learned_revision, state.commitment_revision) != (learned, committed):
+        state = self._folded(record.project, learned, committed)
+        if state is None or _revisions(state) != (learned, committed):
+            # A project that was quiet since may still be found in the oldest snapshot, as it was.
+            oldest = self._journal.oldest_snapshot()
+            state = None if oldest is None else project_state(oldest, record.project)
+        if state is None or _revisions(state) != (learned, committed):
             raise FailedPreconditionError(
                 ErrorReason.REPLAY_UNAVAILABLE,
                 "the journal no longer holds all that the decision was made with",
@@ -76,14 +75,34 @@ class Replayer:
             )
         return state
 
-    def _entries(self, up_to: int) -> Iterable[JournalEntry]:
-        revision = 0
+    def _folded(self, project: str, learned: int, committed: int) -> ProjectState | None:
+        """The state at two revisions, folded from a snapshot before both; None where the journal was pruned."""
+        needed = max(learned, committed)
+        snapshot = self._journal.snapshot(needed)
+        state = None if snapshot is None else project_state(snapshot, project)
+        after = 0 if snapshot is None or state is None else snapshot.revision
+        state = state or NEW_PROJECT
+        for entry in self._entries(after, needed):
+            if entry.kind == PRUNED:
+                return None
+            if entry.project == project:
+                last = learned if entry.kind == JournalKind.OUTCOME else committed
+                event = event_of(entry) if entry.revision <= last else None
+                if event is not None and not isinstance(event, PolicyChanged | CatalogSwitched):
+                    state = fold(state, event, entry.revision)
+        return state
+
+    def _entries(self, after: int, up_to: int) -> Iterable[JournalEntry]:
         while True:
-            page = self._journal.read_after(revision, _PAGE, up_to)
+            page = self._journal.read_after(after, _PAGE, up_to)
             yield from page
             if len(page) < _PAGE:
                 return
-            revision = page[-1].revision
+            after = page[-1].revision
+
+
+def _revisions(state: ProjectState) -> tuple[int, int]:
+    return state.learned_revision, state.commitment_revision
 
 
 def remake(record: DecisionRecord, request: pb.PlaceRequest, view: View) -> Made:

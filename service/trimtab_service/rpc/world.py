@@ -12,11 +12,13 @@ from typing import Protocol
 
 from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.domain.errors import FailedPreconditionError
 from trimtab_service.domain.events import CatalogSwitched, Event, PolicyChanged, parse_event
+from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.placement.state import NEW_PROJECT, ProjectState, fold
 from trimtab_service.policy.policy_set import PolicySet
 from trimtab_service.rpc.vocabulary import Vocabulary
-from trimtab_service.store.journal import JournalEntry
+from trimtab_service.store.journal import PRUNED, JournalEntry
 
 
 class Follower(Protocol):
@@ -91,7 +93,13 @@ class World:
             return Folded(self._revision, dict(self._states), self._policies)
 
     def take(self, entries: Sequence[JournalEntry]) -> None:
-        """Fold entries, in order: the follower's handler. Kinds that this version does not know are passed over."""
+        """Fold entries, in order: the follower's handler. Kinds that this version does not know are passed over.
+
+        Raises:
+            FailedPreconditionError: entries after the last one taken were pruned: only a new start, from a
+                snapshot, brings them.
+
+        """
         with self._folding:
             for entry in entries:
                 # An entry comes again after a fault in the middle of a page.
@@ -99,6 +107,12 @@ class World:
                     self._take(entry)
 
     def _take(self, entry: JournalEntry) -> None:
+        if entry.kind == PRUNED:
+            raise FailedPreconditionError(
+                ErrorReason.STATE_CONFLICT,
+                "the journal was pruned past what this process has read, and it began from no snapshot",
+                metadata={"read": str(self._revision), "pruned": str(entry.revision)},
+            )
         event = event_of(entry)
         if isinstance(event, PolicyChanged):
             self._policies = self._policies.changed(event, entry.revision)

@@ -1,15 +1,19 @@
-"""Keeps the folded journal, so that a start need not fold it from its beginning, and old entries can be pruned."""
+"""Keeps the folded journal, so that a start need not fold it from its beginning, and old entries can be pruned.
+
+A rolling update may leave snapshots that one of the versions cannot read: it starts from an older one, or folds from
+the beginning, which the journal's own mark refuses once the beginning is gone.
+"""
 
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import structlog
 
 from trimtab_service.domain.errors import TrimtabError
-from trimtab_service.placement.state import ProjectState
+from trimtab_service.placement.state import NEW_PROJECT, ProjectState
 from trimtab_service.policy.policy_set import PolicySet
 from trimtab_service.rpc.world import Folded, World
 from trimtab_service.store.journal import Journal, Snapshot, save_snapshot
@@ -19,6 +23,7 @@ _LOG: Final = structlog.get_logger("trimtab.world")
 _FORM: Final = 1
 _WORTH_KEEPING: Final = 1_000
 """Entries since the last snapshot from which on a new one is worth its bytes."""
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 PoliciesAt = Callable[[int], PolicySet]
 """Every policy as it was at the revision of a change of policies."""
@@ -32,12 +37,49 @@ def dump(folded: Folded) -> bytes:
 
 
 def load(snapshot: Snapshot, policies_at: PoliciesAt) -> Folded | None:
-    """What `dump` was called on; None for a form that this version does not know: it folds from the start."""
-    document = orjson.loads(snapshot.body)
-    if document["form"] != _FORM:
+    """What `dump` was called on; None for a form that this version does not know, or a body that is damaged."""
+    document = _document(snapshot)
+    if document is None:
         return None
-    states = {project: ProjectState.from_document(state) for project, state in document["states"].items()}
+    try:
+        states = {project: ProjectState.from_document(state) for project, state in document["states"].items()}
+    except _UNREADABLE:
+        return None
     return Folded(snapshot.revision, states, policies_at(document["policy_revision"]))
+
+
+def project_state(snapshot: Snapshot, project: str) -> ProjectState | None:
+    """One project of `load`, for replay."""
+    document = _document(snapshot)
+    if document is None:
+        return None
+    kept = document["states"].get(project)
+    try:
+        return NEW_PROJECT if kept is None else ProjectState.from_document(kept)
+    except _UNREADABLE:
+        return None
+
+
+def begin(world: World, journal: Journal, policies_at: PoliciesAt) -> int:
+    """Start the world from the newest snapshot that this version can read; answers its revision, 0 without one."""
+    snapshot = journal.snapshot()
+    while snapshot is not None:
+        folded = load(snapshot, policies_at)
+        if folded is not None:
+            world.begin(folded)
+            return folded.revision
+        _LOG.warning("snapshot_not_readable", revision=snapshot.revision)
+        snapshot = journal.snapshot(snapshot.revision - 1)
+    return 0
+
+
+def _document(snapshot: Snapshot) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = orjson.loads(snapshot.body)
+        known = document["form"] == _FORM
+    except _UNREADABLE:
+        return None
+    return document if known else None
 
 
 class SnapshotKeeper:
@@ -53,7 +95,7 @@ class SnapshotKeeper:
         every_s: float = 300.0,
         worth_keeping: int = _WORTH_KEEPING,
     ) -> None:
-        """Start."""
+        """Does nothing by itself before `start`."""
         self._world = world
         self._journal = journal
         self._writer = writer
@@ -62,13 +104,15 @@ class SnapshotKeeper:
         self._worth_keeping = worth_keeping
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="trimtab-snapshots", daemon=True)
+
+    def start(self) -> None:
+        """Begin to save in the background."""
         self._thread.start()
 
     def run_once(self) -> bool:
         """Save if enough has happened since the last one; whether it did. Raises UnavailableError as the store does."""
-        last = self._journal.snapshot()
         folded = self._world.folded()
-        if folded.revision - (0 if last is None else last.revision) < self._worth_keeping:
+        if folded.revision - self._journal.snapshot_revision() < self._worth_keeping:
             return False
         snapshot = Snapshot(folded.revision, self._clock(), dump(folded))
         self._writer.run(lambda conn: save_snapshot(conn, snapshot))
@@ -77,7 +121,8 @@ class SnapshotKeeper:
     def close(self) -> None:
         """Stop."""
         self._stop.set()
-        self._thread.join(5.0)
+        if self._thread.is_alive():
+            self._thread.join(5.0)
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import take_turn
@@ -21,6 +21,9 @@ _AFTER: Final = (
     .limit(bindparam("page"))
 )
 _END: Final = 2**63 - 1
+
+PRUNED: Final = "pruned"
+"""Kind of the entry that stands where older ones were deleted: who reads it from before has missed them."""
 
 
 class JournalKind(StrEnum):
@@ -101,29 +104,47 @@ class Journal:
 
     def snapshot(self, up_to: int | None = None) -> Snapshot | None:
         """The newest snapshot (that is not later than `up_to`): where a fold starts instead of at 0."""
-        wanted = select(SNAPSHOTS)
-        if up_to is not None:
-            wanted = wanted.where(SNAPSHOTS.c.revision <= up_to)
+        wanted = select(SNAPSHOTS).order_by(SNAPSHOTS.c.revision.desc())
+        return self._snapshot(wanted if up_to is None else wanted.where(SNAPSHOTS.c.revision <= up_to))
+
+    def oldest_snapshot(self) -> Snapshot | None:
+        """The one that every pruned entry is in."""
+        return self._snapshot(select(SNAPSHOTS).order_by(SNAPSHOTS.c.revision))
+
+    def snapshot_revision(self) -> int:
+        """The revision of the newest snapshot, 0 when there is none; its body is not read."""
         with self._database.read() as conn:
-            row = conn.execute(wanted.order_by(SNAPSHOTS.c.revision.desc()).limit(1)).first()
+            return int(conn.execute(select(func.max(SNAPSHOTS.c.revision))).scalar() or 0)
+
+    def _snapshot(self, wanted: Select[Any]) -> Snapshot | None:
+        with self._database.read() as conn:
+            row = conn.execute(wanted.limit(1)).first()
         return None if row is None else Snapshot(*row)
 
 
 def save_snapshot(conn: Connection, snapshot: Snapshot) -> None:
-    """Keep a fold; a second one of the same revision is the same and is ignored."""
+    """Keep a fold, in the place of earlier ones of the same day: a body holds the state of every project.
+
+    A second one of the same revision is the same and is ignored.
+    """
     take_turn(conn)
     kept = select(SNAPSHOTS.c.revision).where(SNAPSHOTS.c.revision == snapshot.revision)
-    if conn.execute(kept).first() is None:
-        conn.execute(
-            insert(SNAPSHOTS),
-            {"revision": snapshot.revision, "create_time": snapshot.create_time, "body": snapshot.body},
-        )
+    if conn.execute(kept).first() is not None:
+        return
+    day = snapshot.create_time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    earlier = (SNAPSHOTS.c.revision < snapshot.revision) & (SNAPSHOTS.c.create_time >= day)
+    conn.execute(delete(SNAPSHOTS).where(earlier))
+    conn.execute(
+        insert(SNAPSHOTS),
+        {"revision": snapshot.revision, "create_time": snapshot.create_time, "body": snapshot.body},
+    )
 
 
 def prune(conn: Connection, before: datetime, limit: int) -> int:
     """Delete up to `limit` of the oldest entries that the newest snapshot made before `before` covers.
 
-    Decisions made at an older revision can no longer be replayed. Without snapshots nothing is deleted.
+    The last one deleted leaves an entry of the kind `PRUNED` in its place. Decisions made at an older revision
+    can no longer be replayed. Without snapshots nothing is deleted.
     """
     covered = select(func.max(SNAPSHOTS.c.revision)).where(SNAPSHOTS.c.create_time < before)
     revision = conn.execute(covered).scalar()
@@ -132,11 +153,17 @@ def prune(conn: Connection, before: datetime, limit: int) -> int:
     conn.execute(delete(SNAPSHOTS).where(SNAPSHOTS.c.revision < revision))
     oldest: Sequence[int] = (
         conn.execute(
-            select(JOURNAL.c.revision).where(JOURNAL.c.revision <= revision).order_by(JOURNAL.c.revision).limit(limit)
+            select(JOURNAL.c.revision)
+            .where(JOURNAL.c.revision <= revision, JOURNAL.c.kind != PRUNED)
+            .order_by(JOURNAL.c.revision)
+            .limit(limit)
         )
         .scalars()
         .all()
     )
     if oldest:
-        conn.execute(delete(JOURNAL).where(JOURNAL.c.revision <= oldest[-1]))
+        conn.execute(delete(JOURNAL).where(JOURNAL.c.revision < oldest[-1]))
+        conn.execute(
+            update(JOURNAL).where(JOURNAL.c.revision == oldest[-1]).values(project="", kind=PRUNED, payload=b"{}")
+        )
     return len(oldest)

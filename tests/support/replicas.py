@@ -1,0 +1,186 @@
+"""Replicas of the real service, each a process (or several workers) of its own, and what tests ask of them."""
+
+import contextlib
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import orjson
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.server import ServerProcess
+from trimtab.v1 import commitment_service_pb2, types_pb2
+from trimtab.v1 import placement_service_pb2 as pb
+from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
+from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
+from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
+
+INSTANCE_TYPE = "m5.large"
+REGION = "eu-west-1"
+ON_DEMAND = types_pb2.PURCHASE_OPTION_ON_DEMAND
+OWNED = types_pb2.PURCHASE_OPTION_OWNED_COMMITMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A running replica and plain stubs to it."""
+
+    process: ServerProcess
+    address: str
+    admin_port: int
+    channel: grpc.Channel
+    placement: PlacementServiceStub
+    catalog: CatalogServiceStub
+    policy: PolicyServiceStub
+    commitment: CommitmentServiceStub
+
+    def admin(self, path: str) -> tuple[int, bytes]:
+        """Status and body of the admin port."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=10) as reply:
+                return reply.status, reply.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def problems(self) -> dict[str, str]:
+        """What `/readyz` says is wrong."""
+        found: dict[str, str] = orjson.loads(self.admin("/readyz")[1])["problems"]
+        return found
+
+    def metric(self, name: str) -> float:
+        """One metric without labels."""
+        for family in text_string_to_metric_families(self.admin("/metrics")[1].decode()):
+            for sample in family.samples:
+                if sample.name == name and not sample.labels:
+                    return float(sample.value)
+        raise AssertionError(f"no metric {name}")
+
+    def metric_is(self, name: str, wanted: float) -> bool:
+        """Whether it has that value: with several workers a metric comes with their first look."""
+        return self.metric(name) == wanted
+
+
+def launch(data_dir: Path, **settings: str) -> ServerProcess:
+    """`python -m trimtab_service` on free ports with a short drain; settings as in the environment, lower case."""
+    chosen = {
+        "listen": "127.0.0.1:0",
+        "admin_listen": "127.0.0.1:0",
+        "drain_interval": "0",
+        "data_dir": str(data_dir),
+        **settings,
+    }
+    return ServerProcess({f"TRIMTAB_{key.upper()}": value for key, value in chosen.items()}, "trimtab_service")
+
+
+@contextlib.contextmanager
+def connected(process: ServerProcess) -> Iterator[Replica]:
+    """Wait until it listens; leaves no process behind."""
+    channel = None
+    try:
+        started = process.event("listening", 60)
+        # A subchannel of its own: with SO_REUSEPORT another connection may reach another worker.
+        channel = grpc.insecure_channel(started["address"], (("grpc.use_local_subchannel_pool", 1),))
+        yield Replica(
+            process=process,
+            address=started["address"],
+            admin_port=started["admin_port"],
+            channel=channel,
+            placement=PlacementServiceStub(channel),
+            catalog=CatalogServiceStub(channel),
+            policy=PolicyServiceStub(channel),
+            commitment=CommitmentServiceStub(channel),
+        )
+    finally:
+        if channel is not None:
+            channel.close()
+        process.close()
+
+
+@contextlib.contextmanager
+def replica(data_dir: Path, **settings: str) -> Iterator[Replica]:
+    """One replica."""
+    with connected(launch(data_dir, **settings)) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def stubs(address: str) -> Iterator[PlacementServiceStub]:
+    """A connection of its own: with several workers the kernel chooses whose it is."""
+    with grpc.insecure_channel(address, (("grpc.use_local_subchannel_pool", 1),)) as channel:
+        yield PlacementServiceStub(channel)
+
+
+def new_project() -> str:
+    """A parent that no other test uses."""
+    return f"projects/p{uuid.uuid4().hex[:12]}"
+
+
+def request_id() -> str:
+    """A fresh one."""
+    return str(uuid.uuid4())
+
+
+def question(parent: str, *, reserve: bool = False, hours: int = 8) -> pb.PlaceRequest:
+    """A small instance in one region, from owned room if there is any, else on demand."""
+    asked = pb.PlaceRequest(
+        parent=parent,
+        workload=pb.Workload(
+            size=pb.Size(instance_type=INSTANCE_TYPE),
+            purchase_options=[ON_DEMAND, OWNED],
+            residency=pb.Residency(regions=[types_pb2.RegionRef(cloud=types_pb2.CLOUD_AWS, region=REGION)]),
+        ),
+        max_fallbacks=0,
+    )
+    asked.workload.duration.FromSeconds(hours * 3600)
+    if reserve:
+        asked.reserve, asked.request_id = True, request_id()
+    return asked
+
+
+def owned(parent: str, own: str, instances: float) -> commitment_service_pb2.CreateCommitmentRequest:
+    """Reserved instances of the type that `question` asks for."""
+    commitment = commitment_service_pb2.Commitment(
+        kind=commitment_service_pb2.Commitment.KIND_AWS_RESERVED_INSTANCE_STANDARD,
+        cloud=types_pb2.CLOUD_AWS,
+        region=REGION,
+        instance_type=INSTANCE_TYPE,
+        instances=instances,
+    )
+    commitment.start_time.FromJsonString("2020-01-01T00:00:00Z")
+    commitment.end_time.FromJsonString("2090-01-01T00:00:00Z")
+    return commitment_service_pb2.CreateCommitmentRequest(
+        parent=parent, commitment_id=own, commitment=commitment, request_id=request_id()
+    )
+
+
+def no_capacity(parent: str, decision: pb.Decision) -> pb.ReportOutcomeRequest:
+    """The chosen offer was not to be had."""
+    offer = decision.chosen.offer
+    pattern = pb.OfferPattern(
+        cloud=offer.cloud,
+        region=offer.region,
+        instance_type=offer.instance_type,
+        purchase_option=offer.purchase_option,
+    )
+    return pb.ReportOutcomeRequest(
+        parent=parent,
+        decision=decision.name,
+        outcomes=[pb.Outcome(offer=pattern, capacity_failure=True)],
+        request_id=request_id(),
+    )
+
+
+def seconds_until(holds: Callable[[], bool], within: float = 30.0) -> float:
+    """Ask until it holds; returns how long that took. AssertionError when it takes longer than `within`."""
+    started = time.monotonic()
+    while not holds():
+        if time.monotonic() - started > within:
+            raise AssertionError(f"does not hold after {within} s")
+        time.sleep(0.01)
+    return time.monotonic() - started
