@@ -1,6 +1,7 @@
 """The catalogue service."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
@@ -31,6 +32,7 @@ from trimtab_service.rpc.vocabulary import (
 from trimtab_service.store.pages import page_size
 
 CURRENT: Final = "current"
+_TOKEN: Final = re.compile(r"[0-9a-f]{13,20}\Z")
 _CATALOG_FIELDS: Final = {"current": FieldKind.BOOLEAN}
 
 
@@ -190,11 +192,8 @@ def _number_of(token: str, bound: str) -> int | None:
     """The position of a token, None for the first page. Raises InvalidArgumentError for a foreign or stale one."""
     if not token:
         return None
-    if token[:12] == _seal(bound):
-        try:
-            return int(token[12:], 16)
-        except ValueError:
-            pass
+    if _TOKEN.match(token) and token[:12] == _seal(bound):
+        return int(token[12:], 16)
     why = "was not issued for this list, catalogue version and filter"
     raise InvalidArgumentError([Violation("page_token", ErrorReason.PAGE_TOKEN_INVALID, why)])
 

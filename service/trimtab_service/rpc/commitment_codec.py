@@ -1,7 +1,7 @@
 """Commitments: contract to domain and back."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from trimtab.v1 import commitment_service_pb2 as pb
@@ -16,7 +16,6 @@ from trimtab_service.rpc.vocabulary import (
     CLOUD_CODE,
     CLOUD_OF,
     Vocabulary,
-    datetime_of,
     money_of_nanos,
     suggestion,
     timestamp_of,
@@ -36,6 +35,8 @@ _SPEND_KINDS: Final = frozenset(
 )
 _NOT_ONE: Final = 0.999_999
 _MAX_AMOUNT: Final = 1e6
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""Stands for a time that is at fault, so that the rest is still checked."""
 
 
 def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and where it stands in the request
@@ -55,16 +56,14 @@ def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and whe
     _check_amount(message, kind, found, at)
     _check_place(message, cloud, vocabulary, found, at)
     times = _times(message, found, at)
-    if times is None:
-        return None
     resources = message.resources
     commitment = Commitment(
         project=project,
         commitment_id=commitment_id,
         kind=kind,
         cloud=cloud,
-        start_time=times[0],
-        end_time=times[1],
+        start_time=times[0] if times else _NEVER,
+        end_time=times[1] if times else _NEVER,
         region=message.region,
         zone=bounds.text(found, (at, "zone"), message.zone, 64),
         instance_type=bounds.text(found, (at, "instance_type"), message.instance_type),
@@ -98,10 +97,9 @@ def _with_type_facts(commitment: Commitment, vocabulary: Vocabulary) -> Commitme
 
 
 def _times(message: pb.Commitment, found: Violations, at: FieldPath) -> tuple[datetime, datetime] | None:
-    try:
-        start, end = datetime_of(message.start_time), datetime_of(message.end_time)
-    except OverflowError:
-        found.add((at, "start_time"), ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
+    start = bounds.instant(found, (at, "start_time"), message.start_time)
+    end = bounds.instant(found, (at, "end_time"), message.end_time)
+    if start is None or end is None:
         return None
     for field in ("start_time", "end_time"):
         if not message.HasField(field):

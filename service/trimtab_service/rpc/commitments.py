@@ -19,7 +19,7 @@ from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.commitment_codec import encode_commitment, parse_commitment
-from trimtab_service.rpc.fields import FieldPath, Violations
+from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.ids import NewId
 from trimtab_service.rpc.world import World
 from trimtab_service.store import resources
@@ -52,10 +52,9 @@ class CommitmentServicer:
 
     def create_commitment(self, request: pb.CreateCommitmentRequest, call: Call) -> pb.Commitment:
         """Add one."""
-        project, now = call.project, self._clock()
+        project, now = names.project_id(request.parent), self._clock()
         own = request.commitment_id or self._new_id(now)
-        names.resource_id(own, "commitment_id")
-        commitment = self._parse(request.commitment, project, own, "commitment")
+        commitment = self._parse(request, project, own)
         stored = self._store.create(
             ResourceId(project, request.parent, own),
             _draft(commitment),
@@ -67,7 +66,7 @@ class CommitmentServicer:
 
     def import_commitments(self, request: pb.ImportCommitmentsRequest, call: Call) -> pb.ImportCommitmentsResponse:
         """All or none, in one transaction."""
-        project, now = call.project, self._clock()
+        project, now = names.project_id(request.parent), self._clock()
         parsed = self._parse_all(request, project)
         if request.validate_only:
             return pb.ImportCommitmentsResponse(commitments=request.commitments)
@@ -93,10 +92,12 @@ class CommitmentServicer:
 
     def list_commitments(self, request: pb.ListCommitmentsRequest, call: Call) -> pb.ListCommitmentsResponse:
         """A page, oldest first."""
+        del call
+        project = names.project_id(request.parent)
         asked = ListRequest("ListCommitments", request.parent, request.filter, request.page_size, request.page_token)
         page = self._store.list(asked)
         return pb.ListCommitmentsResponse(
-            commitments=[self._encode(stored, call.project) for stored in page.items],
+            commitments=[self._encode(stored, project) for stored in page.items],
             next_page_token=page.next_page_token,
         )
 
@@ -123,16 +124,23 @@ class CommitmentServicer:
         )
         return self._answer(stored, project)
 
-    def _parse(self, message: pb.Commitment, project: str, own: str, at: FieldPath) -> Commitment:
+    def _parse(self, request: pb.CreateCommitmentRequest, project: str, own: str) -> Commitment:
         found = Violations()
-        commitment = parse_commitment(message, project, own, self._world.view(project).vocabulary, found, at)
+        with found.gather():
+            names.resource_id(own, "commitment_id")
+        with found.gather():
+            names.request_id(request.request_id)
+        vocabulary = self._world.view(project).vocabulary
+        commitment = parse_commitment(request.commitment, project, own, vocabulary, found, "commitment")
         found.check()
         if commitment is None:
-            raise AssertionError(at)  # a commitment is missing only where a violation was found
+            raise AssertionError(own)  # a commitment is missing only where a violation was found
         return commitment
 
     def _parse_all(self, request: pb.ImportCommitmentsRequest, project: str) -> list[Commitment]:
         found = Violations()
+        with found.gather():
+            names.request_id(request.request_id)
         if not request.commitments:
             found.add("commitments", ErrorReason.FIELD_REQUIRED, "give at least one")
         vocabulary = self._world.view(project).vocabulary
@@ -141,10 +149,12 @@ class CommitmentServicer:
         if bounds.few(found, "commitments", len(request.commitments), MAX_IMPORT):
             for index, message in enumerate(request.commitments):
                 at = f"commitments[{index}]"
-                owner, own = names.commitment(message.name, f"{at}.name")
+                owner, own = project, ""
+                with found.gather():
+                    owner, own = names.commitment(message.name, f"{at}.name")
                 if owner != project:
                     found.add((at, "name"), ErrorReason.CONTRADICTION, "belongs to another project than parent")
-                if own in seen:
+                if own and own in seen:
                     found.add((at, "name"), ErrorReason.CONTRADICTION, "is given twice")
                 seen.add(own)
                 commitment = parse_commitment(message, project, own, vocabulary, found, at)

@@ -1,5 +1,8 @@
 """Collects every violation of a request, so that a caller learns all of them at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.reasons import ErrorReason
 
@@ -34,6 +37,15 @@ class Violations:
     def extend(self, others: "Violations") -> None:
         """Take over what was found elsewhere."""
         self.found.extend(others.found[: _MAX_KEPT - len(self.found)])
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """Take over what is found at fault within, so that it is told together with the rest."""
+        try:
+            yield
+        except InvalidArgumentError as error:
+            for violation in error.violations:
+                self.add(violation.field, violation.reason, violation.description)
 
     def __bool__(self) -> bool:
         """Whether anything is at fault so far."""

@@ -115,7 +115,9 @@ def parse_caller_offers(
         if option not in {PurchaseOption.ON_DEMAND, PurchaseOption.SPOT}:
             found.add((here, "purchase_option"), ErrorReason.FIELD_REQUIRED, "must be on demand or spot")
             continue
-        price = bounds.nanos(found, (here, "price_per_hour"), offer.price_per_hour, positive=True)
+        price = bounds.nanos(
+            found, (here, "price_per_hour"), offer.price_per_hour, positive=True, most=bounds.MAX_UNIT_USD
+        )
         size = None
         if offer.HasField("size"):
             size = parse_size(offer.size, vocabulary, found, (here, "size"), [], required=False)

@@ -14,7 +14,7 @@ from trimtab_service.domain.workloads import PlaceQuery
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.fields import FieldPath, Violations
 from trimtab_service.rpc.offer_parser import parse_pattern
-from trimtab_service.rpc.vocabulary import Vocabulary, datetime_of
+from trimtab_service.rpc.vocabulary import Vocabulary
 from trimtab_service.rpc.workload_parser import parse_workload
 
 MAX_FALLBACKS: Final = 8
@@ -50,10 +50,8 @@ class PlaceParser:
             if not message.request_id:
                 found.add((at, "request_id"), ErrorReason.FIELD_REQUIRED, "needed to reserve: a UUID")
             if message.HasField("reserve_duration"):
-                given = message.reserve_duration
-                held = given.seconds + given.nanos * 1e-9
-                if not 0 < held <= MAX_RESERVE_S:
-                    found.add((at, "reserve_duration"), ErrorReason.OUT_OF_RANGE, "must be above 0, to 7 days")
+                field = (at, "reserve_duration")
+                held = bounds.seconds(found, field, message.reserve_duration, MAX_RESERVE_S)
         if message.request_id and not _UUID.match(message.request_id):
             found.add((at, "request_id"), ErrorReason.BAD_FORMAT, "must be a UUID")
         found.check()
@@ -75,8 +73,9 @@ def parse_outcomes(message: pb.ReportOutcomeRequest, vocabulary: Vocabulary, now
         InvalidArgumentError: naming every field at fault.
 
     """
-    names.request_id(message.request_id, required=True)
     found = Violations()
+    with found.gather():
+        names.request_id(message.request_id, required=True)
     if not message.outcomes:
         found.add("outcomes", ErrorReason.FIELD_REQUIRED, "report at least one")
     outcomes: list[Outcome] = []
@@ -105,10 +104,7 @@ def _outcome(
         found.add((at, "offer.purchase_option"), ErrorReason.OUT_OF_RANGE, "outcomes are of on demand or spot")
     event_time = now
     if message.HasField("event_time"):
-        try:
-            event_time = datetime_of(message.event_time)
-        except OverflowError:
-            found.add((at, "event_time"), ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
+        event_time = bounds.instant(found, (at, "event_time"), message.event_time) or now
         if event_time > now + _CLOCK_SKEW:
             found.add((at, "event_time"), ErrorReason.OUT_OF_RANGE, "lies in the future")
         event_time = min(event_time, now)

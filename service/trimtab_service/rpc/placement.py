@@ -60,10 +60,11 @@ class PlacementServicer:
 
     def place(self, request: pb.PlaceRequest, call: Call) -> pb.Decision:
         """One decision."""
-        return self._desk.place(request, call.project, timeout_s=call.time_remaining()).message
+        return self._desk.place(request, names.project_id(request.parent), timeout_s=call.time_remaining()).message
 
     def batch_place(self, request: pb.BatchPlaceRequest, call: Call) -> pb.BatchPlaceResponse:
         """Each item decided or refused on its own, in order; jointly, each sees what those before it drew."""
+        names.project_id(request.parent)
         check_batch(request, self._batch_cap)
         response = pb.BatchPlaceResponse()
         drawn = NO_DRAWS
@@ -85,6 +86,7 @@ class PlacementServicer:
 
     def explain_placement(self, request: pb.ExplainPlacementRequest, call: Call) -> pb.ExplainPlacementResponse:
         """A decision made now or logged before, with every offer accounted for."""
+        names.project_id(request.parent)
         subject = request.WhichOneof("subject")
         if subject == "decision":
             project, decision_id = names.decision(request.decision, "decision")
@@ -103,6 +105,10 @@ class PlacementServicer:
         if subject is None:
             missing = Violation("request", ErrorReason.FIELD_REQUIRED, "give a request or a decision")
             raise InvalidArgumentError([missing])
+        if request.request.parent not in {"", request.parent}:
+            raise InvalidArgumentError(
+                [Violation("request.parent", ErrorReason.CONTRADICTION, "must be empty or the same as parent")]
+            )
         asked = pb.PlaceRequest()
         asked.CopyFrom(request.request)
         asked.explain = True
@@ -111,7 +117,7 @@ class PlacementServicer:
 
     def report_outcome(self, request: pb.ReportOutcomeRequest, call: Call) -> pb.ReportOutcomeResponse:
         """Durable before the answer, and in force in this process when the answer leaves."""
-        project, now = call.project, self._clock()
+        project, now = names.project_id(request.parent), self._clock()
         decision_id = ""
         if request.decision:
             owner, decision_id = names.decision(request.decision, "decision")
@@ -141,8 +147,9 @@ class PlacementServicer:
 
     def list_decisions(self, request: pb.ListDecisionsRequest, call: Call) -> pb.ListDecisionsResponse:
         """A page of the log."""
+        del call
         asked = ListRequest("ListDecisions", request.parent, request.filter, request.page_size, request.page_token)
-        page = self._log.list(call.project, asked)
+        page = self._log.list(names.project_id(request.parent), asked)
         return pb.ListDecisionsResponse(
             decisions=[logged_decision(record) for record in page.items], next_page_token=page.next_page_token
         )

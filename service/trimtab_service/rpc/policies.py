@@ -11,13 +11,14 @@ from google.protobuf.message import Message
 from trimtab.v1 import placement_service_pb2
 from trimtab.v1 import policy_service_pb2 as pb
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
-from trimtab_service.domain.policy import PolicyDefinition
+from trimtab_service.domain.policy import PolicyContent, PolicyDefinition
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.policy.attributes import attributes_of
 from trimtab_service.policy.request_rules import rules_with_request
 from trimtab_service.rpc import names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.dry_run import DEFAULT, MOST, DryRun
+from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.place_parser import PlaceParser
 from trimtab_service.rpc.policy_codec import encode_effective
 from trimtab_service.rpc.replay import Replayer
@@ -50,8 +51,11 @@ class PolicyServicer:
     def create_policy(self, request: pb.CreatePolicyRequest, call: Call) -> pb.Policy:
         """Add one."""
         parent = names.policy_parent(request.parent)
-        own = names.resource_id(request.policy_id, "policy_id")
-        content = parse_policy(request.policy, self._world.view(call.project).vocabulary)
+        own = request.policy_id
+        found = Violations()
+        with found.gather():
+            names.resource_id(own, "policy_id")
+        content = self._parse(request.policy, request.request_id, call, found)
         stored = self._store.create(
             ResourceId(call.project, parent, own),
             draft_of(request.policy, content),
@@ -79,7 +83,7 @@ class PolicyServicer:
     def update_policy(self, request: pb.UpdatePolicyRequest, call: Call) -> pb.Policy:
         """Replace the content; the name stays."""
         parent, own = names.policy(request.policy.name, "policy.name")
-        content = parse_policy(request.policy, self._world.view(call.project).vocabulary)
+        content = self._parse(request.policy, request.request_id, call, Violations())
         draft = draft_of(request.policy, content)
         stored = self._store.update(
             ResourceId(call.project, parent, own),
@@ -106,19 +110,22 @@ class PolicyServicer:
 
     def get_effective_policy(self, request: pb.GetEffectivePolicyRequest, call: Call) -> pb.EffectivePolicy:
         """What holds for a workload now, its own words included."""
-        view = self._world.view(call.project)
+        del call
+        project = names.project_id(request.parent)
+        view = self._world.view(project)
         asked = placement_service_pb2.PlaceRequest(workload=request.workload)
-        query = PlaceParser(view.vocabulary, self._clock()).parse(asked, call.project)
+        query = PlaceParser(view.vocabulary, self._clock()).parse(asked, project)
         workload = query.workload
-        effective = view.policies.effective(call.project, workload.workload_id, lambda: attributes_of(query))
+        effective = view.policies.effective(project, workload.workload_id, lambda: attributes_of(query))
         given = bool(request.workload.purchase_options)
         rules = rules_with_request(effective, workload, options_given=given)
         return encode_effective(replace(effective, sources=rules))
 
     def dry_run_policy(self, request: pb.DryRunPolicyRequest, call: Call) -> pb.DryRunPolicyResponse:
         """Past decisions made anew."""
+        project = names.project_id(request.parent)
         parent, own = names.policy(request.policy.name, "policy.name")
-        if parent and parent.split("/")[1] != call.project:
+        if parent and parent.split("/")[1] != project:
             raise InvalidArgumentError(
                 [Violation("policy.name", ErrorReason.CONTRADICTION, "belongs to another project than parent")]
             )
@@ -128,7 +135,19 @@ class PolicyServicer:
             )
         content = parse_policy(request.policy, self._world.view(call.project).vocabulary)
         policy = PolicyDefinition(parent, own, content)
-        return self._dry_run.run(policy, call.project, request.max_decisions or DEFAULT, call)
+        return self._dry_run.run(policy, project, request.max_decisions or DEFAULT, call)
+
+    def _parse(self, message: pb.Policy, request_id: str, call: Call, found: Violations) -> PolicyContent:
+        """The content, when neither it nor what was `found` before is at fault."""
+        content = None
+        with found.gather():
+            names.request_id(request_id)
+        with found.gather():
+            content = parse_policy(message, self._world.view(call.project).vocabulary)
+        found.check()
+        if content is None:
+            raise AssertionError(message.name)  # content is missing only where a violation was found
+        return content
 
     def _answer(self, stored: Resource) -> pb.Policy:
         self._world.sync_to(stored.revision)

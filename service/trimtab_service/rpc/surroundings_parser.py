@@ -22,6 +22,9 @@ MAX_DATA_SETS = 64
 MAX_GROUPS = 64
 MAX_SERVICES = 32
 MAX_EGRESS_SOURCES = 256
+MAX_READS = 1e6
+MAX_READ_GIB = 1e10
+"""Of one data set, all reads together: ten exbibytes."""
 
 
 def parse_interruption(
@@ -49,7 +52,10 @@ def parse_interruption(
         checkpoint_store=store,
         checkpoint_gib=bounds.number(found, (at, "checkpoint_gib"), message.checkpoint_gib, bounds.MAX_GIB),
         checkpoint_nanos_per_gib_month=bounds.nanos(
-            found, (at, "checkpoint_price_per_gib_month"), message.checkpoint_price_per_gib_month
+            found,
+            (at, "checkpoint_price_per_gib_month"),
+            message.checkpoint_price_per_gib_month,
+            most=bounds.MAX_UNIT_USD,
         )
         if message.HasField("checkpoint_price_per_gib_month")
         else 0,
@@ -72,10 +78,14 @@ def parse_data_sets(
         here = (at, f"data_sets[{index}]")
         location = region_key(data.location, vocabulary, found, (here, "location"))
         gib = bounds.number(found, (here, "gib"), data.gib, bounds.MAX_GIB)
-        reads = bounds.number(found, (here, "reads"), data.reads, 1e6) if data.reads else 1.0
+        reads = bounds.number(found, (here, "reads"), data.reads, MAX_READS) if data.reads else 1.0
+        if gib * reads > MAX_READ_GIB:
+            found.add((here, "reads"), ErrorReason.OUT_OF_RANGE, f"reads times gib must be at most {MAX_READ_GIB:g}")
         rate = None
         if data.HasField("private_rate_per_gib"):
-            rate = bounds.nanos(found, (here, "private_rate_per_gib"), data.private_rate_per_gib)
+            rate = bounds.nanos(
+                found, (here, "private_rate_per_gib"), data.private_rate_per_gib, most=bounds.MAX_UNIT_USD
+            )
         clouds = []
         for position, code in enumerate(data.private_rate_clouds):
             if code in CLOUD_OF:

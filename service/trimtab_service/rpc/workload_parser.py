@@ -19,12 +19,14 @@ from trimtab_service.rpc.surroundings_parser import (
     parse_services,
     parse_users,
 )
-from trimtab_service.rpc.vocabulary import Vocabulary, datetime_of
+from trimtab_service.rpc.vocabulary import Vocabulary
 
 MAX_TAGS = 64
 MAX_TAG_KEY = 128
 MAX_PARTITIONS = 16
 MAX_SPREAD = 16
+MAX_MONTH = 744.0
+"""Hours of 31 days."""
 
 _WORKLOAD_ID = re.compile(r"[a-z0-9-]{1,128}\Z")
 _NO_INTERRUPTION = Interruption()
@@ -74,7 +76,7 @@ def parse_workload(
         month_to_date_egress=parse_month_to_date(message, vocabulary, found, at)
         if message.month_to_date_egress
         else (),
-        hours_per_month=bounds.number(found, (at, "hours_per_month"), message.hours_per_month, 744.0, least=1.0)
+        hours_per_month=bounds.number(found, (at, "hours_per_month"), message.hours_per_month, MAX_MONTH, least=1.0)
         if message.hours_per_month
         else HOURS_PER_MONTH,
         hours_per_year=bounds.number(found, (at, "hours_per_year"), message.hours_per_year, 8_784.0, least=1.0)
@@ -95,12 +97,9 @@ def _usage(message: pb.Workload, found: Violations, at: FieldPath) -> tuple[floa
     if given == "duration":
         return bounds.hours(found, (at, "duration"), message.duration, positive=True), False
     if given == "service_hours_per_month":
-        month = message.hours_per_month or HOURS_PER_MONTH
-        value = message.service_hours_per_month
-        if not 0 < value <= month:
-            found.add((at, "service_hours_per_month"), ErrorReason.OUT_OF_RANGE, f"must be above 0, to {month:g} hours")
-            return 0.0, True
-        return value, True
+        field, value = (at, "service_hours_per_month"), message.service_hours_per_month
+        month = message.hours_per_month if 1.0 <= message.hours_per_month <= MAX_MONTH else HOURS_PER_MONTH
+        return bounds.number(found, field, value, month, least=bounds.LEAST_HOURS), True
     found.add((at, "duration"), ErrorReason.FIELD_REQUIRED, "give duration, or service_hours_per_month")
     return 0.0, False
 
@@ -126,10 +125,8 @@ def _deadline(message: pb.Workload, instant: datetime, found: Violations, at: Fi
     if message.WhichOneof("usage") == "service_hours_per_month":
         found.add(field, ErrorReason.CONTRADICTION, "a service has no deadline; give a duration instead")
         return None
-    try:
-        deadline = datetime_of(message.deadline)
-    except OverflowError:
-        found.add(field, ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
+    deadline = bounds.instant(found, field, message.deadline)
+    if deadline is None:
         return None
     if deadline <= instant:
         found.add(field, ErrorReason.OUT_OF_RANGE, "lies in the past")
