@@ -7,7 +7,7 @@ answer to answer, so their bytes are kept and merged.
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
+from typing import Final
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
@@ -48,10 +48,17 @@ _DIFFERS = {
 _OFFERS_KEPT = 65_536
 
 
-@lru_cache(maxsize=_OFFERS_KEPT)
+_OFFERS: Final[dict[int, tuple[ChosenOffer, bytes]]] = {}
+"""By identity: the engine gives the same object for the same offer, and hashing one costs as much as encoding it. An
+entry holds its offer, so an identity is never of another while it is here."""
+
+
 def offer_bytes(offer: ChosenOffer) -> bytes:
     """The offer's message, serialised."""
-    return types_pb2.Offer(
+    kept = _OFFERS.get(id(offer))
+    if kept is not None:
+        return kept[1]
+    encoded = types_pb2.Offer(
         cloud=CLOUD_CODE[offer.cloud],
         region=offer.region,
         zone=offer.zone,
@@ -61,6 +68,10 @@ def offer_bytes(offer: ChosenOffer) -> bytes:
         price_basis=BASIS_CODE[offer.basis],
         price_as_of=None if offer.as_of is None else date_of(offer.as_of),
     ).SerializeToString(deterministic=True)
+    if len(_OFFERS) >= _OFFERS_KEPT:
+        _OFFERS.clear()
+    _OFFERS[id(offer)] = (offer, encoded)
+    return encoded
 
 
 def encode_decision(
