@@ -41,7 +41,7 @@ from trimtab_service.store.journal import Journal, JournalKind
 from trimtab_service.store.maintenance import Maintenance, Retention
 from trimtab_service.store.policies import POLICY
 from trimtab_service.store.resources import ResourceStore
-from trimtab_service.store.schema import migrate, schema_is_current
+from trimtab_service.store.schema import SCHEMA_VERSION, migrate, schema_is_current
 from trimtab_service.store.writer import GroupCommitWriter
 
 _LONGEST_LAG_S: Final = 5.0
@@ -75,7 +75,8 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
     given = overrides or Overrides()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.store_url)
-    migrate(database)
+    if migrate(database):
+        runtime.log.info("schema brought up to date", version=SCHEMA_VERSION)
     library = CatalogLibrary(
         settings.data_dir / "catalogs", settings.catalog_dir or STARTER_DIRECTORY, clock=given.clock
     )

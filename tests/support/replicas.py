@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import orjson
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.server import ServerProcess
@@ -26,6 +27,9 @@ REGION = "eu-west-1"
 ON_DEMAND = types_pb2.PURCHASE_OPTION_ON_DEMAND
 OWNED = types_pb2.PURCHASE_OPTION_OWNED_COMMITMENT
 
+_ALONE = (("grpc.use_local_subchannel_pool", 1),)
+"""Options of a channel that shares its connection with no other: where workers share a port, it decides which one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replica:
@@ -34,11 +38,15 @@ class Replica:
     process: ServerProcess
     address: str
     admin_port: int
-    channel: grpc.Channel
     placement: PlacementServiceStub
     catalog: CatalogServiceStub
     policy: PolicyServiceStub
     commitment: CommitmentServiceStub
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes; beside them the supervisor has helpers of multiprocessing."""
+        children = psutil.Process(self.process.process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
     def admin(self, path: str) -> tuple[int, bytes]:
         """Status and body of the admin port."""
@@ -84,22 +92,27 @@ def connected(process: ServerProcess) -> Iterator[Replica]:
     channel = None
     try:
         started = process.event("listening", 60)
-        # A subchannel of its own: with SO_REUSEPORT another connection may reach another worker.
-        channel = grpc.insecure_channel(started["address"], (("grpc.use_local_subchannel_pool", 1),))
-        yield Replica(
-            process=process,
-            address=started["address"],
-            admin_port=started["admin_port"],
-            channel=channel,
-            placement=PlacementServiceStub(channel),
-            catalog=CatalogServiceStub(channel),
-            policy=PolicyServiceStub(channel),
-            commitment=CommitmentServiceStub(channel),
-        )
+        channel = grpc.insecure_channel(started["address"], _ALONE)
+        yield Replica(process, started["address"], started["admin_port"], *_stubs(channel))
     finally:
         if channel is not None:
             channel.close()
         process.close()
+
+
+def _stubs(
+    channel: grpc.Channel,
+) -> tuple[PlacementServiceStub, CatalogServiceStub, PolicyServiceStub, CommitmentServiceStub]:
+    return (
+        PlacementServiceStub(channel),
+        CatalogServiceStub(channel),
+        PolicyServiceStub(channel),
+        CommitmentServiceStub(channel),
+    )
+
+
+def _over(channel: grpc.Channel, shared: Replica) -> Replica:
+    return Replica(shared.process, shared.address, shared.admin_port, *_stubs(channel))
 
 
 @contextlib.contextmanager
@@ -110,10 +123,27 @@ def replica(data_dir: Path, **settings: str) -> Iterator[Replica]:
 
 
 @contextlib.contextmanager
-def stubs(address: str) -> Iterator[PlacementServiceStub]:
-    """A connection of its own: with several workers the kernel chooses whose it is."""
-    with grpc.insecure_channel(address, (("grpc.use_local_subchannel_pool", 1),)) as channel:
-        yield PlacementServiceStub(channel)
+def workers(shared: Replica) -> Iterator[list[Replica]]:
+    """The replica once a worker, each over a connection of its own to that worker."""
+    found: dict[int, Replica] = {}
+    with contextlib.ExitStack() as stack:
+        children = shared.workers()
+        while len(found) < len(children):
+            before = _connections(children)
+            channel = stack.enter_context(grpc.insecure_channel(shared.address, _ALONE))
+            seen = _over(channel, shared)
+            seen.placement.ListDecisions(pb.ListDecisionsRequest(parent="projects/nobody"))
+            after = _connections(children)
+            found.setdefault(next(pid for pid in after if after[pid] > before[pid]), seen)
+        yield list(found.values())
+
+
+def _connections(processes: list[psutil.Process]) -> dict[int, int]:
+    """Connections that callers have to each process, by its pid."""
+    return {
+        process.pid: sum(connection.status == psutil.CONN_ESTABLISHED for connection in process.net_connections("tcp"))
+        for process in processes
+    }
 
 
 def new_project() -> str:

@@ -43,7 +43,7 @@ class CatalogServicer:
         self, library: CatalogLibrary, clock: Callable[[], datetime], announce: Callable[[str, datetime, float], None]
     ) -> None:
         """`announce` tells other replicas of a new version, within so many seconds."""
-        self._announced = library.current.load.version
+        self._unannounced = ""
         self._library = library
         self._clock = clock
         self._announce = announce
@@ -102,10 +102,13 @@ class CatalogServicer:
         """
         names.request_id(request.request_id)
         call.check()
+        before = self._library.current.load.version
         loaded = self._library.refresh()
-        if loaded.load.version != self._announced:
-            self._announce(loaded.load.version, self._clock(), call.time_remaining())
-            self._announced = loaded.load.version
+        if loaded.load.version != before:
+            self._unannounced = loaded.load.version
+        if self._unannounced:
+            self._announce(self._unannounced, self._clock(), call.time_remaining())
+            self._unannounced = ""
         return self._encode(loaded.load, current=True)
 
     def _snapshot(self, version: str) -> CatalogSnapshot:

@@ -218,6 +218,8 @@ class PlacementDesk:
                 self._world.sync_to(drawing.revision)
             if answer == made.record.response:
                 return made
+            # Made before, maybe by another replica: what it drew is in force here too when the answer leaves.
+            self._world.catch_up()
             return Made(made.decision, pb.Decision.FromString(answer), made.record)
         raise AssertionError  # the last attempt returns or raises
 

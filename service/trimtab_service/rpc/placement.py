@@ -174,7 +174,9 @@ class PlacementServicer:
                 "the decision holds no reservation",
                 metadata={"decision": request.name, "reserved": str(record.reserved).lower()},
             ) from None
-        if revision is not None:
+        if revision is None:
+            self._world.catch_up()
+        else:
             self._world.sync_to(revision)
         return logged_decision(self._log.get(project, decision_id))
 
