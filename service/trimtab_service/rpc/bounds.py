@@ -100,9 +100,12 @@ def micros(found: Violations, field: FieldPath, value: Money) -> int:
 
 
 def text(found: Violations, field: FieldPath, value: str, most: int = MAX_TEXT) -> str:
-    """`value` when it is not too long."""
+    """`value` when it is not too long and has no NUL, which PostgreSQL cannot keep."""
     if len(value) <= most:
-        return value
+        if "\x00" not in value:
+            return value
+        found.add(field, ErrorReason.BAD_FORMAT, "holds a NUL character")
+        return ""
     found.add(field, ErrorReason.TOO_LARGE, f"has {len(value)} characters; at most {most}")
     return ""
 

@@ -8,6 +8,7 @@ import orjson
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab_service.domain.commitments import Draw
 from trimtab_service.domain.decisions import Decision
+from trimtab_service.domain.money import INT64_MAX
 from trimtab_service.rpc.vocabulary import timestamp_of
 from trimtab_service.store.decisions import DecisionRecord
 
@@ -45,7 +46,7 @@ def record_of(  # noqa: PLR0913 - what a record is made of
         region="" if offer is None else offer.region,
         instance_type="" if offer is None else offer.instance_type,
         purchase_option="" if offer is None else offer.option.value,
-        expected_cost_micros=None if chosen is None else chosen.terms.total,
+        expected_cost_micros=None if chosen is None else min(chosen.terms.total, INT64_MAX),
         valid_until=decision.valid_until,
         reserved=message.reserved,
         context=_context(prior_draws),

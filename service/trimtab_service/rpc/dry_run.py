@@ -8,7 +8,7 @@ from typing import Final
 from trimtab.v1 import placement_service_pb2, types_pb2
 from trimtab.v1 import policy_service_pb2 as pb
 from trimtab_service.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from trimtab_service.domain.money import Money
+from trimtab_service.domain.money import INT64_MAX, MICROS_PER_USD, Money
 from trimtab_service.domain.offers import PriceBasis
 from trimtab_service.domain.policy import PolicyDefinition
 from trimtab_service.domain.reasons import ErrorReason, RejectionReason
@@ -24,6 +24,8 @@ from trimtab_service.store.pages import LARGEST_PAGE, ListRequest
 
 MOST: Final = 1_000
 DEFAULT: Final = 100
+_MOST_MICROS: Final = INT64_MAX * MICROS_PER_USD
+"""The largest amount that the contract can say; only the sum of absurd costs is over it."""
 
 
 class DryRun:
@@ -68,7 +70,7 @@ class DryRun:
                 _fill(change.after, after.chosen)
                 if before.HasField("chosen"):
                     difference += _micros(after.chosen) - _micros(before.chosen)
-        set_micros(response.cost_difference, difference)
+        set_micros(response.cost_difference, max(-_MOST_MICROS, min(difference, _MOST_MICROS)))
         return response
 
     def _latest(self, project: str, most: int) -> Iterator[DecisionRecord]:

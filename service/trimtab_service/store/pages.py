@@ -94,7 +94,7 @@ def decode_token(request: ListRequest) -> Cursor | None:
         cursor = Cursor(from_micros(micros), payload[_HEAD.size :].decode())
     except (binascii.Error, struct.error, ValueError, OverflowError):
         raise _refused() from None
-    if raw[:1] != _FORMAT or seal != _seal(payload, request):
+    if raw[:1] != _FORMAT or "\x00" in cursor.id or seal != _seal(payload, request):
         raise _refused()
     return cursor
 
