@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from tests.integration.test_store_decisions import decision
 from tests.support.databases import PostgresServer
@@ -139,6 +139,24 @@ def test_connections_cut_under_load_neither_lose_nor_double(postgres_server: Pos
     killer.close()
     database.close()
     postgres_server.drop_database(dsn)
+
+
+def test_a_replica_that_froze_with_the_turn_is_cut_off(postgres_server: PostgresServer) -> None:
+    """Others go on after the server's patience; what the frozen one had not committed is undone, and it is told."""
+    created = postgres_server.create_database()
+    patience = {"options": "-c idle_in_transaction_session_timeout=200"}
+    dsn = make_url(created).update_query_dict(patience).render_as_string(hide_password=False)
+    frozen, database = open_database(dsn), open_database(dsn)
+    migrate(database)
+    writer = GroupCommitWriter(database)
+    with pytest.raises(UnavailableError), frozen.change() as conn:  # noqa: PT012 - others act while it is inside
+        lost = journal.append(conn, "p", JournalKind.OUTCOME, {}, NOW)
+        assert enter(writer) > lost
+    assert len(Journal(database).read_after(0)) == 1
+    writer.close()
+    frozen.close()
+    database.close()
+    postgres_server.drop_database(created)
 
 
 def test_a_sqlite_file_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:

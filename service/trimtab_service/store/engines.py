@@ -124,14 +124,18 @@ def _postgresql_engine(url: URL) -> Engine:
         "keepalives_interval": 3,
         "keepalives_count": 3,
         "tcp_user_timeout": 15_000,
+        # A replica that froze between two statements must not keep the turn from all others, nor a statement that
+        # the server cannot get done a thread of ours.
+        "options": "-c idle_in_transaction_session_timeout=15s -c statement_timeout=30s",
     }
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         # Whatever the server's default: a turn is only a turn if what is read after it is fresh.
         isolation_level="READ COMMITTED",
+        # Fewer than the threads that serve (16): a database that hangs never holds them all, and placing goes on.
         pool_size=8,
-        max_overflow=24,
-        pool_timeout=5,
+        max_overflow=4,
+        pool_timeout=3,
         pool_pre_ping=True,
         pool_recycle=1_800,
         hide_parameters=True,

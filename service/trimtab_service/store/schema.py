@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, MetaData, Table, func, inspect, select
+from sqlalchemy import Connection, MetaData, Table, func, inspect, select, text
 
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
@@ -31,6 +31,8 @@ def migrate(database: Database) -> bool:
     """
     with database.write() as conn:
         if database.dialect == "postgresql":
+            # A step over a large table may take long, and so may waiting for another replica that runs it.
+            conn.execute(text("SET LOCAL statement_timeout = 0"))
             conn.execute(select(func.pg_advisory_xact_lock(LOCK_PRODUCT, LOCK_SCHEMA)))
         if _is_current(_version(conn)):
             return False
