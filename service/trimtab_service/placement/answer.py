@@ -1,75 +1,73 @@
 """Candidates to placements: names, zones, terms, draws and notes of what is answered."""
 
-from datetime import timedelta
 from typing import Final
 
 from trimtab_service.domain.commitments import Draw
-from trimtab_service.domain.decisions import ChosenOffer, CostTerms, Placement
+from trimtab_service.domain.decisions import ChosenOffer, Placement
 from trimtab_service.domain.offers import PriceBasis
 from trimtab_service.placement.candidates import Candidate
-from trimtab_service.placement.index import OPTION_OF_CODE
+from trimtab_service.placement.costs import cost_terms, paid_hours
 from trimtab_service.placement.explicit import caller_facts, caller_zones
+from trimtab_service.placement.options import OPTION_OF_CODE
 from trimtab_service.placement.owned_cells import offer_facts
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.quotas import quota_counts, quota_draw
 
-STALE_AFTER: Final = timedelta(days=90)
+STALE_AFTER_DAYS: Final = 90
 """Prices older than this are noted in the answer; a policy may refuse them."""
 
+_NO_NAMES: Final[tuple[str, ...]] = ()
 _NO_DRAWS: Final[tuple[Draw, ...]] = ()
 
 
-def placement(question: Question, candidate: Candidate, *, zone: str | None = None) -> Placement:
-    """What is answered of a candidate. `zone` names the zone instead of the first that is left."""
-    workload, index = question.workload, question.index
-    region, option, case, cover = candidate.region, candidate.option, candidate.case, candidate.cover
+def placement(question: Question, candidate: Candidate, *, place: int = 0) -> Placement:
+    """What is answered of a candidate, in its best zone, or in the next best (`place` 1)."""
+    workload = question.workload
+    _, risk, _, price, region, name, option, origin, k, case, cover = candidate
     spread: tuple[tuple[str, int], ...] = ()
-    if zone is None:
-        zones = zones_of(question, candidate)
-        zone = zones[0] if zones else ""
+    if question.is_plain and not origin and cover is None:
+        offer = question.index.offers_in_zones(k, region, option)[place]
+        age = question.today - question.index.as_of[k]
+    else:
+        zones = zones_of(question, candidate) or ("",)
+        zone = zones[place]
         if workload.spread_zones > 1:
             spread, zone = share_out(workload.count, zones[: workload.spread_zones]), ""
-    offer = chosen_offer(question, candidate, zone)
-    age = 0 if offer.as_of is None else max(0, (question.instant.date() - offer.as_of).days)
-    billed, interruptions, interval = question.paid_hours(option), 0.0, None
-    covered, commitments = 0.0, ()
+        offer = chosen_offer(question, candidate, zone)
+        age = 0 if origin else question.today - question.index.as_of[k]
+    billed, interruptions, interval = question.hours, 0.0, None
+    covered, commitments = 0.0, _NO_NAMES
     if case is not None:
-        billed, interruptions, interval = case.outlook[:3]
+        billed, interruptions, interval, _ = case.outlook
     elif cover is not None:
         covered, commitments = cover.instances, cover.commitments
-    latency = question.latency_ms
+    elif not question.rows.uniform:
+        billed = paid_hours(question, option)
     return Placement(
         offer,
-        cost_terms(question, candidate),
+        cost_terms(question, option, region, name, price, case, cover),
         billed,
         interruptions,
-        candidate.risk,
+        risk,
         spread,
         interval,
-        age,
+        max(0, age),
         commitments,
         covered,
-        0.0 if latency is None else float(latency[region]),
+        0.0 if question.latency_ms is None else question.latency_ms.item(region),
         draws(question, candidate) if cover is not None or question.quotas else _NO_DRAWS,
     )
 
 
-def cost_terms(question: Question, candidate: Candidate) -> CostTerms:
-    """The terms whose sum is the candidate's cost."""
-    price, region, case, cover = candidate.price_nanos, candidate.region, candidate.case, candidate.cover
-    egress, preference = question.place_costs(region)
-    factor = question.factors[candidate.option] if cover is None else question.owned_factor(cover)
-    compute = round(price * factor)
-    interruption = storage = moving = 0
-    if case is not None:
-        interruption = round(price * case.extra)
-        egress += question.rereads(region, case)
-        storage = question.storage
-    if question.current is not None and not question.is_current(
-        region, candidate.instance_type, OPTION_OF_CODE[candidate.option]
-    ):
-        moving = question.moving_cost(region, price, cover)
-    return CostTerms(compute, interruption, egress, storage, moving, preference)
+def in_next_zone(question: Question, candidate: Candidate, placed: Placement) -> Placement | None:
+    """The same offer in its next best zone; None where there is none, or the gang is spread."""
+    if question.workload.spread_zones > 1:
+        return None
+    if question.is_plain and not candidate.origin and candidate.cover is None:
+        offers = question.index.offers_in_zones(candidate.k, candidate.region, candidate.option)
+        return Placement(offers[1], *placed[1:]) if len(offers) > 1 else None
+    zones = zones_of(question, candidate)
+    return placement(question, candidate, place=1) if len(zones) > 1 else None
 
 
 def chosen_offer(question: Question, candidate: Candidate, zone: str) -> ChosenOffer:
@@ -127,22 +125,26 @@ def draws(question: Question, candidate: Candidate) -> tuple[Draw, ...]:
             t = question.index.type_of[candidate.k]
             facts = offer_facts(question, candidate.region, t, candidate.price_nanos)
         option = OPTION_OF_CODE[candidate.option]
-        found.extend(
+        counted = (
             quota_draw(question.query.project, room.quota, facts, question.workload.count)
             for room in rooms
             if quota_counts(room.quota, facts, option)
         )
+        found.extend(draw for draw in counted if draw.amount_milli)  # a type without GPUs takes nothing of their quota
     return tuple(found)
 
 
 def notes(question: Question, chosen: Placement | None) -> tuple[str, ...]:
     """How names were read, and what to know about the price that was chosen."""
-    found = list(question.workload.readings)
-    if chosen is not None:
-        offer = chosen.offer
-        what = f"{offer.instance_type} in {offer.cloud}:{offer.region}"
-        if offer.basis.is_estimate or offer.basis is not PriceBasis.LIST:
-            found.append(f"price of {what}: {offer.basis.meaning}")
-        if chosen.price_age_days > STALE_AFTER.days:
-            found.append(f"price of {what} is {chosen.price_age_days} days old")
-    return tuple(found)
+    readings = question.workload.readings
+    if chosen is None:
+        return readings
+    offer, age = chosen.offer, chosen.price_age_days
+    if offer.basis is PriceBasis.LIST and age <= STALE_AFTER_DAYS:
+        return readings
+    what = f"{offer.instance_type} in {offer.cloud}:{offer.region}"
+    if offer.basis is not PriceBasis.LIST:
+        readings = (*readings, f"price of {what}: {offer.basis.meaning}")
+    if age > STALE_AFTER_DAYS:
+        readings = (*readings, f"price of {what} is {age} days old")
+    return readings

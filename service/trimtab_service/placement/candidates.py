@@ -1,20 +1,23 @@
-"""One offer as the search sees it, and the cells it walks.
+"""One offer as the search sees it, and the offers of a cell that are feasible but for cost and time.
 
 Order of candidates: cost, then risk, then nearness to the current place, then hourly price, then (cloud, region),
 type and option. Field order is that order, so that tuples compare as candidates do; two never tie.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from trimtab_service.domain.reasons import RejectionReason
-from trimtab_service.placement.index import OPTION_OF_CODE
-from trimtab_service.placement.question import SPOT, Question
+from trimtab_service.placement.costs import moving_cost, owned_factor, place_costs, reread_cost
+from trimtab_service.placement.options import OPTION_OF_CODE, SPOT
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.rooms import Coverage
 from trimtab_service.placement.spot import RATE_OF_BUCKET, SpotCase
 from trimtab_service.placement.type_sets import TypeSet
+
+
+_ONE_BY_ONE: Final = 8
+"""So many offers of a cell are looked at singly before the rest is looked at in one sweep, which costs as much."""
 
 
 class Candidate(NamedTuple):
@@ -41,9 +44,8 @@ def priced(question: Question, option: int, region: int, k: int) -> Candidate | 
     """Catalogue offer k, large enough and not barred, as a candidate, or the first reason of those that cost shows."""
     index = question.index
     t = index.type_of[k]
-    name = index.snapshot.type_names[t]
     case = spot_case(question, region, t, k) if option == SPOT else None
-    return costed(question, option, region, name, index.price[k], case, 0, k)
+    return costed(question, option, region, index.snapshot.type_names[t], index.price[k], case, 0, k)
 
 
 def costed(  # noqa: PLR0913, PLR0917 - an offer's parts
@@ -58,9 +60,9 @@ def costed(  # noqa: PLR0913, PLR0917 - an offer's parts
     cover: Coverage | None = None,
 ) -> Candidate | RejectionReason:
     """An offer of any origin as a candidate, or the first reason of those that cost and time show."""
-    stays = question.is_current(region, name, OPTION_OF_CODE[option])
-    egress, preference = question.place_costs(region)
-    factor = question.factors[option] if cover is None else question.owned_factor(cover)
+    stays = question.current is not None and question.is_current(region, name, OPTION_OF_CODE[option])
+    egress, preference = place_costs(question, region)
+    factor = question.factors[option] if cover is None else owned_factor(question, cover)
     cost = round(price * factor) + egress + preference
     risk = 0
     if case is not None:
@@ -68,11 +70,13 @@ def costed(  # noqa: PLR0913, PLR0917 - an offer's parts
         if barred is not None:
             return barred
         risk = case.risk
-        cost += round(price * case.extra) + question.storage + question.rereads(region, case)
+        cost += round(price * case.extra) + question.storage
+        if question.rereading:
+            cost += reread_cost(question, region, case)
     elif question.left_hours is not None and question.late(is_current=stays):
         return RejectionReason.DEADLINE
     if not stays:
-        cost += question.moving_cost(region, price, cover)
+        cost += moving_cost(question, region, price, cover)
     if question.max_cost is not None and cost > question.max_cost:
         return RejectionReason.COST_LIMIT
     return Candidate(cost, risk, question.nearness(region, name), price, region, name, option, origin, k, case, cover)
@@ -82,31 +86,36 @@ def spot_case(question: Question, region: int, t: int, k: int) -> SpotCase:
     """Outlook of a spot offer at its learned rate, else at its bucket's."""
     index = question.index
     prior = RATE_OF_BUCKET[index.bucket[k]]
-    rules = question.spot
-    assert rules is not None  # noqa: S101 - compiled wherever spot is allowed
     if question.learned is None:
-        return rules.case(prior)
-    cloud = index.clouds[region]
-    family = index.family_of[t]
+        return question.spot.case(prior)
+    cloud, family = index.clouds[region], index.family_of[t]
     if not question.learned.knows(cloud, family):
-        return rules.case(prior)
+        return question.spot.case(prior)
     names = index.snapshot
     rate = question.learned.rate(cloud, family, names.regions[region].name, names.type_names[t], "", prior)
-    return rules.case(rate)
+    return question.spot.case(rate)
 
 
 def feasible_offers(question: Question, option: int, region: int, first: int, end: int) -> Iterator[int]:
     """Catalogue offers k of one cell from `first` on that are large enough and not barred, by (price, type)."""
     index = question.index
-    barred, in_zones = question.barred_types(option, region)
-    ok = question.ok & ~barred
-    k = first
-    if ok >> index.type_of[k] & 1 and _passes(question, region, k, in_zones):
-        yield k
-    types = index.snapshot.offers.type_index[first + 1 : end]
-    for position in np.flatnonzero(index.type_sets.to_bools(ok)[types]).tolist():
-        k = first + 1 + position
-        if _passes(question, region, k, in_zones):
+    ok = question.ok
+    in_zones: list[tuple[TypeSet, int]] = []
+    if region in question.barriers or region in question.quotas:
+        barred, in_zones = question.barred_types(option, region)
+        ok &= ~barred
+    checked = bool(in_zones) or question.workload.spread_zones > 1 or question.prices is not None
+    type_of = index.type_of
+    near = min(first + _ONE_BY_ONE, end)
+    for k in range(first, near):
+        if ok >> type_of[k] & 1 and (not checked or _passes(question, region, k, in_zones)):
+            yield k
+    if near == end:
+        return
+    types = index.snapshot.offers.type_index[near:end]
+    for position in index.type_sets.to_bools(ok)[types].nonzero()[0].tolist():
+        k = near + position
+        if not checked or _passes(question, region, k, in_zones):
             yield k
 
 

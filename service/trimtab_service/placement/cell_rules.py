@@ -9,19 +9,15 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from trimtab_service.domain.commitments import MILLI
-from trimtab_service.domain.offers import PLACEMENT_OPTIONS, Cloud, PurchaseOption
+from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import OfferPattern, PlaceQuery, Quota
 from trimtab_service.placement.blocks import ActiveBlocks
-from trimtab_service.placement.index import OPTION_OF_CODE, Barrier, Barriers, SearchIndex
+from trimtab_service.placement.index import Barrier, Barriers, SearchIndex
+from trimtab_service.placement.options import ALL_OPTIONS, option_bits
 from trimtab_service.placement.quotas import GPUS, VCPUS, quota_key
 from trimtab_service.placement.rooms import Rooms
 from trimtab_service.placement.type_sets import TypeSet
-
-OWNED: Final = len(PLACEMENT_OPTIONS)
-"""Code of OWNED_COMMITMENT, after the options of the catalogue."""
-
-ALL_OPTIONS: Final = (1 << len(OPTION_OF_CODE)) - 1
 
 
 class QuotaRoom(NamedTuple):
@@ -31,17 +27,6 @@ class QuotaRoom(NamedTuple):
     left_milli: int
     bars: TypeSet
     options: int
-
-
-def option_bits(options: Iterable[PurchaseOption]) -> int:
-    """Bits of option codes; none means all. Owned room is run as on-demand capacity, so it is under both."""
-    bits = 0
-    for option in options:
-        if option in OPTION_OF_CODE:
-            bits |= 1 << OPTION_OF_CODE.index(option)
-        if option is PurchaseOption.ON_DEMAND:
-            bits |= 1 << OWNED
-    return bits or ALL_OPTIONS
 
 
 def request_barriers(index: SearchIndex, patterns: Iterable[OfferPattern]) -> Barriers:
@@ -113,9 +98,7 @@ def merged(barriers: Barriers, others: Barriers) -> Barriers:
     return both
 
 
-def quota_rooms(
-    index: SearchIndex, query: PlaceQuery, rooms: Rooms, instant: datetime
-) -> dict[int, list[QuotaRoom]]:
+def quota_rooms(index: SearchIndex, query: PlaceQuery, rooms: Rooms, instant: datetime) -> dict[int, list[QuotaRoom]]:
     """Quotas by region, less what is drawn already, with the types whose gang would not fit.
 
     Amounts are compared in whole milli-units. A quota of a family or a GPU model counts only such types.

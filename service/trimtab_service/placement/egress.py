@@ -23,7 +23,7 @@ from trimtab_service.catalog.arrays import F64, Bools
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.offers import CLOUDS, Cloud
 from trimtab_service.domain.workloads import DataSet
-from trimtab_service.placement.region_sets import ROWS
+from trimtab_service.placement.options import ROWS
 
 WORLDWIDE: Final = 0
 """Users are priced as this geography: their country is not known."""
@@ -68,12 +68,12 @@ class EgressRates:
         self._first_to_users: F64 = egress.internet_tier_nanos[:, WORLDWIDE, 0].astype(np.float64)
         self._least_edge = min((edges[0] for edges in self._edges if edges), default=np.inf)
 
-    def reads(self, data_sets: Sequence[DataSet], month_to_date: Mapping[int, float]) -> list[F64]:
-        """One vector over [option][region] a data set: micro-USD of reading it from each region."""
-        if len(data_sets) == 1 and not month_to_date and data_sets[0].private_nanos_per_gib is None:
-            data = data_sets[0]
-            source = self._index[data.location.cloud, data.location.region]
-            return [self._internet(source, 0.0, data.gib * data.reads)]
+    def reads(self, data_sets: Sequence[DataSet], month_to_date: Mapping[int, float], rows: int) -> list[F64]:
+        """One vector over [option row][region] a data set: micro-USD of reading it from each region."""
+        if not month_to_date:
+            vectors = self._plain_reads(data_sets, rows)
+            if vectors is not None:
+                return vectors
         used: dict[tuple[int, Cloud], float] = {}
         vectors = []
         for data in data_sets:
@@ -83,31 +83,45 @@ class EgressRates:
             reached = () if private is None else data.private_clouds or CLOUDS
             base = month_to_date.get(source, 0.0)
             starts = {cloud: base + used.get((source, cloud), 0.0) for cloud in CLOUDS}
-            vectors.append(self._read(source, gib, private, reached, starts))
+            vectors.append(self._read(source, gib, private, reached, starts, rows))
             for cloud in CLOUDS:
                 if cloud not in reached:
                     used[source, cloud] = used.get((source, cloud), 0.0) + gib
         return vectors
 
-    def _read(
-        self, source: int, gib: float, private: int | None, reached: Sequence[Cloud], starts: Mapping[Cloud, float]
+    def _plain_reads(self, data_sets: Sequence[DataSet], rows: int) -> list[F64] | None:
+        """Reads at the catalogue's rates, each from a source of its own; None where it takes more care."""
+        sources = 0
+        vectors = []
+        for data in data_sets:
+            source = self._index[data.location.cloud, data.location.region]
+            if data.private_nanos_per_gib is not None or sources >> source & 1:
+                return None
+            sources |= 1 << source
+            vectors.append(self._internet(source, 0.0, data.gib * data.reads, rows))
+        return vectors
+
+    def _read(  # noqa: PLR0913, PLR0917 - what a data set comes to
+        self,
+        source: int,
+        gib: float,
+        private: int | None,
+        reached: Sequence[Cloud],
+        starts: Mapping[Cloud, float],
+        rows: int,
     ) -> F64:
         distinct = set(starts.values())
         if private is None and len(distinct) == 1:
-            return self._internet(source, distinct.pop(), gib)
+            return self._internet(source, distinct.pop(), gib, rows)
         whole = np.empty(len(self._cloud_codes))
         for code, cloud in enumerate(CLOUDS):
             here = self._same_cloud[code]
             if private is not None and cloud in reached:
                 whole[here] = np.rint(private * (gib / 1000.0))
             else:
-                whole[here] = self._internet(source, starts[cloud], gib)[: whole.size][here]
+                whole[here] = self._internet(source, starts[cloud], gib, 1)[here]
         whole[source] = 0.0
-        return np.tile(whole, ROWS)
-
-    def state_move(self, source: int, gib: float, month_to_date: float) -> F64:
-        """Vector over [option][region] of moving `gib` of state out of a region, by the same rules as a read."""
-        return self._internet(source, month_to_date, gib)
+        return np.tile(whole, rows)
 
     def pair_nanos(self, source: int, destination: int) -> int:
         """Nano-USD per GiB from one region to another, first tier."""
@@ -118,26 +132,25 @@ class EgressRates:
         if not month_to_date and gib <= self._least_edge:
             return np.rint(self._first_to_users * (gib / 1000.0))
         return np.array(
-            [
-                _tiered(steps[WORLDWIDE], month_to_date.get(r, 0.0), gib)
-                for r, steps in enumerate(self._steps)
-            ],
+            [_tiered(steps[WORLDWIDE], month_to_date.get(r, 0.0), gib) for r, steps in enumerate(self._steps)],
             dtype=np.float64,
         )
 
-    def _internet(self, source: int, start: float, gib: float) -> F64:
-        """Reading `gib` from `source` where cross-cloud volume starts at `start`; tiled over the options."""
+    def _internet(self, source: int, start: float, gib: float, rows: int) -> F64:
+        """Reading `gib` from `source` where cross-cloud volume starts at `start`; the regions `rows` times."""
         edges = self._edges[source]
-        tier = bisect_right(edges, start)
-        if bisect_left(edges, start + gib) <= tier:
+        tier = bisect_right(edges, start) if edges else 0
+        count = len(self._cloud_codes)
+        if not edges or bisect_left(edges, start + gib) <= tier:
             rates = self._single_tier.get((source, tier))
             if rates is None:
                 rates = self._tier_rates(source, tier)
-            return np.rint(rates * (gib / 1000.0))
+            cost: F64 = rates[: rows * count] * (gib / 1000.0)
+            return np.rint(cost, cost)
         by_geography = np.array([_tiered(steps, start, gib) for steps in self._steps[source]], dtype=np.float64)
         within = np.rint(self._snapshot.egress.pair_nanos[source] * (gib / 1000.0))
-        code = self._cloud_codes[source]
-        return np.tile(np.where(self._same_cloud[code], within, by_geography[self._geography]), ROWS)
+        here = self._same_cloud[self._cloud_codes[source]]
+        return np.tile(np.where(here, within, by_geography[self._geography]), rows)
 
     def _tier_rates(self, source: int, tier: int) -> F64:
         """Nano-USD per GiB to each region where all volume lies in one interval between tier edges; kept."""

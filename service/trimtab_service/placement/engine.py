@@ -82,7 +82,7 @@ def _answer(question: Question) -> Decision:
                 frontier.leave_out(1 << staying.region)
                 next_best = _next_best(question, frontier)
     place = placement(question, chosen)
-    found = fallbacks(question, frontier, chosen, next_best)
+    found = fallbacks(question, frontier, chosen, place, next_best)
     worse = 0 if cheaper is None else sum(1 for other in found if other.placement.terms.total < cheaper)
     return Decision(
         verdict,
@@ -98,26 +98,28 @@ def _answer(question: Question) -> Decision:
 def _nothing(question: Question, frontier: Frontier) -> Decision:
     """No candidate: nothing is known about what was asked for, or it cannot be met."""
     size, index = question.workload.size, question.index
-    named = size.instance_type and not any(
-        offer.instance_type == size.instance_type for offer in question.workload.caller_offers
-    )
-    unknown = named and not index.has_offers(index.type_sets.named(size.instance_type))
-    found = list(notes(question, None))
+    pinned = size.instance_type
+    priced = {offer.instance_type for offer in question.workload.caller_offers}
+    unknown = bool(pinned) and pinned not in priced and not index.has_offers(index.type_sets.named(pinned or ""))
+    found = notes(question, None)
     if unknown:
-        found.append(f"no price of {size.instance_type} is known; a caller offer may bring one")
+        found = (*found, f"no price of {pinned} is known; a caller offer may bring one")
     return Decision(
         Verdict.UNSUPPORTED if unknown else Verdict.INFEASIBLE,
         None,
         (),
         rejected_regions(question, frontier.closed, 0),
         valid_until(question, None),
-        tuple(found),
+        found,
     )
 
 
 def valid_until(question: Question, chosen: Placement | None) -> datetime:
-    """When to ask again: after `VALID_FOR`; when a block of an offer ends that would do; when uninterrupted work
-    could no longer meet the deadline; when a commitment that covers the place ends."""
+    """When to ask again, at the latest after `VALID_FOR`.
+
+    Earlier when a block of an offer ends that would do, when uninterrupted work could no longer meet the deadline,
+    and when a commitment that covers the place ends.
+    """
     until = question.instant + VALID_FOR
     if question.barriers:
         codes = sum(1 << code for code in question.codes)
@@ -130,7 +132,9 @@ def valid_until(question: Question, chosen: Placement | None) -> datetime:
                     until = end
     if chosen is not None:
         if question.left_hours is not None and question.left_hours > question.hours:
-            until = min(until, question.instant + timedelta(hours=question.left_hours - question.hours))
+            slack = question.left_hours - question.hours
+            if slack * 3600.0 < VALID_FOR.total_seconds():
+                until = min(until, question.instant + timedelta(hours=slack))
         if chosen.commitments:
             until = min(until, question.state.rooms.scopes(question.instant).until)
     return until

@@ -14,7 +14,8 @@ from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.placement.answer import placement
 from trimtab_service.placement.candidates import Candidate, spot_case
 from trimtab_service.placement.explicit import caller_candidates
-from trimtab_service.placement.question import SPOT, Question
+from trimtab_service.placement.options import OPTION_OF_CODE, SPOT
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.scan import FEASIBLE, OFFER_ORDER, Scan, Scanned
 
 _NEVER_SHOWN: Final = frozenset(
@@ -63,14 +64,22 @@ def _best_rejected(question: Question, found: Scanned, chosen: Placement | None)
         best = _cheapest(found, rows)
         if best is not None and found.cost[best] < limit:
             candidate = _candidate(question, found, best)
-            shown.append(RejectedCandidate(placement(question, candidate), reason, _would_win(reason, candidate, question, chosen)))
+            shown.append(
+                RejectedCandidate(
+                    placement(question, candidate), reason, _would_win(reason, candidate, question, chosen)
+                )
+            )
     if chosen is not None:
         rows = np.flatnonzero((found.reason == FEASIBLE) & ~_is(question, found, chosen))
         best = _cheapest(found, rows)
         if best is not None:
             candidate = _candidate(question, found, best)
             reason = RejectionReason.COSTLIER
-            shown.append(RejectedCandidate(placement(question, candidate), reason, _would_win(reason, candidate, question, chosen)))
+            shown.append(
+                RejectedCandidate(
+                    placement(question, candidate), reason, _would_win(reason, candidate, question, chosen)
+                )
+            )
     return shown
 
 
@@ -87,7 +96,7 @@ def _is(question: Question, found: Scanned, chosen: Placement) -> np.ndarray:
     offer, index = chosen.offer, question.index
     region = index.snapshot.region_index[offer.cloud, offer.region]
     t = index.snapshot.type_index.get((offer.cloud, offer.instance_type), -1)
-    option = question.option_names.index(offer.option)
+    option = OPTION_OF_CODE.index(offer.option)
     return (found.region == region) & (found.types == t) & (found.option == option)
 
 
@@ -105,7 +114,9 @@ def _candidate(question: Question, found: Scanned, row: int) -> Candidate:
     name = index.snapshot.type_names[t]
     risk = 0 if case is None else case.risk
     cost = int(found.cost[row])
-    return Candidate(cost, risk, question.nearness(region, name), index.price[k], region, name, option, 0, k, case, None)
+    return Candidate(
+        cost, risk, question.nearness(region, name), index.price[k], region, name, option, 0, k, case, None
+    )
 
 
 def _would_win(reason: RejectionReason, candidate: Candidate, question: Question, chosen: Placement | None) -> str:

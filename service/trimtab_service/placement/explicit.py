@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from trimtab_service.domain.coverage import OfferFacts
-from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PurchaseOption
-from trimtab_service.domain.policy import EffectivePolicy
+from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PriceBasis, PurchaseOption
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import CallerOffer, GpuNeed, Residency
 from trimtab_service.placement.candidates import Candidate, costed, feasible_offers, priced
-from trimtab_service.placement.cell_rules import OWNED
+from trimtab_service.placement.costs import may_leave_uncovered
+from trimtab_service.placement.options import ON_DEMAND, OWNED, SPOT
 from trimtab_service.placement.owned_cells import covered
-from trimtab_service.placement.question import ON_DEMAND, SPOT, Question
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.quotas import quota_counts, quota_need_milli
 from trimtab_service.placement.spot import RATE_OF_BUCKET
 
@@ -76,20 +76,16 @@ def _caller_offer(
         return reason
     case = cover = None
     if option == SPOT:
-        rules = question.spot
-        assert rules is not None  # noqa: S101 - compiled wherever callers make offers
         rate = RATE_OF_BUCKET[_UNKNOWN_BUCKET]
         if question.learned is not None:
             family, name = facts.family or offer.instance_type, offer.instance_type
             rate = question.learned.rate(offer.location.cloud, family, offer.location.region, name, "", rate)
-        case = rules.case(rate)
+        case = question.spot.case(rate)
     elif option == OWNED:
         cover = question.state.rooms.cover(facts, question.workload.count, question.instant)
-        if not cover.instances_milli or not question.may_leave_uncovered(cover):
+        if not cover.instances_milli or not may_leave_uncovered(question, cover):
             return RejectionReason.NOT_OFFERED
-    return costed(
-        question, option, region, offer.instance_type, offer.nanos_per_hour, case, origin, -1, cover
-    )
+    return costed(question, option, region, offer.instance_type, offer.nanos_per_hour, case, origin, -1, cover)
 
 
 def caller_facts(question: Question, offer: CallerOffer) -> OfferFacts:
@@ -122,8 +118,7 @@ def _name_reason(question: Question, offer: CallerOffer) -> RejectionReason | No
         reason = _listed(question.workload.residency, offer.instance_type)
         if reason is not None:
             return reason
-    policy: EffectivePolicy = question.policy
-    if any(_listed(residency, offer.instance_type) for residency in policy.residencies):
+    if any(_listed(residency, offer.instance_type) for residency in question.policy.residencies):
         return RejectionReason.POLICY
     return None
 
@@ -166,7 +161,8 @@ def _place_reason(
     zones = caller_zones(question, offer, region, option)
     if question.workload.spread_zones > 1 and len(offer.zones) < question.workload.spread_zones:
         return RejectionReason.NOT_ENOUGH_ZONES
-    if question.policy.price_bases is not None and not question.accepts_caller_prices:
+    bases = question.policy.price_bases
+    if bases is not None and PriceBasis.CALLER not in bases:
         return RejectionReason.PRICE_BASIS
     for barrier in question.barriers.get(region, ()):
         if barrier.options >> option & 1 and not barrier.zone_bits and barrier.name in {"", offer.instance_type}:
@@ -175,9 +171,9 @@ def _place_reason(
         return RejectionReason.BLOCKED_BY_REQUEST
     bought_as = PurchaseOption.OWNED_COMMITMENT if option == OWNED else PLACEMENT_OPTIONS[option]
     for room in question.quotas.get(region, ()):
-        if quota_counts(room.quota, facts, bought_as):
-            if quota_need_milli(room.quota, facts, question.workload.count) > room.left_milli:
-                return RejectionReason.QUOTA
+        counts = quota_counts(room.quota, facts, bought_as)
+        if counts and quota_need_milli(room.quota, facts, question.workload.count) > room.left_milli:
+            return RejectionReason.QUOTA
     return None
 
 
@@ -188,6 +184,4 @@ def caller_zones(question: Question, offer: CallerOffer, region: int, option: in
     for barrier in question.barriers.get(region, ()):
         if barrier.options >> option & 1 and barrier.zone_bits and barrier.name in {"", offer.instance_type}:
             barred |= barrier.zone_bits
-    return tuple(
-        zone for zone in sorted(offer.zones) if zone not in known or not barred >> known.index(zone) & 1
-    )
+    return tuple(zone for zone in sorted(offer.zones) if zone not in known or not barred >> known.index(zone) & 1)

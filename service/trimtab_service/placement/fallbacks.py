@@ -7,24 +7,28 @@ and none lies in another cloud than the chosen place, the last one is the best o
 
 from collections.abc import Callable
 
-from trimtab_service.domain.decisions import FailureDomain, Fallback
-from trimtab_service.placement.answer import placement, zones_of
+from trimtab_service.domain.decisions import FailureDomain, Fallback, Placement
+from trimtab_service.placement.answer import in_next_zone, placement
 from trimtab_service.placement.candidates import Candidate
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.search import Frontier
 
 
 def fallbacks(
-    question: Question, frontier: Frontier, chosen: Candidate, next_best: Callable[[], Candidate | None]
+    question: Question,
+    frontier: Frontier,
+    chosen: Candidate,
+    placed: Placement,
+    next_best: Callable[[], Candidate | None],
 ) -> list[Fallback]:
     """At most as many as the query asks for, best first. The frontier has left the chosen region out."""
     wanted = question.query.max_fallbacks
     found: list[Fallback] = []
     if wanted < 1:
         return found
-    zones = zones_of(question, chosen) if question.workload.spread_zones <= 1 else ()
-    if len(zones) > 1:
-        found.append(Fallback(placement(question, chosen, zone=zones[1]), FailureDomain.ZONE))
+    near = in_next_zone(question, chosen, placed)
+    if near is not None:
+        found.append(Fallback(near, FailureDomain.ZONE))
     cloud_of = question.index.clouds
     home = cloud_of[chosen.region]
     clouds = {home}

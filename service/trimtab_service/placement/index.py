@@ -5,26 +5,25 @@ array element, and the search reads a hundred of them for each decision.
 """
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64, I16, I32, I64
+from trimtab_service.catalog.arrays import F64, I16, I32, I64, AnyArray
 from trimtab_service.catalog.services import UnknownService, packaged_services
 from trimtab_service.catalog.size_tables import NO_OFFER, SizeTable
 from trimtab_service.catalog.snapshot import OPTION_COUNT, CatalogSnapshot, day_of
 from trimtab_service.domain.decisions import ChosenOffer
-from trimtab_service.domain.offers import CLOUDS, PLACEMENT_OPTIONS, PRICE_BASES, Cloud, PurchaseOption
+from trimtab_service.domain.offers import PRICE_BASES, Cloud
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import Size
 from trimtab_service.placement.blocks import ActiveBlocks
 from trimtab_service.placement.egress import EgressRates
+from trimtab_service.placement.options import OPTION_OF_CODE
 from trimtab_service.placement.owned import Scopes
 from trimtab_service.placement.region_sets import RegionSet, RegionSets
 from trimtab_service.placement.type_sets import TypeSet, TypeSets
-
-OPTION_OF_CODE: Final = (*PLACEMENT_OPTIONS, PurchaseOption.OWNED_COMMITMENT)
-"""Options by code: those of the catalogue, then owned room."""
 
 FEW_TYPES: Final = 64
 """Up to so many types allowed, their offers are gathered one by one instead of taken from a size table."""
@@ -34,10 +33,16 @@ _KEPT_OFFERS: Final = 65_536
 
 
 class CheapestBySize(NamedTuple):
-    """The cheapest large enough offer of each cell, [option][region] end to end; +inf and `NO_OFFER` for none."""
+    """The cheapest large enough offer of each cell, [option][region] end to end; +inf and `NO_OFFER` for none.
+
+    `offered` [option] are the regions that have one. `exact`: vCPUs, memory, GPUs and architecture are all met;
+    where not, the price is still a lower bound of what meets them.
+    """
 
     price_nanos: F64
     rank: I16
+    offered: tuple[RegionSet, ...]
+    exact: bool
 
 
 class Barrier(NamedTuple):
@@ -56,9 +61,11 @@ class Barrier(NamedTuple):
 
 
 class OwnedTypes(NamedTuple):
-    """Where owned room may be used. `singular` [region] are types whose coverage is a matter of their own: by
-    commitments of a family, of a type, or of resources. Every other type of a `wide` region is covered by spend
-    alone, which covers the less of a gang the dearer a type is, so that the cheapest of them is the best.
+    """Where owned room may be used.
+
+    `singular` [region] are types whose coverage is a matter of their own: by commitments of a family, of a type, or
+    of resources. Every other type of a `wide` region is covered by spend alone, which covers the less of a gang the
+    dearer a type is, so that the cheapest of them is the best.
     """
 
     regions: RegionSet
@@ -78,7 +85,7 @@ class SearchIndex:
         "_by_type_start",
         "_offers",
         "_services",
-        "_views",
+        "_tables",
         "_zones",
         "as_of",
         "basis",
@@ -90,7 +97,6 @@ class SearchIndex:
         "family_of",
         "no_offers",
         "owned",
-        "other_clouds",
         "policies",
         "price",
         "region_count",
@@ -109,34 +115,31 @@ class SearchIndex:
         self.region_sets = RegionSets(snapshot)
         self.type_sets = TypeSets(snapshot)
         self.egress = EgressRates(snapshot)
-        self.type_of = memoryview(offers.type_index)
-        self.price = memoryview(offers.price_nanos)
-        self.as_of = memoryview(offers.as_of)
-        self.basis = memoryview(offers.basis)
-        self.bucket = memoryview(offers.bucket)
+        self.type_of = _reader(offers.type_index)
+        self.price = _reader(offers.price_nanos)
+        self.as_of = _reader(offers.as_of)
+        self.basis = _reader(offers.basis)
+        self.bucket = _reader(offers.bucket)
         self.cell_start: list[int] = offers.cell_start.tolist()
         self.clouds: list[Cloud] = [region.cloud for region in snapshot.regions]
-        self.zone_bits = memoryview(snapshot.type_region_zones)
+        self.zone_bits = _reader(snapshot.type_region_zones)
         starts = snapshot.region_zone_start.tolist()
-        self.zones_of_region = [snapshot.zone_names[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self.zones_of_region = [snapshot.zone_names[a:b] for a, b in pairwise(starts)]
         self.family_of = [snapshot.families[f] for f in snapshot.types.family.tolist()]
-        self.other_clouds = {
-            cloud: self.region_sets.barrier(self.region_sets.all & ~self.region_sets.of_clouds((cloud,)))
-            for cloud in CLOUDS
-        }
         cells = OPTION_COUNT * self.region_count
-        self.no_offers = CheapestBySize(np.full(cells, np.inf), np.full(cells, NO_OFFER, np.int16))
+        self.no_offers = CheapestBySize(
+            np.full(cells, np.inf), np.full(cells, NO_OFFER, np.int16), (0,) * OPTION_COUNT, exact=True
+        )
         order = np.argsort(offers.type_index, kind="stable")
         self._by_type_offers: I64 = order
         self._by_type_start: list[int] = np.searchsorted(
             offers.type_index[order], np.arange(len(snapshot.type_names) + 1)
         ).tolist()
-        # The same memory as the tables, with the two last axes as one.
-        self._views = {
-            key: CheapestBySize(table.price_nanos.reshape(-1, cells), table.rank.reshape(-1, cells))
-            for key, table in snapshot.tables.items()
+        self._tables: dict[tuple[str | None, str | None], tuple[SizeTable, dict[int, CheapestBySize]]] = {
+            key: (table, {}) for key, table in snapshot.tables.items()
         }
-        self._offers: dict[tuple[int, int, str], ChosenOffer] = {}
+        """Each table with the rows looked at so far, which are views of it."""
+        self._offers: dict[tuple[int, int], tuple[ChosenOffer, ...]] = {}
         self._zones: dict[tuple[int, int], tuple[str, ...]] = {}
         self._services: dict[str, RegionSet] = {}
         self.blocks: dict[int, tuple[ActiveBlocks, Barriers]] = {}
@@ -148,46 +151,60 @@ class SearchIndex:
 
     def cheapest_of_types(self, types: TypeSet) -> CheapestBySize:
         """Cheapest offer of each cell among a few types."""
-        found = [self._by_type_offers[self._by_type_start[t] : self._by_type_start[t + 1]] for t in TypeSets.members(types)]
+        starts = self._by_type_start
+        found = [self._by_type_offers[starts[t] : starts[t + 1]] for t in TypeSets.members(types)]
         if not found:
             return self.no_offers
         ks = np.sort(np.concatenate(found))[::-1]
-        starts: I32 = self.snapshot.offers.cell_start
-        cells = np.searchsorted(starts, ks, side="right") - 1
+        cell_start: I32 = self.snapshot.offers.cell_start
+        cells = np.searchsorted(cell_start, ks, side="right") - 1
         price = np.full(OPTION_COUNT * self.region_count, np.inf)
         rank = np.full(OPTION_COUNT * self.region_count, NO_OFFER, np.int16)
         # Descending, so that the lowest rank of a cell is written last.
         price[cells] = self.snapshot.offers.price_nanos[ks]
-        rank[cells] = ks - starts[cells]
-        return CheapestBySize(price, rank)
+        rank[cells] = ks - cell_start[cells]
+        return CheapestBySize(price, rank, self._offered(price), exact=True)
 
-    def cheapest_of_size(self, size: Size) -> tuple[CheapestBySize, bool]:
-        """Cheapest large enough offer of each cell, and whether vCPUs, memory, GPUs and architecture are all in it.
-
-        Where they are not, the price is still a lower bound of what fits.
-        """
+    def cheapest_of_size(self, size: Size) -> CheapestBySize:
+        """Cheapest large enough offer of each cell."""
         if not size.gpus:
-            found, exact = self._from_table(None, size.architecture, 0.0, size)
-            return found or self.no_offers, exact
+            return self._of_table(None, 0.0, size) or self.no_offers
         best: CheapestBySize | None = None
-        all_exact = True
         for need in size.gpus:
             for model in need.models:
                 memory = self.type_sets.model_memory.get(model)
                 if memory is None or memory.most < need.memory_gib:
                     continue
-                found, exact = self._from_table(model, size.architecture, need.count, size)
+                found = self._of_table(model, need.count, size)
                 if found is None:
                     continue
-                all_exact &= exact and memory.least >= need.memory_gib
-                best = (
-                    found
-                    if best is None
-                    else CheapestBySize(
-                        np.minimum(best.price_nanos, found.price_nanos), np.minimum(best.rank, found.rank)
-                    )
-                )
-        return best or self.no_offers, all_exact
+                if memory.least < need.memory_gib:
+                    found = found._replace(exact=False)
+                best = found if best is None else _cheaper(best, found)
+        return best or self.no_offers
+
+    def _of_table(self, model: str | None, count: float, size: Size) -> CheapestBySize | None:
+        """The row of a size; None where nothing is that large."""
+        arch = size.architecture
+        known = self._tables.get((model, arch)) or self._tables.get((model, None))
+        if known is None:
+            return None
+        table, views = known
+        row = table.slot(count, size.vcpus, size.memory_gib)
+        if row is None:
+            return None
+        view = views.get(row)
+        if view is None:
+            price = table.price_nanos[row].reshape(-1)
+            view = CheapestBySize(price, table.rank[row].reshape(-1), self._offered(price), exact=True)
+            views[row] = view
+        return view if table.arch == arch else view._replace(exact=False)
+
+    def _offered(self, price: F64) -> tuple[RegionSet, ...]:
+        regions = self.region_count
+        return tuple(
+            self.region_sets.of_bools(price[o * regions : (o + 1) * regions] < np.inf) for o in range(OPTION_COUNT)
+        )
 
     def has_offers(self, types: TypeSet) -> bool:
         """Whether any of a few types has a price anywhere, under any option."""
@@ -230,40 +247,44 @@ class SearchIndex:
             self._zones[region, bits] = known
         return known
 
-    def offer(self, k: int, region: int, option: int, zone: str) -> ChosenOffer:
-        """Offer k as a domain object. Offers are facts: the last ones made are kept."""
-        made = self._offers.get((k, option, zone))
+    def offers_in_zones(self, k: int, region: int, option: int) -> tuple[ChosenOffer, ...]:
+        """Offer k in each zone that offers it, in order; one without a zone where none is known. The last are kept."""
+        made = self._offers.get((k, option))
         if made is None:
-            place = self.snapshot.regions[region]
-            made = ChosenOffer(
-                cloud=place.cloud,
-                region=place.name,
-                zone=zone,
-                instance_type=self.snapshot.type_names[self.type_of[k]],
-                option=OPTION_OF_CODE[option],
-                nanos_per_hour=self.price[k],
-                basis=PRICE_BASES[self.basis[k]],
-                as_of=day_of(self.as_of[k]),
-            )
+            zones = self.zones_offered(self.type_of[k], region) or ("",)
+            made = tuple(self.offer(k, region, option, zone) for zone in zones)
             if len(self._offers) >= _KEPT_OFFERS:
                 self._offers.clear()
-            self._offers[k, option, zone] = made
+            self._offers[k, option] = made
         return made
 
-    def _from_table(
-        self, model: str | None, arch: str | None, count: float, size: Size
-    ) -> tuple[CheapestBySize | None, bool]:
-        exact = True
-        table: SizeTable | None = self.snapshot.tables.get((model, arch))
-        if table is None:
-            table, exact = self.snapshot.tables.get((model, None)), arch is None
-            if table is None:
-                return None, True
-        slot = table.slot(count, size.vcpus, size.memory_gib)
-        if slot is None:
-            return None, True
-        view = self._views[table.gpu_model, table.arch]
-        return CheapestBySize(view.price_nanos[slot], view.rank[slot]), exact
+    def offer(self, k: int, region: int, option: int, zone: str) -> ChosenOffer:
+        """Offer k as a domain object; under owned room k is the on-demand offer that it stands for."""
+        place = self.snapshot.regions[region]
+        return ChosenOffer(
+            place.cloud,
+            place.name,
+            zone,
+            self.snapshot.type_names[self.type_of[k]],
+            OPTION_OF_CODE[option],
+            self.price[k],
+            PRICE_BASES[self.basis[k]],
+            day_of(self.as_of[k]),
+        )
+
+
+def _reader(array: AnyArray) -> "memoryview[int]":
+    """The array as Python numbers, one at a time. numpy's stubs do not say that arrays have the buffer protocol."""
+    return memoryview(cast("bytes", array))
+
+
+def _cheaper(one: CheapestBySize, other: CheapestBySize) -> CheapestBySize:
+    return CheapestBySize(
+        np.minimum(one.price_nanos, other.price_nanos),
+        np.minimum(one.rank, other.rank),
+        tuple(a | b for a, b in zip(one.offered, other.offered, strict=True)),
+        one.exact and other.exact,
+    )
 
 
 _INDEXES: dict[int, SearchIndex] = {}

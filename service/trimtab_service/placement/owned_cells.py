@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from trimtab_service.domain.coverage import OfferFacts
 from trimtab_service.placement.candidates import Candidate, costed, feasible_offers
-from trimtab_service.placement.cell_rules import OWNED
-from trimtab_service.placement.question import ON_DEMAND, Question
+from trimtab_service.placement.costs import may_leave_uncovered
+from trimtab_service.placement.options import ON_DEMAND, OWNED
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.type_sets import TypeSet
 
 
@@ -47,7 +48,7 @@ def covered(question: Question, region: int, t: int, k: int) -> Candidate | None
     index = question.index
     facts = offer_facts(question, region, t, index.price[k])
     cover = question.state.rooms.cover(facts, question.workload.count, question.instant)
-    if not cover.instances_milli or not question.may_leave_uncovered(cover):
+    if not cover.instances_milli or not may_leave_uncovered(question, cover):
         return None
     found = costed(question, OWNED, region, facts.instance_type, index.price[k], None, 0, k, cover)
     return found if type(found) is Candidate else None

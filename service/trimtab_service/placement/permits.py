@@ -1,10 +1,9 @@
-"""Which regions and which instance types rules leave over, and how many regions each rule took.
+"""Which regions and which instance types rules leave over, and which regions each rule took.
 
 Rules are applied in the order of `REGION_ORDER`; a region counts under the first that excludes it.
 """
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.reasons import RejectionReason
@@ -26,16 +25,18 @@ REGION_ORDER: Final = (
 
 _KEPT_POLICIES: Final = 256
 
+RegionsTaken = tuple[RejectionReason, RegionSet]
+"""A reason and the regions that it took."""
 
-class RegionCount(NamedTuple):
-    """A reason and the regions that it took."""
+RegionStep = tuple[RejectionReason, RegionSet]
+"""A reason and the regions that its rule allows."""
 
-    reason: RejectionReason
-    regions: RegionSet
+TypeStep = tuple[RejectionReason, TypeSet]
+"""A reason and the types that its rule allows."""
 
 
 def policy_permits(index: SearchIndex, policy: EffectivePolicy) -> tuple[RegionSet, TypeSet | None]:
-    """Regions and types (None: all) in the intersection of the policy's residencies; kept by the policy's content key."""
+    """Regions and types (None: all) in the intersection of a policy's residencies; kept by its content key."""
     if not policy.residencies:
         return index.region_sets.all, None
     known = index.policies.get(policy.key) if policy.key else None
@@ -54,43 +55,45 @@ def policy_permits(index: SearchIndex, policy: EffectivePolicy) -> tuple[RegionS
     return known
 
 
-def region_steps(index: SearchIndex, residency: Residency) -> Iterable[tuple[RejectionReason, RegionSet]]:
+def region_steps(index: SearchIndex, residency: Residency) -> list[RegionStep]:
     """Regions that each part of a residency allows, in the order of `REGION_ORDER`."""
-    sets = index.region_sets
+    sets, steps = index.region_sets, []
     if residency.clouds or residency.denied_clouds:
         allowed = sets.of_clouds(residency.clouds) if residency.clouds else sets.all
-        yield RejectionReason.CLOUD_NOT_ALLOWED, allowed & ~sets.of_clouds(residency.denied_clouds)
+        steps.append((RejectionReason.CLOUD_NOT_ALLOWED, allowed & ~sets.of_clouds(residency.denied_clouds)))
     if residency.regions or residency.denied_regions:
         allowed = sets.of_keys(residency.regions) if residency.regions else sets.all
-        yield RejectionReason.REGION_NOT_ALLOWED, allowed & ~sets.of_keys(residency.denied_regions)
+        steps.append((RejectionReason.REGION_NOT_ALLOWED, allowed & ~sets.of_keys(residency.denied_regions)))
     if residency.countries or residency.denied_countries:
         allowed = sets.of_countries(residency.countries) if residency.countries else sets.all
-        yield RejectionReason.RESIDENCY, allowed & ~sets.of_countries(residency.denied_countries)
+        steps.append((RejectionReason.RESIDENCY, allowed & ~sets.of_countries(residency.denied_countries)))
+    return steps
 
 
-def type_steps(index: SearchIndex, residency: Residency) -> Iterable[tuple[RejectionReason, TypeSet]]:
+def type_steps(index: SearchIndex, residency: Residency) -> list[TypeStep]:
     """Types that each part of a residency allows: families, then types."""
-    sets = index.type_sets
+    sets, steps = index.type_sets, []
     if residency.families or residency.denied_families:
         allowed = sets.of_families(residency.families) if residency.families else sets.all
-        yield RejectionReason.FAMILY_NOT_ALLOWED, allowed & ~sets.of_families(residency.denied_families)
+        steps.append((RejectionReason.FAMILY_NOT_ALLOWED, allowed & ~sets.of_families(residency.denied_families)))
     if residency.instance_types or residency.denied_instance_types:
         allowed = sets.of_names(residency.instance_types) if residency.instance_types else sets.all
-        yield RejectionReason.TYPE_NOT_ALLOWED, allowed & ~sets.of_names(residency.denied_instance_types)
+        steps.append((RejectionReason.TYPE_NOT_ALLOWED, allowed & ~sets.of_names(residency.denied_instance_types)))
+    return steps
 
 
 def region_permits(
     index: SearchIndex, workload: Workload, policy: EffectivePolicy, late: RegionSet
-) -> tuple[RegionSet, list[RegionCount]]:
+) -> tuple[RegionSet, list[RegionsTaken]]:
     """Regions left over by partition, residency, policy, services and latency, and those taken by each.
 
     `late` are regions whose users would wait too long.
     """
     sets = index.region_sets
     left = sets.of_partitions(workload.partitions) if workload.partitions else sets.public
-    taken: list[RegionCount] = []
+    taken: list[RegionsTaken] = []
     if left != sets.all:
-        taken.append(RegionCount(RejectionReason.PARTITION_NOT_ALLOWED, sets.all & ~left))
+        taken.append((RejectionReason.PARTITION_NOT_ALLOWED, sets.all & ~left))
     if workload.residency is not None:
         for reason, allowed in region_steps(index, workload.residency):
             left = _take(left, allowed, reason, taken)
@@ -98,16 +101,17 @@ def region_permits(
         left = _take(left, policy_permits(index, policy)[0], RejectionReason.POLICY, taken)
     if policy.required_tags and not policy.required_tags <= {name for name, _ in workload.tags}:
         left = _take(left, 0, RejectionReason.POLICY, taken)
-    for need in workload.services:
-        if need.preference_micros is None:
-            left = _take(left, index.regions_with(need.service), RejectionReason.SERVICE_MISSING, taken)
+    if workload.services:
+        for need in workload.services:
+            if need.preference_micros is None:
+                left = _take(left, index.regions_with(need.service), RejectionReason.SERVICE_MISSING, taken)
     if late:
         left = _take(left, ~late, RejectionReason.LATENCY, taken)
     return left, taken
 
 
-def _take(left: RegionSet, allowed: RegionSet, reason: RejectionReason, taken: list[RegionCount]) -> RegionSet:
+def _take(left: RegionSet, allowed: RegionSet, reason: RejectionReason, taken: list[RegionsTaken]) -> RegionSet:
     gone = left & ~allowed
     if gone:
-        taken.append(RegionCount(reason, gone))
+        taken.append((reason, gone))
     return left & allowed

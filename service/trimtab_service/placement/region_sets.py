@@ -9,17 +9,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from trimtab_service.catalog.arrays import F64, Bools
-from trimtab_service.catalog.snapshot import OPTION_COUNT, CatalogSnapshot
+from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.workloads import RegionKey
+from trimtab_service.placement.options import ROWS
 
 RegionSet = int
 """Bit r is region r."""
 
 PUBLIC = "public"
-
-ROWS = OPTION_COUNT + 1
-"""Rows that a vector over [option][region] may have: the options of the catalogue, and owned room."""
 
 _KEPT_BARRIERS = 2_048
 

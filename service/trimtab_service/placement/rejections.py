@@ -8,11 +8,9 @@ closer.
 
 from collections import Counter
 
-import numpy as np
-
 from trimtab_service.domain.reasons import RejectionReason
-from trimtab_service.placement.cell_rules import OWNED
-from trimtab_service.placement.question import ON_DEMAND, Question
+from trimtab_service.placement.options import ON_DEMAND, OWNED
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.region_sets import RegionSet
 from trimtab_service.placement.scan import OFFER_ORDER, Scan
 
@@ -20,8 +18,11 @@ from trimtab_service.placement.scan import OFFER_ORDER, Scan
 def rejected_regions(
     question: Question, closed: list[tuple[int, int]], answered: RegionSet, cheaper: int = 0
 ) -> tuple[tuple[RejectionReason, int], ...]:
-    """Counts by reason. `closed` cells had nothing feasible; `answered` are regions with a candidate that was found,
-    the chosen one counted out; `cheaper` of the regions were not worth moving to."""
+    """Counts by reason.
+
+    `closed` cells had nothing feasible; `answered` are regions with a candidate that was found, the chosen one
+    counted out; `cheaper` of the regions were not worth moving to.
+    """
     counts = [(reason, regions.bit_count()) for reason, regions in question.taken]
     left = question.allowed & ~answered
     offered = offered_regions(question)
@@ -52,26 +53,23 @@ def _add(counts: list[tuple[RejectionReason, int]], reason: RejectionReason, cou
 
 def offered_regions(question: Question) -> RegionSet:
     """Regions with an offer of the size under some allowed option."""
-    regions = question.index.region_count
-    price = question.cheapest.price_nanos
-    rows = {ON_DEMAND if code == OWNED else code for code in question.codes}
-    some = np.zeros(regions, np.bool_)
-    for code in rows:
-        some |= price[code * regions : (code + 1) * regions] < np.inf
-    return question.index.region_sets.of_bools(some)
+    offered = question.cheapest.offered
+    found = 0
+    for code in question.codes:
+        found |= offered[ON_DEMAND if code == OWNED else code]
+    return found
 
 
 def _closed_regions(question: Question, closed: list[tuple[int, int]]) -> list[int]:
     """Regions all of whose offered cells were opened in vain."""
-    regions = question.index.region_count
-    price = question.cheapest.price_nanos
+    offered = question.cheapest.offered
     seen: dict[int, set[int]] = {}
     for option, r in closed:
         seen.setdefault(r, set()).add(option)
     return [
         r
         for r, options in sorted(seen.items())
-        if all(code == OWNED or code in options or price.item(code * regions + r) == np.inf for code in question.codes)
+        if all(code == OWNED or code in options or not offered[code] >> r & 1 for code in question.codes)
     ]
 
 

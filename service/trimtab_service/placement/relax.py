@@ -19,7 +19,8 @@ from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import RegionKey, Residency, Size, Workload
 from trimtab_service.placement.answer import placement
 from trimtab_service.placement.candidates import Candidate
-from trimtab_service.placement.question import SPOT, Question
+from trimtab_service.placement.options import SPOT
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.quotas import quota_key
 from trimtab_service.placement.scan import FEASIBLE, OFFER_ORDER, Scan
 from trimtab_service.placement.spot import DECISION_TICK_HOURS
@@ -108,7 +109,11 @@ class Relaxer:
                 continue
             place = self._question.index.snapshot.regions[without.best.region]
             if field == "countries":
-                changed, what, reason = _with_country(residency, place.country), place.country, RejectionReason.RESIDENCY
+                changed, what, reason = (
+                    _with_country(residency, place.country),
+                    place.country,
+                    RejectionReason.RESIDENCY,
+                )
             elif field == "clouds":
                 changed = replace(
                     residency,

@@ -9,8 +9,10 @@ import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I8, I64, Bools
 from trimtab_service.domain.reasons import RejectionReason
+from trimtab_service.placement.costs import place_costs, reread_cost
+from trimtab_service.placement.options import OPTION_OF_CODE, SPOT
 from trimtab_service.placement.permits import policy_permits, type_steps
-from trimtab_service.placement.question import SPOT, Question
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.spot import RATE_OF_BUCKET
 from trimtab_service.placement.type_sets import TypeSet
 
@@ -50,7 +52,8 @@ _CODE: Final = {reason: code for code, reason in enumerate(OFFER_ORDER)}
 class Scanned(NamedTuple):
     """Aligned arrays over the offers of the allowed options, or of some regions: offer k, region, option, type,
     code of the first reason in `OFFER_ORDER` (`FEASIBLE` for none), and whole cost in micros (+inf where spot never
-    finishes)."""
+    finishes).
+    """
 
     k: I64
     region: I64
@@ -175,7 +178,7 @@ class Scan:
         question, found = self._question, self.found
         index = question.index
         prices = index.snapshot.offers.price_nanos[found.k].astype(np.float64)
-        places = np.array([sum(question.place_costs(r)) for r in range(index.region_count)], np.float64)
+        places = np.array([sum(place_costs(question, r)) for r in range(index.region_count)], np.float64)
         cost = np.rint(prices * np.array(question.factors)[found.option]) + places[found.region]
         stays = self._stays()
         if question.moving is not None:
@@ -198,24 +201,29 @@ class Scan:
             return np.zeros(found.k.size, np.bool_)
         stays = found.region == question.current_region
         if current.instance_type:
-            stays &= question.index.type_sets.to_bools(question.index.type_sets.named(current.instance_type))[found.types]
+            stays &= question.index.type_sets.to_bools(question.index.type_sets.named(current.instance_type))[
+                found.types
+            ]
         if current.option is not None:
-            codes = [i for i, option in enumerate(question.option_names) if option is current.option]
+            codes = [i for i, option in enumerate(OPTION_OF_CODE) if option is current.option]
             stays &= np.isin(found.option, codes)
         return stays
 
     def _spot(self, rows: I64, prices: F64, cost: F64, stays: Bools) -> None:
         question, found = self._question, self.found
-        rules = question.spot
-        assert rules is not None  # noqa: S101 - compiled wherever spot is allowed
         rates, which = np.unique(self._rates(rows), return_inverse=True)
-        cases = [rules.case(rate) for rate in rates.tolist()]
+        cases = [question.spot.case(rate) for rate in rates.tolist()]
         extra = np.array([case.extra for case in cases])[which]
         cost[rows] += np.rint(prices[rows] * extra) + question.storage
         self.elapsed[rows] = np.array([case.outlook.elapsed_hours for case in cases])[which]
         if question.rereading:
             regions = question.index.region_count
-            again = np.array([[question.rereads(r, case) for case in cases] for r in range(regions)], np.float64)
+            # What never finishes costs infinitely much already.
+            finite = [case if np.isfinite(case.extra) else None for case in cases]
+            again = np.array(
+                [[0 if case is None else reread_cost(question, r, case) for case in finite] for r in range(regions)],
+                np.float64,
+            )
             cost[rows] += again[found.region[rows], which]
         for reason in (
             RejectionReason.NEVER_FINISHES,

@@ -5,15 +5,17 @@ cell with the least bound is opened, which finds its best feasible offer; what w
 cell can be cheaper or tie. Dominated cells are never opened.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from math import floor, inf
 
 from trimtab_service.placement.candidates import Candidate, feasible_offers, priced, spot_case
-from trimtab_service.placement.cell_rules import OWNED
+from trimtab_service.placement.costs import bounds, reread_cost
+from trimtab_service.placement.options import OWNED, SPOT
 from trimtab_service.placement.owned_cells import best_owned
+from trimtab_service.placement.question import Question
 from trimtab_service.placement.region_sets import RegionSet
-from trimtab_service.placement.question import SPOT, Question
 
 
 class Frontier:
@@ -33,7 +35,7 @@ class Frontier:
 
     def __init__(self, question: Question, explicit: Iterable[Candidate] = ()) -> None:
         self._question = question
-        self._bounds = question.bounds()
+        self._bounds = bounds(question)
         self._regions = question.index.region_count
         self._codes = question.codes
         self._waiting: list[Candidate] = list(explicit)
@@ -46,8 +48,8 @@ class Frontier:
 
     def next_best(self) -> Candidate | None:
         """The best candidate of the regions that are left, whose region is then left out; None when there is none."""
-        bounds, waiting, regions = self._bounds, self._waiting, self._regions
-        if not len(bounds):
+        left, waiting, regions = self._bounds, self._waiting, self._regions
+        if not len(left):
             while waiting:
                 best = heappop(waiting)
                 if not self._done >> best.region & 1:
@@ -55,18 +57,19 @@ class Frontier:
                     return best
             return None
         while True:
-            cell = int(bounds.argmin())
-            bound = bounds.item(cell)
+            cell = int(left.argmin())
+            bound = left.item(cell)
             while waiting and waiting[0].cost < bound:
                 best = heappop(waiting)
                 if not self._done >> best.region & 1:
                     self._done |= 1 << best.region
-                    bounds[best.region :: regions] = inf
                     return best
             if bound == inf:
                 return None
-            bounds[cell] = inf
+            left[cell] = inf
             row, region = divmod(cell, regions)
+            if self._done >> region & 1:
+                continue
             found = self._open(self._codes[row], region, int(bound))
             if found is None:
                 self.closed.append((self._codes[row], region))
@@ -101,7 +104,7 @@ class Frontier:
 
         Opens afresh what lies in the band, so it is not to be mixed with `next_best` on one frontier.
         """
-        bounds = self._bounds.copy()
+        left = self._bounds.copy()
         explicit = list(self._waiting)
         least = self.next_best()
         if least is None:
@@ -110,22 +113,22 @@ class Frontier:
         done = self._done & ~(1 << least.region)
         found = [c for c in (*explicit, least) if c.cost <= limit and not done >> c.region & 1]
         for risky in (False, True):
-            for cell in (bounds <= limit).nonzero()[0].tolist():
+            for cell in (left <= limit).nonzero()[0].tolist():
                 row, region = divmod(cell, self._regions)
                 if (self._codes[row] == SPOT) is not risky:
                     continue
                 candidate = (
-                    self._open_band(region, int(bounds[cell]), limit)
+                    self._open_band(region, int(left[cell]), limit)
                     if risky
-                    else self._open(self._codes[row], region, int(bounds[cell]))
+                    else self._open(self._codes[row], region, int(left[cell]))
                 )
                 if candidate is not None and candidate.cost <= limit:
                     found.append(candidate)
             if any(candidate.risk == 0 for candidate in found):
                 break
         best = min(found, key=band_order)
-        self._bounds = bounds
-        bounds[best.region :: self._regions] = inf
+        self._bounds = left
+        left[best.region :: self._regions] = inf
         self._done = done | 1 << best.region
         self._waiting = explicit
         heapify(explicit)
@@ -142,9 +145,21 @@ class Frontier:
         if option != SPOT:
             if self._plain:
                 return Candidate(
-                    bound, 0, 2, index.price[k], region, index.snapshot.type_names[index.type_of[k]], option, 0, k, None, None
+                    bound,
+                    0,
+                    2,
+                    index.price[k],
+                    region,
+                    index.snapshot.type_names[index.type_of[k]],
+                    option,
+                    0,
+                    k,
+                    None,
+                    None,
                 )
-            for first in (k,) if self._simple else feasible_offers(question, option, region, k, index.cell_start[cell + 1]):
+            for first in (
+                (k,) if self._simple else feasible_offers(question, option, region, k, index.cell_start[cell + 1])
+            ):
                 # What fails here fails for all that cost more; the current type is looked at by itself.
                 candidate = priced(question, option, region, first)
                 return candidate if type(candidate) is Candidate else None
@@ -152,30 +167,23 @@ class Frontier:
         return self._open_spot(region, bound, k, index.cell_start[cell + 1])
 
     def _open_spot(self, region: int, bound: int, k: int, end: int) -> Candidate | None:
+        """As `_open`, for spot: interruptions may make a dearer offer the better one, so all in reach are priced."""
         question = self._question
         index = question.index
         factor = question.factors[SPOT]
         rest = bound - round(index.price[k] * factor)
-        limit: float = inf if question.max_cost is None else question.max_cost
         best: Candidate | None = None
         if self._simple:
-            if self._plain:
-                case = spot_case(question, region, index.type_of[k], k)
-                if case.barred is None:
-                    price = index.price[k]
-                    cost = bound + round(price * case.extra) + question.storage
-                    if question.rereading:
-                        cost += question.rereads(region, case)
-                    name = index.snapshot.type_names[index.type_of[k]]
-                    best = Candidate(cost, case.risk, 2, price, region, name, SPOT, 0, k, case, None)
-            else:
-                first = priced(question, SPOT, region, k)
-                best = first if type(first) is Candidate else None
-            if best is not None:
-                limit = best.cost
+            best = self._spot_at_bound(region, bound, k)
             k += 1
-            if k == end or rest + round(index.price[k] * factor) > limit:
-                return best
+        limit: float = inf if question.max_cost is None else question.max_cost
+        if best is not None:
+            limit = best.cost
+        if limit < inf:
+            # What costs more per hour than this cannot be in reach; a nano more, for what rounding may do.
+            end = bisect_right(index.price, (limit - rest + 1) / factor, k, end)
+        if k >= end:
+            return best
         for other in feasible_offers(question, SPOT, region, k, end):
             if rest + round(index.price[other] * factor) > limit:
                 break
@@ -184,6 +192,23 @@ class Frontier:
                 best = candidate
                 limit = best.cost
         return best
+
+    def _spot_at_bound(self, region: int, bound: int, k: int) -> Candidate | None:
+        """The offer that the bound of its cell was made from."""
+        question = self._question
+        index = question.index
+        if not self._plain:
+            candidate = priced(question, SPOT, region, k)
+            return candidate if type(candidate) is Candidate else None
+        t = index.type_of[k]
+        case = spot_case(question, region, t, k)
+        if case.barred is not None:
+            return None
+        price = index.price[k]
+        cost = bound + round(price * case.extra) + question.storage
+        if question.rereading:
+            cost += reread_cost(question, region, case)
+        return Candidate(cost, case.risk, 2, price, region, index.snapshot.type_names[t], SPOT, 0, k, case, None)
 
     def _open_band(self, region: int, bound: int, limit: int) -> Candidate | None:
         """The best spot offer of a cell by the order within the band, of those that cost no more than `limit`."""

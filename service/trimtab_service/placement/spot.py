@@ -3,10 +3,11 @@
 Most offers share one of a handful of rates, so the outlook of a rate is worked out once a request.
 """
 
+from math import inf
 from typing import Final, NamedTuple
 
 from trimtab_service.domain.reasons import RejectionReason
-from trimtab_service.domain.workloads import Interruption
+from trimtab_service.domain.workloads import Workload
 from trimtab_service.placement.interruptions import (
     BUCKET_RATES,
     UNKNOWN_BUCKET_RATE,
@@ -44,52 +45,40 @@ class SpotRules:
     more could not be caught up with on demand any longer.
     """
 
-    __slots__ = ("_cases", "_changeover", "_count", "_hours", "_interruption", "_is_service", "_left", "_limit")
+    __slots__ = ("_cases", "_left", "_limit", "_workload")
 
-    def __init__(  # noqa: PLR0913 - facts of a request
-        self,
-        interruption: Interruption,
-        hours: float,
-        count: int,
-        *,
-        is_service: bool,
-        left_hours: float | None,
-        changeover_hours: float,
-        max_interruptions: float | None,
-    ) -> None:
-        self._interruption = interruption
-        self._hours = hours
-        self._count = count
-        self._is_service = is_service
+    def __init__(self, workload: Workload, left_hours: float | None, max_interruptions: float | None) -> None:
+        """`left_hours` are those to the deadline, `max_interruptions` the most that may be expected; None: any."""
+        self._workload = workload
         self._left = left_hours
-        self._changeover = changeover_hours
         self._limit = max_interruptions
         self._cases: dict[float, SpotCase] = {}
 
     def case(self, rate: float) -> SpotCase:
         """The case of a rate in interruptions per hour of one instance."""
         known = self._cases.get(rate)
-        if known is None:
-            mean = 1.0 / rate if rate > 0.0 else None
-            seen = outlook(self._hours, mean, self._interruption, self._count, is_service=self._is_service)
-            barred = barred_moving = self._barred(seen)
-            if barred is None and self._left is not None:
-                barred = self._late(seen, 0.0)
-                barred_moving = self._late(seen, self._changeover) if self._changeover else barred
-            extra = (seen.billed_hours - self._hours) * self._count / 1000.0
-            known = SpotCase(seen, risk_class(rate), extra, barred, barred_moving)
-            self._cases[rate] = known
+        if known is not None:
+            return known
+        work = self._workload
+        hours = work.hours
+        mean = 1.0 / rate if rate > 0.0 else None
+        seen = outlook(hours, mean, work.interruption, work.count, is_service=work.is_service)
+        billed = seen.billed_hours
+        barred: RejectionReason | None = None
+        if billed == inf:
+            barred = RejectionReason.NEVER_FINISHES
+        elif self._limit is not None and seen.expected_interruptions > self._limit:
+            barred = RejectionReason.INTERRUPTION_RISK
+        barred_moving = barred
+        if barred is None and self._left is not None:
+            barred = self._late(seen, self._left)
+            changeover = 0.0 if work.current is None else work.current.changeover_hours
+            barred_moving = self._late(seen, self._left - changeover) if changeover else barred
+        known = SpotCase(seen, risk_class(rate), (billed - hours) * work.count / 1000.0, barred, barred_moving)
+        self._cases[rate] = known
         return known
 
-    def _barred(self, seen: SpotOutlook) -> RejectionReason | None:
-        if seen.billed_hours == float("inf"):
-            return RejectionReason.NEVER_FINISHES
-        if self._limit is not None and seen.expected_interruptions > self._limit:
-            return RejectionReason.INTERRUPTION_RISK
-        return None
-
-    def _late(self, seen: SpotOutlook, changeover: float) -> RejectionReason | None:
-        left = (self._left or 0.0) - changeover
-        slack = left - self._hours
-        tight = slack <= 2.0 * self._interruption.restart_hours + DECISION_TICK_HOURS
+    def _late(self, seen: SpotOutlook, left: float) -> RejectionReason | None:
+        slack = left - self._workload.hours
+        tight = slack <= 2.0 * self._workload.interruption.restart_hours + DECISION_TICK_HOURS
         return RejectionReason.DEADLINE if tight or seen.elapsed_hours > left else None

@@ -3,7 +3,7 @@
 from math import ceil
 
 from trimtab_service.placement.candidates import Candidate
-from trimtab_service.placement.index import OPTION_OF_CODE
+from trimtab_service.placement.options import OPTION_OF_CODE
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.search import Frontier
 
