@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab_service.domain.commitments import Draw
 from trimtab_service.domain.decisions import Decision
-from trimtab_service.domain.errors import AbortedError
+from trimtab_service.domain.errors import AbortedError, InvalidArgumentError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.placement.engine import decide
 from trimtab_service.policy.attributes import attributes_of
 from trimtab_service.rpc.decision_encoder import encode_decision
-from trimtab_service.rpc.decision_log import record_of
+from trimtab_service.rpc.decision_log import NO_DRAWS, record_of
 from trimtab_service.rpc.ids import NewId
 from trimtab_service.rpc.place_parser import PlaceParser, missing_tags
 from trimtab_service.rpc.vocabulary import set_timestamp
@@ -47,6 +47,17 @@ class Made:
     decision: Decision
     message: pb.Decision
     record: DecisionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller gets, now or (for a request id that came before) again.
+
+    `draws` is what a later item of a joint batch must leave alone though the store does not hold it.
+    """
+
+    message: pb.Decision
+    draws: tuple[Draw, ...] = NO_DRAWS
 
 
 def make(  # noqa: PLR0913 - all that a decision depends on
@@ -153,8 +164,8 @@ class PlacementDesk:
         *,
         timeout_s: float,
         at: str = "",
-        prior: tuple[Draw, ...] = (),
-    ) -> Made:
+        prior: tuple[Draw, ...] = NO_DRAWS,
+    ) -> Answer:
         """One decision, logged soon (or, when it reserves, durably with what it draws, in `timeout_s` at the most).
 
         Raises:
@@ -177,7 +188,7 @@ class PlacementDesk:
             at=at,
         )
         self._log.append(made.record)
-        return made
+        return _answer(made)
 
     def look(self, request: pb.PlaceRequest, project: str) -> Made:
         """One decision that draws nothing, for an explanation; logged like any other."""
@@ -190,22 +201,25 @@ class PlacementDesk:
 
     def _reserve(
         self, request: pb.PlaceRequest, project: str, timeout_s: float, at: str, prior: tuple[Draw, ...]
-    ) -> Made:
+    ) -> Answer:
         ends = time.monotonic() + timeout_s
         body_hash = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         key = RequestKey(project, _PLACE, request.request_id.lower(), body_hash)
         for attempt in range(_ATTEMPTS):
             instant = self._clock()
-            made = make(
-                request,
-                self._world.view(project),
-                project=project,
-                instant=instant,
-                decision_id=self._new_id(instant),
-                prior=prior,
-                hold=self._hold,
-                at=at,
-            )
+            try:
+                made = make(
+                    request,
+                    self._world.view(project),
+                    project=project,
+                    instant=instant,
+                    decision_id=self._new_id(instant),
+                    prior=prior,
+                    hold=self._hold,
+                    at=at,
+                )
+            except InvalidArgumentError as fault:
+                return self._answered_before(key, instant, fault, ends)
             drawing = _Drawing(made, key, instant)
             try:
                 answer = self._writer.run(drawing, max(0.0, ends - time.monotonic()))
@@ -217,11 +231,26 @@ class PlacementDesk:
             if drawing.revision is not None:
                 self._world.sync_to(drawing.revision)
             if answer == made.record.response:
-                return made
+                return _answer(made)
             # Made before, maybe by another replica: what it drew is in force here too when the answer leaves.
             self._world.catch_up()
-            return Made(made.decision, pb.Decision.FromString(answer), made.record)
+            return Answer(pb.Decision.FromString(answer))
         raise AssertionError  # the last attempt returns or raises
+
+    def _answered_before(self, key: RequestKey, instant: datetime, fault: InvalidArgumentError, ends: float) -> Answer:
+        """The first answer to a request that has become wrong since (its deadline passed); else the fault."""
+
+        def refuse() -> bytes:
+            raise fault
+
+        answer = self._writer.run(lambda conn: once(conn, key, instant, refuse), max(0.0, ends - time.monotonic()))
+        self._world.catch_up()
+        return Answer(pb.Decision.FromString(answer))
+
+
+def _answer(made: Made) -> Answer:
+    chosen = made.decision.chosen
+    return Answer(made.message, NO_DRAWS if chosen is None or made.message.reserved else chosen.draws)
 
 
 class _Drawing:

@@ -80,8 +80,8 @@ class PlacementServicer:
                 result.error.CopyFrom(status_of(error))
                 continue
             result.decision.CopyFrom(made.message)
-            if request.joint and not made.message.reserved and made.decision.chosen is not None:
-                drawn += made.decision.chosen.draws
+            if request.joint:
+                drawn += made.draws
         return response
 
     def explain_placement(self, request: pb.ExplainPlacementRequest, call: Call) -> pb.ExplainPlacementResponse:
