@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -95,11 +97,17 @@ _INSERT_NEW: Final[Mapping[str, str]] = {
 }
 
 
+_CHUNKS: Final = (256, 64, 16, 4, 1)
+"""Rows of one statement. Few sizes, so that the driver keeps each prepared; 256 rows are under both engines' limits
+of parameters."""
+
+
 class DecisionSink:
     """Writes records of the log; one that is there already is left as it is.
 
-    This is the one statement that runs as often as decisions are made, so it is compiled once and its rows go
-    to the driver as they are: binding each value by its column's type would double the cost of a row.
+    This is the one statement that runs as often as decisions are made. It is compiled once, values go to the driver
+    as they are (binding each by its column's type would double the cost of a row), and many rows go in one statement:
+    drivers give up the interpreter's lock around each, and a server that decides takes long to get it back.
     """
 
     __slots__ = ()
@@ -109,7 +117,21 @@ class DecisionSink:
         rows = [_VALUES(record) for record in records]
         if conn.dialect.name == "sqlite":
             rows = [_with_integer_times(row) for row in rows]
-        conn.exec_driver_sql(_INSERT_NEW[conn.dialect.name], rows)
+        begin = 0
+        for size in _CHUNKS:
+            while len(rows) - begin >= size:
+                chunk = rows[begin : begin + size]
+                conn.exec_driver_sql(_insert_of(conn.dialect.name, size), tuple(chain.from_iterable(chunk)))
+                begin += size
+
+
+@cache
+def _insert_of(dialect: str, rows: int) -> str:
+    """The insert of so many rows: the compiled one with its list of values repeated."""
+    statement = _INSERT_NEW[dialect]
+    begin = statement.index("VALUES (") + len("VALUES ")
+    end = statement.index(")", begin) + 1
+    return statement[:begin] + ", ".join([statement[begin:end]] * rows) + statement[end:]
 
 
 def _with_integer_times(row: tuple[Any, ...]) -> tuple[Any, ...]:
