@@ -100,7 +100,7 @@ def serve(settings: Settings, compose: Compose) -> int:
 
 def log_cannot_start(log: structlog.typing.FilteringBoundLogger, error: TrimtabError) -> None:
     """Say which part of the start failed and why; a traceback would say less."""
-    log.error("cannot start", reason=error.reason.name, cause=error.message, **error.metadata)
+    log.error("cannot start", reason=error.reason.name, cause=error.message, details=error.metadata)
 
 
 def leave_now(code: int) -> None:
