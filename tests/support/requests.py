@@ -105,7 +105,7 @@ class Requests:
                 denied_clouds=frozenset(rng.sample(CLOUDS, 1)) if rng.random() < 0.15 else frozenset(),
             ),
             blocked_offers=tuple(self._pattern() for _ in range(rng.randint(1, 6))),
-            interruption=self._interruption(),
+            interruption=replace(self._interruption(), max_expected_interruptions=None),
         )
         return Case(replace(case.query, workload=work), state=self.world())
 

@@ -96,7 +96,7 @@ def zones_of(question: Question, candidate: Candidate) -> tuple[str, ...]:
     if candidate.origin:
         offer = question.workload.caller_offers[candidate.origin - 1]
         zones = caller_zones(question, offer, region, candidate.option)
-    elif region not in question.barriers:
+    elif question.request_barriers is None and question.outcome_barriers is None:
         zones = index.zones_offered(index.type_of[candidate.k], region)
     else:
         zones = question.zones_left(candidate.option, region, index.type_of[candidate.k])

@@ -15,7 +15,6 @@ from trimtab_service.placement.rooms import Coverage
 from trimtab_service.placement.spot import RATE_OF_BUCKET, SpotCase
 from trimtab_service.placement.type_sets import TypeSet
 
-
 _ONE_BY_ONE: Final = 8
 """So many offers of a cell are looked at singly before the rest is looked at in one sweep, which costs as much."""
 
@@ -83,17 +82,22 @@ def costed(  # noqa: PLR0913, PLR0917 - an offer's parts
 
 
 def spot_case(question: Question, region: int, t: int, k: int) -> SpotCase:
-    """Outlook of a spot offer at its learned rate, else at its bucket's."""
+    """Outlook of a spot offer at its rate."""
+    return question.spot.case(spot_rate(question, region, t, k))
+
+
+def spot_rate(question: Question, region: int, t: int, k: int) -> float:
+    """Interruptions per hour of a spot offer: what was learned, else its bucket's."""
     index = question.index
     prior = RATE_OF_BUCKET[index.bucket[k]]
-    if question.learned is None:
-        return question.spot.case(prior)
+    learned = question.learned
+    if learned is None:
+        return prior
     cloud, family = index.clouds[region], index.family_of[t]
-    if not question.learned.knows(cloud, family):
-        return question.spot.case(prior)
+    if not learned.knows(cloud, family):
+        return prior
     names = index.snapshot
-    rate = question.learned.rate(cloud, family, names.regions[region].name, names.type_names[t], "", prior)
-    return question.spot.case(rate)
+    return learned.rate(cloud, family, names.regions[region].name, names.type_names[t], "", prior)
 
 
 def feasible_offers(question: Question, option: int, region: int, first: int, end: int) -> Iterator[int]:
@@ -101,9 +105,10 @@ def feasible_offers(question: Question, option: int, region: int, first: int, en
     index = question.index
     ok = question.ok
     in_zones: list[tuple[TypeSet, int]] = []
-    if region in question.barriers or region in question.quotas:
+    if question.request_barriers or question.outcome_barriers or question.quotas:
         barred, in_zones = question.barred_types(option, region)
-        ok &= ~barred
+        if barred:
+            ok &= ~barred
     checked = bool(in_zones) or question.workload.spread_zones > 1 or question.prices is not None
     type_of = index.type_of
     near = min(first + _ONE_BY_ONE, end)

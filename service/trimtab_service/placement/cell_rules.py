@@ -31,7 +31,7 @@ class QuotaRoom(NamedTuple):
 
 def request_barriers(index: SearchIndex, patterns: Iterable[OfferPattern]) -> Barriers:
     """The request's own patterns, by the regions where they match something."""
-    found: Barriers = {}
+    found = Barriers({}, [])
     for pattern in patterns:
         _add(
             index,
@@ -54,14 +54,17 @@ def _add(  # noqa: PLR0913, PLR0917 - a pattern and what it means
 ) -> None:
     cloud, region, zone, instance_type = place
     types = index.type_sets.named(instance_type) if instance_type else index.type_sets.all
-    for r in index.regions_named(cloud, region, zone):
-        bits = 0
-        if zone:
-            zones = index.zones_of_region[r]
-            if zone not in zones:
-                continue
-            bits = 1 << zones.index(zone)
-        found.setdefault(r, []).append(Barrier(reason, types, options, bits, instance_type, end_time))
+    regions = index.regions_named(cloud, region)
+    if zone:
+        for r, bit in index.zone_places.get(zone, ()):
+            if regions >> r & 1:
+                found.by_region.setdefault(r, []).append(Barrier(reason, types, options, bit, instance_type, end_time))
+        return
+    barrier = Barrier(reason, types, options, 0, instance_type, end_time)
+    if cloud is not None and region:
+        found.by_region.setdefault(regions.bit_length() - 1, []).append(barrier)
+    else:
+        found.wide.append((regions, barrier))
 
 
 _KEPT_BLOCKS: Final = 64
@@ -72,7 +75,7 @@ def outcome_barriers(index: SearchIndex, active: ActiveBlocks) -> Barriers:
     kept = index.blocks.get(id(active))
     if kept is not None:
         return kept[1]
-    found: Barriers = {}
+    found = Barriers({}, [])
     for block in active.blocks:
         _add(
             index,
@@ -86,16 +89,6 @@ def outcome_barriers(index: SearchIndex, active: ActiveBlocks) -> Barriers:
         index.blocks.pop(next(iter(index.blocks)), None)
     index.blocks[id(active)] = (active, found)
     return found
-
-
-def merged(barriers: Barriers, others: Barriers) -> Barriers:
-    """Both, the first of each region first."""
-    if not barriers or not others:
-        return barriers or others
-    both = {r: [*found, *others.get(r, ())] for r, found in barriers.items()}
-    for r, found in others.items():
-        both.setdefault(r, found)
-    return both
 
 
 def quota_rooms(index: SearchIndex, query: PlaceQuery, rooms: Rooms, instant: datetime) -> dict[int, list[QuotaRoom]]:

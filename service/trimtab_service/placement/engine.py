@@ -83,12 +83,15 @@ def _answer(question: Question) -> Decision:
                 next_best = _next_best(question, frontier)
     place = placement(question, chosen)
     found = fallbacks(question, frontier, chosen, place, next_best)
+    answered = 1 << chosen.region
+    for other in found:
+        answered |= 1 << question.index.snapshot.region_index[other.placement.offer[:2]]
     worse = 0 if cheaper is None else sum(1 for other in found if other.placement.terms.total < cheaper)
     return Decision(
         verdict,
         place,
         tuple(found),
-        rejected_regions(question, frontier.closed, frontier.answered | 1 << chosen.region, worse),
+        rejected_regions(question, frontier.closed, answered, worse),
         valid_until(question, place),
         notes(question, place),
         approval_required_by=_approval(question.policy, place),
@@ -121,15 +124,13 @@ def valid_until(question: Question, chosen: Placement | None) -> datetime:
     and when a commitment that covers the place ends.
     """
     until = question.instant + VALID_FOR
-    if question.barriers:
+    if question.outcome_barriers is not None:
         codes = sum(1 << code for code in question.codes)
-        for region, barriers in question.barriers.items():
-            if not question.allowed >> region & 1:
-                continue
+        for region, barriers in question.outcome_barriers.by_region.items():
             for barrier in barriers:
                 end = barrier.end_time
-                if end is not None and end < until and barrier.options & codes and barrier.types & question.ok:
-                    until = end
+                if end is not None and end < until and barrier.options & codes and question.allowed >> region & 1:
+                    until = end if barrier.types & question.ok else until
     if chosen is not None:
         if question.left_hours is not None and question.left_hours > question.hours:
             slack = question.left_hours - question.hours

@@ -164,7 +164,7 @@ def _place_reason(
     bases = question.policy.price_bases
     if bases is not None and PriceBasis.CALLER not in bases:
         return RejectionReason.PRICE_BASIS
-    for barrier in question.barriers.get(region, ()):
+    for barrier in question.barriers_of(region):
         if barrier.options >> option & 1 and not barrier.zone_bits and barrier.name in {"", offer.instance_type}:
             return barrier.reason
     if offer.zones and len(zones) < max(question.workload.spread_zones, 1):
@@ -181,7 +181,7 @@ def caller_zones(question: Question, offer: CallerOffer, region: int, option: in
     """Zones of a caller's offer that no block takes, in the order of their names."""
     known = question.index.zones_of_region[region]
     barred = 0
-    for barrier in question.barriers.get(region, ()):
+    for barrier in question.barriers_of(region):
         if barrier.options >> option & 1 and barrier.zone_bits and barrier.name in {"", offer.instance_type}:
             barred |= barrier.zone_bits
     return tuple(zone for zone in sorted(offer.zones) if zone not in known or not barred >> known.index(zone) & 1)

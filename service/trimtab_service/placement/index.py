@@ -15,7 +15,7 @@ from trimtab_service.catalog.services import UnknownService, packaged_services
 from trimtab_service.catalog.size_tables import NO_OFFER, SizeTable
 from trimtab_service.catalog.snapshot import OPTION_COUNT, CatalogSnapshot, day_of
 from trimtab_service.domain.decisions import ChosenOffer
-from trimtab_service.domain.offers import PRICE_BASES, Cloud
+from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, Cloud
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import Size
 from trimtab_service.placement.blocks import ActiveBlocks
@@ -73,8 +73,22 @@ class OwnedTypes(NamedTuple):
     singular: dict[int, TypeSet]
 
 
-Barriers = dict[int, list[Barrier]]
-"""By region."""
+class Barriers(NamedTuple):
+    """Barriers of single regions by their number, and those of many regions at once, which name no zone."""
+
+    by_region: dict[int, list[Barrier]]
+    wide: list[tuple[RegionSet, Barrier]]
+
+    def of_region(self, region: int) -> list[Barrier]:
+        """Those that hold in a region."""
+        found = self.by_region.get(region, _NO_BARRIER)
+        for regions, barrier in self.wide:
+            if regions >> region & 1:
+                found = [*found, barrier]
+        return found
+
+
+_NO_BARRIER: Final[list[Barrier]] = []
 
 
 class SearchIndex:
@@ -83,6 +97,7 @@ class SearchIndex:
     __slots__ = (
         "_by_type_offers",
         "_by_type_start",
+        "_cell_types",
         "_offers",
         "_services",
         "_tables",
@@ -105,6 +120,7 @@ class SearchIndex:
         "type_of",
         "type_sets",
         "zone_bits",
+        "zone_places",
         "zones_of_region",
     )
 
@@ -125,6 +141,11 @@ class SearchIndex:
         self.zone_bits = _reader(snapshot.type_region_zones)
         starts = snapshot.region_zone_start.tolist()
         self.zones_of_region = [snapshot.zone_names[a:b] for a, b in pairwise(starts)]
+        self.zone_places: dict[str, list[tuple[int, int]]] = {}
+        """Regions that have a zone of a name, each with the zone's bit."""
+        for r, zones in enumerate(self.zones_of_region):
+            for i, zone in enumerate(zones):
+                self.zone_places.setdefault(zone, []).append((r, 1 << i))
         self.family_of = [snapshot.families[f] for f in snapshot.types.family.tolist()]
         cells = OPTION_COUNT * self.region_count
         self.no_offers = CheapestBySize(
@@ -141,6 +162,7 @@ class SearchIndex:
         """Each table with the rows looked at so far, which are views of it."""
         self._offers: dict[tuple[int, int], tuple[ChosenOffer, ...]] = {}
         self._zones: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._cell_types: dict[int, TypeSet] = {}
         self._services: dict[str, RegionSet] = {}
         self.blocks: dict[int, tuple[ActiveBlocks, Barriers]] = {}
         """Reported failures resolved to this catalogue, by identity of the answer that named them."""
@@ -206,23 +228,32 @@ class SearchIndex:
             self.region_sets.of_bools(price[o * regions : (o + 1) * regions] < np.inf) for o in range(OPTION_COUNT)
         )
 
+    def types_of_cell(self, option: int, region: int) -> TypeSet:
+        """Types with an offer in a cell; kept once asked for."""
+        cell = option * self.region_count + region
+        known = self._cell_types.get(cell)
+        if known is None:
+            present = np.zeros(self.type_sets.count, np.bool_)
+            present[self.snapshot.offers.type_index[self.cell_start[cell] : self.cell_start[cell + 1]]] = True
+            known = self.type_sets.of_bools(present)
+            self._cell_types[cell] = known
+        return known
+
     def has_offers(self, types: TypeSet) -> bool:
         """Whether any of a few types has a price anywhere, under any option."""
         starts = self._by_type_start
         return any(starts[t + 1] > starts[t] for t in TypeSets.members(types))
 
-    def regions_named(self, cloud: Cloud | None, region: str, zone: str) -> list[int]:
-        """Regions of a cloud (None: of any) by name; without a name those that have the zone, or all."""
-        if cloud is not None and region:
-            r = self.snapshot.region_index.get((cloud, region))
-            return [] if r is None else [r]
-        return [
-            r
-            for r, place in enumerate(self.snapshot.regions)
-            if (cloud is None or place.cloud is cloud)
-            and (not region or place.name == region)
-            and (not zone or zone in self.zones_of_region[r])
-        ]
+    def regions_named(self, cloud: Cloud | None, region: str) -> RegionSet:
+        """Regions of a cloud (None: of any) by name (empty: all)."""
+        if not region:
+            return self.region_sets.all if cloud is None else self.region_sets.by_cloud.get(cloud, 0)
+        found = 0
+        for name in CLOUDS if cloud is None else (cloud,):
+            r = self.snapshot.region_index.get((name, region))
+            if r is not None:
+                found |= 1 << r
+        return found
 
     def regions_with(self, service: str) -> RegionSet:
         """Regions with a cloud service of the packaged table; none for a name it does not know."""

@@ -8,7 +8,7 @@ from trimtab_service.placement.index import OwnedTypes, SearchIndex
 from trimtab_service.placement.owned import Owned
 from trimtab_service.placement.region_sets import RegionSet
 from trimtab_service.placement.rooms import Rooms
-from trimtab_service.placement.type_sets import TypeSet
+from trimtab_service.placement.type_sets import TypeSet, TypeSets
 
 _KEPT: Final = 64
 
@@ -27,12 +27,13 @@ def owned_types(index: SearchIndex, rooms: Rooms, instant: datetime) -> OwnedTyp
             continue
         commitment = owned.commitment
         types = _types(index, owned)
-        for r in index.regions_named(commitment.cloud, commitment.region, ""):
-            regions |= 1 << r
-            if types is None:
-                wide |= 1 << r
-            else:
-                singular[r] = singular.get(r, 0) | types
+        places = index.regions_named(commitment.cloud, commitment.region)
+        regions |= places
+        if types is None:
+            wide |= places
+            continue
+        for r in TypeSets.members(places):
+            singular[r] = singular.get(r, 0) | types
     made = OwnedTypes(regions, wide, singular)
     while len(index.owned) >= _KEPT:
         index.owned.pop(next(iter(index.owned)), None)

@@ -13,12 +13,11 @@ from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.workloads import DataSet, PlaceQuery, Workload
 from trimtab_service.placement.cell_rules import (
     QuotaRoom,
-    merged,
     outcome_barriers,
     quota_rooms,
     request_barriers,
 )
-from trimtab_service.placement.index import FEW_TYPES, Barriers, CheapestBySize, OwnedTypes, SearchIndex
+from trimtab_service.placement.index import FEW_TYPES, Barrier, Barriers, CheapestBySize, OwnedTypes, SearchIndex
 from trimtab_service.placement.latency import mean_latency_ms
 from trimtab_service.placement.options import OWNED, RESERVED_YEARS, ROWS, option_rows
 from trimtab_service.placement.owned_types import owned_types
@@ -32,7 +31,6 @@ from trimtab_service.placement.type_sets import TypeSet
 _ESTIMATES: Final = frozenset(code for code, basis in enumerate(PRICE_BASES) if basis.is_estimate)
 _ALL_BASES: Final = frozenset(range(len(PRICE_BASES)))
 _EPOCH_ORDINAL: Final = EPOCH.toordinal()
-_NO_BARRIERS: Final[Barriers] = {}
 _NO_QUOTAS: Final[dict[int, list[QuotaRoom]]] = {}
 
 
@@ -57,7 +55,6 @@ class Question:
     __slots__ = (
         "_ok",
         "allowed",
-        "barriers",
         "changeover",
         "cheapest",
         "codes",
@@ -75,12 +72,14 @@ class Question:
         "left_hours",
         "max_cost",
         "moving",
+        "outcome_barriers",
         "owned",
         "policy",
         "prices",
         "query",
         "quotas",
         "reads",
+        "request_barriers",
         "rereading",
         "rows",
         "spot",
@@ -166,7 +165,7 @@ class Question:
             extra = network if extra is None else extra & network
         self.extra = extra
         self.cheapest: CheapestBySize
-        if extra is not None and (size.instance_type or self.ok.bit_count() <= FEW_TYPES):
+        if extra is not None and extra.bit_count() <= FEW_TYPES:
             self.cheapest = index.cheapest_of_types(self.ok)
             self.extra = None
             return
@@ -245,17 +244,21 @@ class Question:
     def _set_rules(self, index: SearchIndex) -> None:
         workload, policy, learned = self.workload, self.policy, self.state.learned
         self.learned: RateBook | None = learned.rates if learned.has_rates else None
-        self.barriers = request_barriers(index, workload.blocked_offers) if workload.blocked_offers else _NO_BARRIERS
+        self.request_barriers: Barriers | None = None
+        if workload.blocked_offers:
+            self.request_barriers = request_barriers(index, workload.blocked_offers)
+        self.outcome_barriers: Barriers | None = None
         if learned.has_blocks:
             active = learned.active_blocks(self.instant)
             if active.blocks:
-                self.barriers = merged(self.barriers, outcome_barriers(index, active))
+                self.outcome_barriers = outcome_barriers(index, active)
         self.quotas = quota_rooms(index, self.query, self.state.rooms, self.instant) if workload.quotas else _NO_QUOTAS
         self.prices: PriceRules | None = None
         if policy.price_bases is not None or policy.max_price_age is not None or not workload.allow_estimated_prices:
             self.prices = self._price_rules()
         self.is_simple = not (
-            self.barriers
+            self.request_barriers
+            or self.outcome_barriers
             or self.quotas
             or self.extra is not None
             or self.prices is not None
@@ -299,12 +302,21 @@ class Question:
             left -= self.current.changeover_hours
         return self.hours > left
 
+    def barriers_of(self, region: int) -> list[Barrier]:
+        """Blocks of the request, then reported failures, that hold in a region."""
+        asked, reported = self.request_barriers, self.outcome_barriers
+        if asked is None:
+            return [] if reported is None else reported.of_region(region)
+        if reported is None:
+            return asked.of_region(region)
+        return [*asked.of_region(region), *reported.of_region(region)]
+
     def barred_types(self, option: int, region: int) -> tuple[TypeSet, list[tuple[TypeSet, int]]]:
         """Types that blocks and quotas bar from a cell, and (types, zone bits) barred from single zones."""
         barred: TypeSet = 0
         in_zones: list[tuple[TypeSet, int]] = []
         bit = 1 << option
-        for barrier in self.barriers.get(region, ()):
+        for barrier in self.barriers_of(region):
             if barrier.options & bit:
                 if barrier.zone_bits:
                     in_zones.append((barrier.types, barrier.zone_bits))
@@ -319,7 +331,7 @@ class Question:
         """Names of the zones where a type may run under an option, in order; empty where none is listed."""
         zones = self.index.zone_bits[t, region]
         bit = 1 << option
-        for barrier in self.barriers.get(region, ()):
+        for barrier in self.barriers_of(region):
             if barrier.zone_bits and barrier.options & bit and barrier.types >> t & 1:
                 zones &= ~barrier.zone_bits
         return tuple(name for i, name in enumerate(self.index.zones_of_region[region]) if zones >> i & 1)

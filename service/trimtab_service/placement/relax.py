@@ -201,7 +201,9 @@ class Relaxer:
                 high = middle
             else:
                 low, best = middle, answer
-        yield from self._say(best, "workload.count", f"{low} instead of {workload.count}", self._furthest_reason())
+        if best is not None:
+            change = f"{low} instead of {workload.count}"
+            yield from self._say(best, "workload.count", change, self._furthest_reason())
 
     def _spread(self) -> Iterator[Relaxation]:
         workload = self._question.workload

@@ -144,12 +144,14 @@ class Scan:
         """Blocks and quotas, which name regions one by one."""
         question, found = self._question, self.found
         index, sets = question.index, question.index.type_sets
-        here = {r: np.flatnonzero(found.region == r) for r in {*question.barriers, *question.quotas}}
+        places = range(index.region_count) if question.request_barriers or question.outcome_barriers else ()
+        barriers_of = {r: barriers for r in places if (barriers := question.barriers_of(r))}
+        here = {r: np.flatnonzero(found.region == r) for r in {*barriers_of, *question.quotas}}
         barred = {
             RejectionReason.BLOCKED_BY_REQUEST: np.zeros(found.k.size, np.bool_),
             RejectionReason.BLOCKED_BY_OUTCOME: np.zeros(found.k.size, np.bool_),
         }
-        for region, barriers in question.barriers.items():
+        for region, barriers in barriers_of.items():
             rows = here[region]
             types, options = found.types[rows], found.option[rows]
             zones = listed = index.snapshot.type_region_zones[types, region]

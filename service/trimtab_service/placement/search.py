@@ -6,16 +6,16 @@ cell can be cheaper or tie. Dominated cells are never opened.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from math import floor, inf
 
-from trimtab_service.placement.candidates import Candidate, feasible_offers, priced, spot_case
+from trimtab_service.placement.candidates import Candidate, feasible_offers, priced, spot_case, spot_rate
 from trimtab_service.placement.costs import bounds, reread_cost
 from trimtab_service.placement.options import OWNED, SPOT
 from trimtab_service.placement.owned_cells import best_owned
 from trimtab_service.placement.question import Question
-from trimtab_service.placement.region_sets import RegionSet
+from trimtab_service.placement.spot import RATE_OF_BUCKET
 
 
 class Frontier:
@@ -29,6 +29,7 @@ class Frontier:
         "_question",
         "_regions",
         "_simple",
+        "_stream",
         "_waiting",
         "closed",
     )
@@ -43,43 +44,93 @@ class Frontier:
         self._done = 0
         self._simple = question.is_simple
         self._plain = question.is_plain
+        quick = question.is_plain and question.learned is None and OWNED not in self._codes and len(self._bounds) > 0
+        self._stream = self._plain_candidates() if quick else self._candidates()
         self.closed: list[tuple[int, int]] = []
         """Cells (option, region) that were opened and had no feasible offer."""
 
     def next_best(self) -> Candidate | None:
         """The best candidate of the regions that are left, whose region is then left out; None when there is none."""
+        return next(self._stream, None)
+
+    def _candidates(self) -> Iterator[Candidate]:
+        """Candidates of ever new regions in order, for as long as they are asked for."""
         left, waiting, regions = self._bounds, self._waiting, self._regions
-        if not len(left):
-            while waiting:
-                best = heappop(waiting)
-                if not self._done >> best.region & 1:
-                    self._done |= 1 << best.region
-                    return best
-            return None
-        while True:
+        while len(left):
             cell = int(left.argmin())
             bound = left.item(cell)
-            while waiting and waiting[0].cost < bound:
+            if waiting and waiting[0][0] < bound:
                 best = heappop(waiting)
                 if not self._done >> best.region & 1:
                     self._done |= 1 << best.region
-                    return best
+                    yield best
+                continue
             if bound == inf:
-                return None
+                return
             left[cell] = inf
             row, region = divmod(cell, regions)
             if self._done >> region & 1:
                 continue
-            found = self._open(self._codes[row], region, int(bound))
+            option = self._codes[row]
+            found = self._open(option, region, int(bound))
             if found is None:
-                self.closed.append((self._codes[row], region))
+                self.closed.append((option, region))
             else:
                 heappush(waiting, found)
+        while waiting:
+            best = heappop(waiting)
+            if not self._done >> best.region & 1:
+                self._done |= 1 << best.region
+                yield best
 
-    @property
-    def answered(self) -> RegionSet:
-        """Regions that a candidate was answered for, or that were left out."""
-        return self._done
+    def _plain_candidates(self) -> Iterator[Candidate]:
+        """As `_candidates`, for what most callers ask: no state but the catalogue's, no rule but on regions.
+
+        The same steps, written out in one place: calls would take as long as all that they do.
+        """
+        question = self._question
+        index, cases = question.index, question.spot
+        left, waiting, regions, codes = self._bounds, self._waiting, self._regions, self._codes
+        argmin, item, rank_of = left.argmin, left.item, question.cheapest.rank.item
+        starts, prices, type_of, names = index.cell_start, index.price, index.type_of, index.snapshot.type_names
+        factor, storage = question.factors[SPOT], question.storage
+        while True:
+            cell = int(argmin())
+            bound = item(cell)
+            if waiting and waiting[0][0] < bound:
+                best = heappop(waiting)
+                if not self._done >> best[4] & 1:
+                    self._done |= 1 << best[4]
+                    yield best
+                continue
+            if bound == inf:
+                return
+            left[cell] = inf
+            row, region = divmod(cell, regions)
+            if self._done >> region & 1:
+                continue
+            option, cost = codes[row], int(bound)
+            at = option * regions + region
+            k = starts[at] + rank_of(at)
+            price = prices[k]
+            name = names[type_of[k]]
+            if option != SPOT:
+                heappush(waiting, Candidate(cost, 0, 2, price, region, name, option, 0, k, None, None))
+                continue
+            rate = RATE_OF_BUCKET[index.bucket[k]]
+            case = cases.case(rate)
+            rest = cost - round(price * factor) + storage
+            if case.barred is not None or question.rereading:
+                found = self._open_spot(region, cost, k, starts[at + 1])
+            else:
+                cost += round(price * case.extra) + storage
+                found = Candidate(cost, case.risk, 2, price, region, name, SPOT, 0, k, case, None)
+                if k + 1 < starts[at + 1] and rest + round(prices[k + 1] * factor) <= cost:
+                    found = self._open_spot(region, int(bound), k, starts[at + 1])
+            if found is None:
+                self.closed.append((option, region))
+            else:
+                heappush(waiting, found)
 
     def leave_out(self, regions: int) -> None:
         """Leaves a set of regions out from now on."""
@@ -132,6 +183,7 @@ class Frontier:
         self._done = done | 1 << best.region
         self._waiting = explicit
         heapify(explicit)
+        self._stream = self._candidates()
         return best
 
     def _open(self, option: int, region: int, bound: int) -> Candidate | None:
@@ -167,26 +219,35 @@ class Frontier:
         return self._open_spot(region, bound, k, index.cell_start[cell + 1])
 
     def _open_spot(self, region: int, bound: int, k: int, end: int) -> Candidate | None:
-        """As `_open`, for spot: interruptions may make a dearer offer the better one, so all in reach are priced."""
+        """As `_open`, for spot: interruptions may make a dearer offer the better one, so all in reach are priced.
+
+        Of a cell's offers at one rate only the cheapest counts: it has the least cost and the same risk.
+        """
         question = self._question
         index = question.index
         factor = question.factors[SPOT]
-        rest = bound - round(index.price[k] * factor)
+        rest = bound - round(index.price[k] * factor) + question.storage
         best: Candidate | None = None
+        rates: set[float] = set()
         if self._simple:
             best = self._spot_at_bound(region, bound, k)
+            rates.add(spot_rate(question, region, index.type_of[k], k))
             k += 1
         limit: float = inf if question.max_cost is None else question.max_cost
         if best is not None:
             limit = best.cost
         if limit < inf:
-            # What costs more per hour than this cannot be in reach; a nano more, for what rounding may do.
+            # What costs more per hour than this cannot be in reach; a micro more, for what rounding may do.
             end = bisect_right(index.price, (limit - rest + 1) / factor, k, end)
         if k >= end:
             return best
         for other in feasible_offers(question, SPOT, region, k, end):
             if rest + round(index.price[other] * factor) > limit:
                 break
+            rate = spot_rate(question, region, index.type_of[other], other)
+            if rate in rates:
+                continue
+            rates.add(rate)
             candidate = priced(question, SPOT, region, other)
             if type(candidate) is Candidate and (best is None or candidate < best):
                 best = candidate
@@ -217,11 +278,16 @@ class Frontier:
         cell = SPOT * self._regions + region
         k = index.cell_start[cell] + question.cheapest.rank.item(cell)
         factor = question.factors[SPOT]
-        rest = bound - round(index.price[k] * factor)
+        rest = bound - round(index.price[k] * factor) + question.storage
         best: Candidate | None = None
+        rates: set[float] = set()
         for other in feasible_offers(question, SPOT, region, k, index.cell_start[cell + 1]):
             if rest + round(index.price[other] * factor) > limit:
                 break
+            rate = spot_rate(question, region, index.type_of[other], other)
+            if rate in rates:
+                continue
+            rates.add(rate)
             candidate = priced(question, SPOT, region, other)
             if (
                 type(candidate) is Candidate

@@ -139,6 +139,11 @@ class TypeSets:
         return np.unpackbits(packed, count=self.count, bitorder="little").view(np.bool_)
 
     @staticmethod
+    def of_bools(chosen: Bools) -> TypeSet:
+        """Types where `chosen` [t] is true."""
+        return _pack(chosen)
+
+    @staticmethod
     def members(types: TypeSet) -> list[int]:
         """Indices of the types of a (small) set, ascending."""
         found = []
