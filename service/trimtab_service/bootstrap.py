@@ -25,6 +25,7 @@ from trimtab_service.rpc.commitments import CommitmentServicer
 from trimtab_service.rpc.desk import PlacementDesk
 from trimtab_service.rpc.health import Probe
 from trimtab_service.rpc.ids import NewId, new_ulid
+from trimtab_service.rpc.memo import DecisionMemo
 from trimtab_service.rpc.placement import PlacementServicer
 from trimtab_service.rpc.policies import PolicyServicer
 from trimtab_service.rpc.replay import Replayer
@@ -110,7 +111,15 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
     metrics = StateMetrics(runtime.registry, lambda: _sample(library, writer, database, follower, given.clock))
 
     log = DecisionLog(database, writer)
-    desk = PlacementDesk(world, log, writer, clock=given.clock, new_id=given.new_id, hold=settings.reservation_ttl)
+    desk = PlacementDesk(
+        world,
+        log,
+        writer,
+        clock=given.clock,
+        new_id=given.new_id,
+        hold=settings.reservation_ttl,
+        memo=DecisionMemo(settings.decision_memo),
+    )
 
     def announce(version: str, now: datetime, timeout_s: float) -> None:
         payload = {"version": version}

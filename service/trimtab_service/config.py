@@ -107,6 +107,11 @@ class Settings:
         timedelta(seconds=30), values.duration(1, 3600), "Time that calls get on a connection that reached its age."
     )
 
+    decision_memo: int = _setting(
+        4_096,
+        values.integer(0, 1_000_000),
+        "Decisions remembered for each project while nothing changes; 0 remembers none.",
+    )
     decision_log_retention: timedelta = _setting(
         timedelta(days=90), values.duration(3600, 86_400 * 3650), "How long decisions are kept."
     )

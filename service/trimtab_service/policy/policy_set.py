@@ -76,28 +76,39 @@ class _Chain:
 
 
 class PolicySet:
-    """Policies by level. `revision` is the journal's, of the last change of any policy."""
+    """Policies by level. `revision` is the journal's, of the last change of any policy.
 
-    __slots__ = ("_chains", "_definitions", "_levels", "_nothing", "revision")
+    What holds for a project carries the revision of the last change that the project can see: the deployment's or its
+    own. Another project's changes show nowhere.
+    """
+
+    __slots__ = ("_base", "_chains", "_definitions", "_levels", "_nothing", "_nothings", "_revisions", "revision")
 
     def __init__(self) -> None:
         """No policies, at revision 0."""
         self._definitions: dict[tuple[str, str], PolicyDefinition] = {}
         self._levels: dict[_LevelKey, tuple[_Policy, ...]] = {}
         self._chains: dict[_LevelKey, _Chain] = {}
+        self._revisions: dict[str, int] = {}
+        self._base = 0
         self._nothing = NO_POLICY
+        self._nothings: dict[str, EffectivePolicy] = {}
         self.revision = 0
 
     @classmethod
     def of(cls, definitions: Iterable[PolicyDefinition], revision: int) -> "PolicySet":
-        """A set of policies, the last change of which was `revision` (the removal of another one, maybe)."""
+        """A set of policies, the last change of which was `revision` (the removal of another one, maybe).
+
+        Every project sees that revision, which is right for a replay; `revised` says better.
+        """
         known = {(definition.parent, definition.policy_id): definition for definition in definitions}
         levels: dict[_LevelKey, list[_Policy]] = {}
         for parent, own in sorted(known):
             definition = known[parent, own]
             if not definition.content.disabled:
                 levels.setdefault(_level_of(parent), []).append(_in_force(definition))
-        return cls._made(known, {level: tuple(policies) for level, policies in levels.items()}, revision)
+        ruling = {level: tuple(policies) for level, policies in levels.items()}
+        return cls._made(known, ruling, revision, {}, base=revision)
 
     @classmethod
     def _made(
@@ -105,13 +116,32 @@ class PolicySet:
         definitions: dict[tuple[str, str], PolicyDefinition],
         levels: dict[_LevelKey, tuple[_Policy, ...]],
         revision: int,
+        revisions: dict[str, int],
+        *,
+        base: int = 0,
     ) -> "PolicySet":
         made = cls()
         made._definitions = definitions
         made._levels = levels
-        made._nothing = replace(NO_POLICY, revision=revision)
+        made._revisions = revisions
+        made._base = base
+        made._nothing = replace(NO_POLICY, revision=made._seen_by(""))
+        made._nothings = {project: replace(NO_POLICY, revision=made._seen_by(project)) for project in revisions}
         made.revision = revision
         return made
+
+    @property
+    def revisions(self) -> dict[str, int]:
+        """Revision of the last change by project (empty: the deployment), as far as it is known one by one."""
+        return dict(self._revisions)
+
+    def revised(self, revisions: Mapping[str, int]) -> "PolicySet":
+        """The same policies, with the revisions that `revisions` gave when they were kept."""
+        return self._made(self._definitions, self._levels, self.revision, dict(revisions))
+
+    def _seen_by(self, project: str) -> int:
+        """Revision of the last change that a project can see."""
+        return max(self._base, self._revisions.get("", 0), self._revisions.get(project, 0))
 
     def changed(self, change: PolicyChanged | PolicyDefinition, revision: int) -> "PolicySet":
         """The set after a change: a policy added or replaced, or (an event without content) removed.
@@ -135,7 +165,7 @@ class PolicySet:
         levels = {**self._levels, level: policies}
         if not policies:
             del levels[level]
-        return self._made(definitions, levels, revision)
+        return self._made(definitions, levels, revision, {**self._revisions, level[0]: revision}, base=self._base)
 
     def get(self, parent: str, policy_id: str) -> PolicyDefinition | None:
         """One policy, disabled or not."""
@@ -149,13 +179,13 @@ class PolicySet:
     def effective(self, project: str, workload_id: str, attributes: Attributes) -> EffectivePolicy:
         """What holds for a request. `attributes` are those of `policy.attributes`."""
         if not self._levels:
-            return self._nothing
+            return self._nothings.get(project, self._nothing)
         key = (project, workload_id)
         if key not in self._levels:
             key = (project, "")
         chain = self._chains.get(key) or self._chain(key)
         if chain is None:
-            return self._nothing
+            return self._nothings.get(project, self._nothing)
         if chain.fixed is not None:
             return chain.fixed
         return chain.effective(attributes() if callable(attributes) else attributes)
@@ -163,10 +193,10 @@ class PolicySet:
     def _chain(self, key: _LevelKey) -> _Chain | None:
         """The chain of a project, or of a workload that has policies; None when nobody speaks.
 
-        Projects without policies share the deployment's, so that strangers cannot fill the memory.
+        Projects that never had policies share the deployment's, so that strangers cannot fill the memory.
         """
         project, workload_id = key
-        if workload_id == "" and key not in self._levels:
+        if workload_id == "" and project not in self._revisions and key not in self._levels:
             project = ""
         levels = dict.fromkeys((("", ""), (project, ""), (project, workload_id)))
         found = self._chains.get((project, workload_id))
@@ -174,7 +204,7 @@ class PolicySet:
             policies = tuple(policy for level in levels for policy in self._levels.get(level, ()))
             if not policies:
                 return None
-            found = self._chains[project, workload_id] = _Chain(policies, self.revision)
+            found = self._chains[project, workload_id] = _Chain(policies, self._seen_by(project))
         return found
 
 

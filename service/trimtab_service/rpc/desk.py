@@ -20,10 +20,12 @@ from trimtab_service.domain.decisions import Decision
 from trimtab_service.domain.errors import AbortedError, InvalidArgumentError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.placement.engine import decide
+from trimtab_service.placement.stability import holds_all_day
 from trimtab_service.policy.attributes import attributes_of
 from trimtab_service.rpc.decision_encoder import encode_decision
 from trimtab_service.rpc.decision_log import NO_DRAWS, record_of
 from trimtab_service.rpc.ids import NewId
+from trimtab_service.rpc.memo import DecisionMemo, Kept
 from trimtab_service.rpc.place_parser import PlaceParser, missing_tags
 from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import View, World
@@ -47,6 +49,8 @@ class Made:
     decision: Decision
     message: pb.Decision
     record: DecisionRecord
+    stands: bool = False
+    """Whether it is the same all day, for as long as nothing that it was made with changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         message.reserved = True
         lasts = hold if query.reserve_seconds is None else timedelta(seconds=query.reserve_seconds)
         set_timestamp(message.valid_until, instant + lasts)
+    state_revision = max(policy.revision, state.learned_revision, state.commitment_revision)
     record = record_of(
         project=project,
         decision_id=decision_id,
@@ -116,10 +121,11 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         request=request.SerializeToString(deterministic=True),
         message=message,
         decision=decision,
-        state_revision=max(policy.revision, state.learned_revision, state.commitment_revision),
+        state_revision=state_revision,
         prior_draws=prior,
     )
-    return Made(decision, message, record)
+    stands = not (query.reserve or query.explain or prior) and holds_all_day(workload, state, instant)
+    return Made(decision, message, record, stands=stands)
 
 
 @lru_cache(maxsize=4_096)
@@ -148,8 +154,10 @@ class PlacementDesk:
         clock: Callable[[], datetime],
         new_id: NewId,
         hold: timedelta,
+        memo: DecisionMemo,
     ) -> None:
         """`hold` is how long a reservation lasts when the caller does not say."""
+        self._memo = memo
         self._world = world
         self._log = log
         self._writer = writer
@@ -178,15 +186,15 @@ class PlacementDesk:
         if request.reserve:
             return self._reserve(request, project, timeout_s, at, prior)
         instant = self._clock()
-        made = make(
-            request,
-            self._world.view(project),
-            project=project,
-            instant=instant,
-            decision_id=self._new_id(instant),
-            prior=prior,
-            at=at,
-        )
+        view = self._world.view(project)
+        decision_id = self._new_id(instant)
+        kept = None if prior or request.explain else self._memo.find(request, view, project, instant)
+        if kept is None:
+            made = make(request, view, project=project, instant=instant, decision_id=decision_id, prior=prior, at=at)
+            if made.stands:
+                self._memo.keep(request, view, project, instant, made.decision, made.record)
+        else:
+            made = _again(kept, request, project, instant, decision_id)
         self._log.append(made.record)
         return _answer(made)
 
@@ -246,6 +254,21 @@ class PlacementDesk:
         answer = self._writer.run(lambda conn: once(conn, key, instant, refuse), max(0.0, ends - time.monotonic()))
         self._world.catch_up()
         return Answer(pb.Decision.FromString(answer))
+
+
+def _again(kept: Kept, request: pb.PlaceRequest, project: str, instant: datetime, decision_id: str) -> Made:
+    """A remembered decision, made at another instant under another name."""
+    decision, message = kept.at(f"projects/{project}/decisions/{decision_id}", instant)
+    record = record_of(
+        project=project,
+        decision_id=decision_id,
+        instant=instant,
+        request=request.SerializeToString(deterministic=True),
+        message=message,
+        decision=decision,
+        state_revision=kept.state_revision,
+    )
+    return Made(decision, message, record)
 
 
 def _answer(made: Made) -> Answer:

@@ -32,7 +32,12 @@ PoliciesAt = Callable[[int], PolicySet]
 def dump(folded: Folded) -> bytes:
     """The folded journal as bytes; policies by revision only, for their versions are kept apart."""
     states = {project: state.document() for project, state in sorted(folded.states.items())}
-    document = {"form": _FORM, "policy_revision": folded.policies.revision, "states": states}
+    document = {
+        "form": _FORM,
+        "policy_revision": folded.policies.revision,
+        "policy_revisions": folded.policies.revisions,
+        "states": states,
+    }
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
@@ -45,7 +50,9 @@ def load(snapshot: Snapshot, policies_at: PoliciesAt) -> Folded | None:
         states = {project: ProjectState.from_document(state) for project, state in document["states"].items()}
     except _UNREADABLE:
         return None
-    return Folded(snapshot.revision, states, policies_at(document["policy_revision"]))
+    return Folded(
+        snapshot.revision, states, policies_at(document["policy_revision"]).revised(document["policy_revisions"])
+    )
 
 
 def project_state(snapshot: Snapshot, project: str) -> ProjectState | None:

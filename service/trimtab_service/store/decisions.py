@@ -1,12 +1,10 @@
 """The decision log: what was asked, what was answered, and with which revisions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from itertools import chain
-from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import dialect as postgresql_dialect
@@ -28,8 +26,7 @@ _ROW_OVERHEAD_BYTES: Final = 1_024
 _FLUSH_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
+class DecisionRecord(NamedTuple):
     """One logged decision. `request` and `response` are the messages' bytes; texts may be empty.
 
     `context` is what the decision depended on beside the request and the revisions: the draws of the items
@@ -60,7 +57,7 @@ class DecisionRecord:
     context: bytes | None = None
 
 
-_COLUMNS: Final = tuple(field.name for field in fields(DecisionRecord))
+_COLUMNS: Final = DecisionRecord._fields
 _SELECTED: Final[Select[Any]] = select(*(DECISIONS.c[name] for name in _COLUMNS))
 
 FIELDS: Final = {
@@ -79,20 +76,16 @@ FIELDS: Final = {
 }
 
 
-_BOUND: Final = tuple(column.name for column in DECISIONS.columns)
-"""The order in which a compiled insert takes its values."""
-
-_VALUES: Final = attrgetter(*_BOUND)
-_TIMES: Final = tuple(_BOUND.index(name) for name in ("create_time", "valid_until", "release_time"))
+_TIMES: Final = tuple(_COLUMNS.index(name) for name in ("create_time", "valid_until", "release_time"))
 _POSTGRESQL: Final = postgresql_dialect(paramstyle="format")  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
 _INSERT_NEW: Final[Mapping[str, str]] = {
     "postgresql": str(
-        postgresql_insert(DECISIONS).on_conflict_do_nothing().compile(dialect=_POSTGRESQL, column_keys=_BOUND)
+        postgresql_insert(DECISIONS).on_conflict_do_nothing().compile(dialect=_POSTGRESQL, column_keys=_COLUMNS)
     ),
     "sqlite": str(
         sqlite_insert(DECISIONS)
         .on_conflict_do_nothing()
-        .compile(dialect=sqlite_dialect(paramstyle="qmark"), column_keys=_BOUND)
+        .compile(dialect=sqlite_dialect(paramstyle="qmark"), column_keys=_COLUMNS)
     ),
 }
 
@@ -114,9 +107,10 @@ class DecisionSink:
 
     def write(self, conn: Connection, records: Sequence[DecisionRecord]) -> None:
         """Insert all of them. Part of a group, or of the unit that draws a reservation."""
-        rows = [_VALUES(record) for record in records]
+        # A compiled insert takes its values in the order of the table, which is the record's (a test holds it).
+        rows: Sequence[tuple[Any, ...]] = records
         if conn.dialect.name == "sqlite":
-            rows = [_with_integer_times(row) for row in rows]
+            rows = [_with_integer_times(record) for record in records]
         begin = 0
         for size in _CHUNKS:
             while len(rows) - begin >= size:
@@ -134,9 +128,9 @@ def _insert_of(dialect: str, rows: int) -> str:
     return statement[:begin] + ", ".join([statement[begin:end]] * rows) + statement[end:]
 
 
-def _with_integer_times(row: tuple[Any, ...]) -> tuple[Any, ...]:
+def _with_integer_times(record: DecisionRecord) -> tuple[Any, ...]:
     """What `UtcTimestamp` binds on SQLite."""
-    values = list(row)
+    values: list[Any] = list(record)
     for index in _TIMES:
         if values[index] is not None:
             values[index] = to_micros(values[index])

@@ -75,7 +75,6 @@ class DecisionRow(Row, table=True):
     verdict: str = _name()
     request: bytes = _bytes()
     response: bytes = _bytes()
-    context: bytes | None = _bytes(nullable=True)
     catalog_version: str = _name()
     state_revision: int = _bigint()
     policy_revision: int = _bigint()
@@ -90,6 +89,7 @@ class DecisionRow(Row, table=True):
     reserved: bool = Field(sa_type=Boolean)
     release_time: datetime | None = _instant(nullable=True)
     outcome: str | None = _name(nullable=True)
+    context: bytes | None = _bytes(nullable=True)
 
 
 class RequestRow(Row, table=True):

@@ -337,10 +337,24 @@ def test_a_set_made_at_once_is_the_set_made_change_by_change(present: list[Polic
     folded = PolicySet()
     for revision, definition in enumerate(present, 1):
         folded = folded.changed(PolicyChanged(definition.parent, definition.policy_id, definition.content), revision)
-    whole = PolicySet.of(present, len(present))
+    kept = PolicySet.of(present, len(present)).revised(folded.revisions)
     for project, workload in (("p", "w"), ("p", ""), ("q", "w"), ("r", "")):
-        assert folded.effective(project, workload, ATTRIBUTES) == whole.effective(project, workload, ATTRIBUTES)
-    assert folded.definitions == whole.definitions
+        serving = folded.effective(project, workload, ATTRIBUTES)
+        replayed = PolicySet.of(present[: serving.revision], serving.revision)
+        assert serving == replayed.effective(project, workload, ATTRIBUTES)
+        assert serving == kept.effective(project, workload, ATTRIBUTES)
+    assert folded.definitions == kept.definitions
+
+
+def test_a_project_does_not_see_that_another_changed() -> None:
+    """Neither what holds nor its revision moves by another project's policies; the deployment's move both."""
+    policies = PolicySet().changed(policy("", "all", Rules(max_cost_micros=9)), 1)
+    own = policies.changed(policy("projects/p", "own", Rules(max_cost_micros=5)), 2)
+    assert own.effective("q", "", ATTRIBUTES) == policies.effective("q", "", ATTRIBUTES)
+    assert own.effective("p", "", ATTRIBUTES).revision == 2
+    removed = own.changed(PolicyChanged("projects/p", "own", None), 3)
+    assert removed.effective("p", "", ATTRIBUTES).revision == 3
+    assert removed.effective("q", "", ATTRIBUTES).revision == 1
 
 
 @given(definitions)

@@ -49,7 +49,6 @@ def _create_decisions() -> None:
         sa.Column("verdict", Name, nullable=False),
         sa.Column("request", sa.LargeBinary, nullable=False),
         sa.Column("response", sa.LargeBinary, nullable=False),
-        sa.Column("context", sa.LargeBinary, nullable=True),
         sa.Column("catalog_version", Name, nullable=False),
         sa.Column("state_revision", sa.BigInteger, nullable=False),
         sa.Column("policy_revision", sa.BigInteger, nullable=False),
@@ -64,6 +63,7 @@ def _create_decisions() -> None:
         sa.Column("reserved", sa.Boolean, nullable=False),
         sa.Column("release_time", UtcTimestamp, nullable=True),
         sa.Column("outcome", Name, nullable=True),
+        sa.Column("context", sa.LargeBinary, nullable=True),
     )
     op.create_index("decisions_by_time", "decisions", ["project", "create_time", "decision_id"])
 

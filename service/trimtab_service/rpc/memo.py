@@ -1,0 +1,109 @@
+"""Remembers decisions: schedulers ask for the same few shapes thousands of times.
+
+A decision is a function of the request, the catalogue, the policies, the project's state and the instant. One that
+does not depend on the time of day (`placement.stability`) is kept until any of the others is another object, and
+given again under a new name. The bytes are those that deciding anew would give: replay, which never looks
+here, proves it for every logged decision.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from trimtab.v1 import placement_service_pb2 as pb
+from trimtab_service.domain.decisions import Decision
+from trimtab_service.placement.engine import VALID_FOR
+from trimtab_service.rpc.vocabulary import set_timestamp
+from trimtab_service.rpc.world import View
+from trimtab_service.store.decisions import DecisionRecord
+
+_MOST_PROJECTS: Final = 256
+
+Key = tuple[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A decision, and its message without name and times."""
+
+    decision: Decision
+    template: bytes
+    state_revision: int
+
+    def at(self, name: str, instant: datetime) -> tuple[Decision, pb.Decision]:
+        """The decision as it is made at `instant` under `name`."""
+        until = instant + VALID_FOR
+        message = pb.Decision.FromString(self.template)
+        message.name = name
+        set_timestamp(message.create_time, instant)
+        set_timestamp(message.valid_until, until)
+        return self.decision._replace(valid_until=until), message
+
+
+class _Scope:
+    """The decisions of one project for one state of the world and one day."""
+
+    __slots__ = ("day", "decisions", "view")
+
+    def __init__(self, view: View, day: int) -> None:
+        self.view = view
+        self.day = day
+        self.decisions: dict[Key, Kept] = {}
+
+    def is_of(self, view: View, day: int) -> bool:
+        """Whether nothing that a decision reads has changed. The scope holds the objects, so identity is safe."""
+        own = self.view
+        return (
+            self.day == day
+            and own.state is view.state
+            and own.policies is view.policies
+            and own.snapshot is view.snapshot
+        )
+
+
+class DecisionMemo:
+    """Bounded per project and in projects; emptied when full, which a hot set survives. Threads may share it."""
+
+    def __init__(self, most: int) -> None:
+        """Keep at most `most` decisions a project; 0 keeps none."""
+        self._most = most
+        self._scopes: dict[str, _Scope] = {}
+
+    def find(self, request: pb.PlaceRequest, view: View, project: str, instant: datetime) -> Kept | None:
+        """The decision that the request gives at `instant`, when it is known."""
+        scope = self._scopes.get(project)
+        if scope is None or not scope.is_of(view, instant.toordinal()):
+            return None
+        return scope.decisions.get(_key(request))
+
+    def keep(  # noqa: PLR0913, PLR0917 - what a decision is known by
+        self,
+        request: pb.PlaceRequest,
+        view: View,
+        project: str,
+        instant: datetime,
+        decision: Decision,
+        record: DecisionRecord,
+    ) -> None:
+        """Remember a decision that depends on nothing but the view and the day. The caller has checked that."""
+        if not self._most:
+            return
+        scope = self._scopes.get(project)
+        if scope is None or not scope.is_of(view, instant.toordinal()):
+            scope = _Scope(view, instant.toordinal())
+            if len(self._scopes) >= _MOST_PROJECTS:
+                self._scopes.clear()
+            self._scopes[project] = scope
+        if len(scope.decisions) >= self._most:
+            scope.decisions.clear()
+        template = pb.Decision.FromString(record.response)
+        for field in ("name", "create_time", "valid_until"):
+            template.ClearField(field)
+        scope.decisions[_key(request)] = Kept(
+            decision, template.SerializeToString(deterministic=True), record.state_revision
+        )
+
+
+def _key(request: pb.PlaceRequest) -> Key:
+    fallbacks = request.max_fallbacks if request.HasField("max_fallbacks") else -1
+    return request.workload.SerializeToString(deterministic=True), fallbacks
