@@ -16,6 +16,7 @@ import numpy as np
 
 from trimtab_service.catalog.arrays import I32, Bools
 from trimtab_service.catalog.snapshot import CatalogSnapshot, day_of
+from trimtab_service.domain.accelerators import UnknownAccelerator, read_model
 from trimtab_service.domain.filters import (
     Comparison,
     Conjunction,
@@ -23,6 +24,7 @@ from trimtab_service.domain.filters import (
     FieldKind,
     Filter,
     Negation,
+    Operator,
     matches,
 )
 from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PRICE_BASES, Cloud, PriceBasis, PurchaseOption
@@ -133,6 +135,9 @@ class _View:
             "architecture": lambda t: snapshot.arches[int(types.arch[t])],
         }
         field = comparison.field
+        if field == "gpu_model" and comparison.operator in {Operator.EQUAL, Operator.NOT_EQUAL}:
+            accepted = _of_gpu_model(snapshot, str(comparison.value))[self._type]
+            return accepted if comparison.operator is Operator.EQUAL else ~accepted
         if field in per_region:
             return _spread(comparison, per_region[field], len(snapshot.regions))[self._region]
         if field in per_type:
@@ -173,6 +178,16 @@ class _View:
 def _gpu_model(snapshot: CatalogSnapshot, type_index: int) -> str:
     index = int(snapshot.types.gpu_model[type_index])
     return snapshot.gpu_models[index] if index >= 0 else ""
+
+
+def _of_gpu_model(snapshot: CatalogSnapshot, name: str) -> Bools:
+    """Types that have the GPU of a name, read as a request's is: `V100` is every V100, an alias what it stands for."""
+    reading = read_model(name, also_known=snapshot.gpu_models)
+    models = {name} if isinstance(reading, UnknownAccelerator) else set(reading.models)
+    known = [index for index, model in enumerate(snapshot.gpu_models) if model in models]
+    if not name:
+        known.append(-1)
+    return np.isin(np.asarray(snapshot.types.gpu_model), known)
 
 
 def _spread(comparison: Comparison, read: Callable[[int], object], size: int) -> Bools:
