@@ -19,6 +19,7 @@ from tests.support.replicas import (
     OWNED,
     Replica,
     launch,
+    logged,
     new_project,
     no_capacity,
     owned,
@@ -90,18 +91,6 @@ def refusal(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
     info = error_details_pb2.ErrorInfo()
     assert any(detail.Unpack(info) for detail in status.details)
     return failed.value.code(), info.reason
-
-
-def logged(running: Replica, parent: str) -> set[str]:
-    """Names of all decisions of the project in the log."""
-    names: set[str] = set()
-    asked = pb.ListDecisionsRequest(parent=parent, page_size=1_000)
-    while True:
-        page = running.placement.ListDecisions(asked)
-        names |= {decision.name for decision in page.decisions}
-        if not page.next_page_token:
-            return names
-        asked.page_token = page.next_page_token
 
 
 def changes(running: Replica, parent: str, spare: pb.Decision, held: pb.Decision) -> dict[str, Callable[[], Any]]:

@@ -27,10 +27,11 @@ from tests.support.replicas import (
     owned,
     question,
     request_id,
+    reserved_fraction,
     seconds_until,
     workers,
 )
-from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, policy_service_pb2, types_pb2
+from trimtab.v1 import catalog_service_pb2, policy_service_pb2, types_pb2
 from trimtab.v1 import placement_service_pb2 as pb
 
 T = TypeVar("T")
@@ -84,13 +85,6 @@ def option(replica: Replica, parent: str) -> int:
     """How the question would be bought; 0 where it cannot be."""
     decision: pb.Decision = replica.placement.Place(question(parent))
     return decision.chosen.offer.purchase_option
-
-
-def reserved_fraction(replica: Replica, parent: str) -> float:
-    """How much of the commitment `ri` is held by reservations, as this process knows it."""
-    asked = commitment_service_pb2.GetCommitmentRequest(name=f"{parent}/commitments/ri")
-    found: float = replica.commitment.GetCommitment(asked).reserved_fraction
-    return found
 
 
 def at_once(acts: Sequence[Callable[[], T]]) -> list[T]:

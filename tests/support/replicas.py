@@ -1,11 +1,12 @@
 """Replicas of the real service, each a process (or several workers) of its own, and what tests ask of them."""
 
 import contextlib
+import os
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import grpc
 import orjson
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.support.server import ServerProcess
+from trimtab.channel import open_channel
 from trimtab.v1 import commitment_service_pb2, types_pb2
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
@@ -63,19 +66,34 @@ class Replica:
 
     def metric(self, name: str) -> float:
         """One metric without labels."""
-        for family in text_string_to_metric_families(self.admin("/metrics")[1].decode()):
-            for sample in family.samples:
-                if sample.name == name and not sample.labels:
-                    return float(sample.value)
+        for sample in self._samples():
+            if sample.name == name and not sample.labels:
+                return float(sample.value)
         raise AssertionError(f"no metric {name}")
 
-    def metric_is(self, name: str, wanted: float) -> bool:
-        """Whether it has that value: with several workers a metric comes with their first look."""
-        return self.metric(name) == wanted
+    def handled(self, method: str) -> float:
+        """Calls of a method of the placement service that were answered with OK."""
+        wanted = {"method": f"/trimtab.v1.PlacementService/{method}", "code": "OK"}
+        found = (each for each in self._samples() if each.name == "trimtab_rpc_handled_total")
+        return sum(float(sample.value) for sample in found if sample.labels == wanted)
+
+    def _samples(self) -> Iterator[Sample]:
+        for family in text_string_to_metric_families(self.admin("/metrics")[1].decode()):
+            yield from family.samples
 
 
 def launch(data_dir: Path, **settings: str) -> ServerProcess:
     """`python -m trimtab_service` on free ports with a short drain; settings as in the environment, lower case."""
+    return ServerProcess(_variables(data_dir, settings), "trimtab_service")
+
+
+def environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """The whole environment of `launch`, for a process that ends by itself."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TRIMTAB_")}
+    return {**inherited, **_variables(data_dir, settings)}
+
+
+def _variables(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
     chosen = {
         "listen": "127.0.0.1:0",
         "admin_listen": "127.0.0.1:0",
@@ -83,7 +101,7 @@ def launch(data_dir: Path, **settings: str) -> ServerProcess:
         "data_dir": str(data_dir),
         **settings,
     }
-    return ServerProcess({f"TRIMTAB_{key.upper()}": value for key, value in chosen.items()}, "trimtab_service")
+    return {f"TRIMTAB_{key.upper()}": value for key, value in chosen.items()}
 
 
 @contextlib.contextmanager
@@ -120,6 +138,13 @@ def replica(data_dir: Path, **settings: str) -> Iterator[Replica]:
     """One replica."""
     with connected(launch(data_dir, **settings)) as running:
         yield running
+
+
+@contextlib.contextmanager
+def stubs(address: str) -> Iterator[PlacementServiceStub]:
+    """As the client connects: to every address of the target, with retries and an eye on health."""
+    with open_channel(address, None) as channel:
+        yield PlacementServiceStub(channel)
 
 
 @contextlib.contextmanager
@@ -204,6 +229,25 @@ def no_capacity(parent: str, decision: pb.Decision) -> pb.ReportOutcomeRequest:
         outcomes=[pb.Outcome(offer=pattern, capacity_failure=True)],
         request_id=request_id(),
     )
+
+
+def logged(running: Replica, parent: str) -> set[str]:
+    """Names of all decisions of the project in the log."""
+    names: set[str] = set()
+    asked = pb.ListDecisionsRequest(parent=parent, page_size=1_000)
+    while True:
+        page = running.placement.ListDecisions(asked)
+        names |= {decision.name for decision in page.decisions}
+        if not page.next_page_token:
+            return names
+        asked.page_token = page.next_page_token
+
+
+def reserved_fraction(running: Replica, parent: str) -> float:
+    """How much of the commitment `ri` is held by reservations, as this process knows it."""
+    asked = commitment_service_pb2.GetCommitmentRequest(name=f"{parent}/commitments/ri")
+    found: float = running.commitment.GetCommitment(asked).reserved_fraction
+    return found
 
 
 def seconds_until(holds: Callable[[], bool], within: float = 30.0) -> float:

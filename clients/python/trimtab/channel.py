@@ -19,6 +19,9 @@ KEEPALIVE: Final = timedelta(seconds=30)
 KEEPALIVE_TIMEOUT: Final = timedelta(seconds=20)
 """How long the answer to a ping may take before the connection is given up."""
 
+LONGEST_RECONNECT: Final = timedelta(seconds=5)
+"""Between two tries to reach a replica that was gone: grpc's two minutes would outlast a rolling update."""
+
 MAX_RECEIVE_BYTES: Final = 64 * 2**20
 """An explained batch of 256 is larger than grpc's default of 4 MiB."""
 
@@ -51,11 +54,13 @@ def service_config() -> dict[str, Any]:
 
     Only UNAVAILABLE is retried, with exponential backoff and jitter: every other failure is final or needs the caller's
     judgement. Changes are safe to retry, because each carries a `request_id`. Retries stop while most calls fail
-    (throttling). Calls go round the addresses of the target, so that replicas behind one DNS name share the load.
+    (throttling). Calls go round the addresses of the target, so that replicas behind one DNS name share the load. The
+    client watches the health of each: one that begins to drain gets no more calls, so none is lost when it closes.
     Deadlines are not part of it: grpc would take the lesser of both, and a caller who asks for longer must get longer.
     """
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": ""},
         "methodConfig": [
             {
                 "name": [{"service": service} for service in SERVICES],
@@ -83,6 +88,8 @@ def open_channel(target: str, tls: Tls | None) -> grpc.Channel:
         ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT.total_seconds() * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", int(LONGEST_RECONNECT.total_seconds() * 1000)),
         ("grpc.primary_user_agent", "trimtab-python"),
     ]
     if is_local(target):
