@@ -120,7 +120,8 @@ class RpcServer:
 
         Health says NOT_SERVING first and new calls are still answered for an interval, so that load balancers, and
         clients that watch health, move on before the port closes. A caller who does not may see CANCELLED: what
-        arrives in the moment of closing is turned away by grpc's core, before anything here has seen it. `hurry` (a second signal) ends the waiting.
+        arrives in the moment of closing is turned away by grpc's core, before anything here has seen it.
+        `hurry` (a second signal) ends the waiting.
         """
         self.health.drain()
         hurry.wait(self._settings.drain_interval.total_seconds())
