@@ -541,6 +541,15 @@ def test_request_id_that_is_none_is_named(channel: grpc.Channel, project: str, r
             assert refused(channel, path, named).fields == {"request_id": expected}
 
 
+def test_request_id_is_checked_where_it_is_not_needed(channel: grpc.Channel, project: str) -> None:
+    """Also when the same workload was answered a moment ago."""
+    request = place_request(project)
+    for _ in range(2):
+        answered(channel, PLACE, request)
+    request.request_id = "not-a-uuid"
+    assert fault(channel, request).fields == {"request_id": "BAD_FORMAT"}
+
+
 def test_wrong_etag_is_aborted_and_changes_nothing(channel: grpc.Channel, project: str) -> None:
     """Of a policy to update or delete, and of a commitment to end."""
     requests = whole.whole_requests(project)

@@ -18,6 +18,11 @@ from trimtab_service.rpc.world import View
 from trimtab_service.store.decisions import DecisionRecord
 
 _MOST_PROJECTS: Final = 256
+_MOST_IN_ALL: Final = 16_384
+"""Decisions of all projects together, counted as they are kept: at some 8 KB each, 128 MiB at the most."""
+
+_LARGEST_BYTES: Final = 2_048
+"""Of a workload: larger ones are rarely asked for twice, and a caller must not fill the memory with them."""
 
 Key = tuple[bytes, int]
 
@@ -68,13 +73,16 @@ class DecisionMemo:
         """Keep at most `most` decisions a project; 0 keeps none."""
         self._most = most
         self._scopes: dict[str, _Scope] = {}
+        self._count = 0
+        self._snapshot: object = None
 
     def find(self, request: pb.PlaceRequest, view: View, project: str, instant: datetime) -> Kept | None:
         """The decision that the request gives at `instant`, when it is known."""
         scope = self._scopes.get(project)
         if scope is None or not scope.is_of(view, instant.toordinal()):
             return None
-        return scope.decisions.get(_key(request))
+        # What is not part of the key would pass unchecked.
+        return None if request.request_id else scope.decisions.get(_key(request))
 
     def keep(  # noqa: PLR0913, PLR0917 - what a decision is known by
         self,
@@ -86,22 +94,31 @@ class DecisionMemo:
         record: DecisionRecord,
     ) -> None:
         """Remember a decision that depends on nothing but the view and the day. The caller has checked that."""
-        if not self._most:
+        key = _key(request)
+        if not self._most or len(key[0]) > _LARGEST_BYTES:
             return
         scope = self._scopes.get(project)
         if scope is None or not scope.is_of(view, instant.toordinal()):
             scope = _Scope(view, instant.toordinal())
-            if len(self._scopes) >= _MOST_PROJECTS:
-                self._scopes.clear()
+            if len(self._scopes) >= _MOST_PROJECTS or self._snapshot is not view.snapshot:
+                self._forget()  # a project that asks no more must not keep an old catalogue in memory
+                self._snapshot = view.snapshot
             self._scopes[project] = scope
         if len(scope.decisions) >= self._most:
             scope.decisions.clear()
+        if self._count >= _MOST_IN_ALL:
+            self._forget()
+            scope.decisions.clear()
+            self._scopes[project] = scope
+        self._count += 1
         template = pb.Decision.FromString(record.response)
         for field in ("name", "create_time", "valid_until"):
             template.ClearField(field)
-        scope.decisions[_key(request)] = Kept(
-            decision, template.SerializeToString(deterministic=True), record.state_revision
-        )
+        scope.decisions[key] = Kept(decision, template.SerializeToString(deterministic=True), record.state_revision)
+
+    def _forget(self) -> None:
+        self._scopes.clear()
+        self._count = 0
 
 
 def _key(request: pb.PlaceRequest) -> Key:
