@@ -16,10 +16,10 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
@@ -35,6 +35,9 @@ from trimtab_service.placement.engine import decide
 from trimtab_service.placement.index import index_of
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.scan import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _KINDS = ("plain", "guarded", "full")
 

@@ -16,7 +16,7 @@ from trimtab_service.domain.coverage import OfferFacts
 from trimtab_service.domain.offers import CLOUDS, PLACEMENT_OPTIONS, PRICE_BASES, Cloud, PriceBasis, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.workloads import CallerOffer, PlaceQuery, Quota, Residency, Size
-from trimtab_service.placement.interruptions import bucket_rate, outlook, risk_class
+from trimtab_service.placement.interruptions import SpotOutlook, bucket_rate, outlook, risk_class
 from trimtab_service.placement.state import ProjectState
 
 OWNED = PurchaseOption.OWNED_COMMITMENT
@@ -148,10 +148,9 @@ class _Call:
         left = None if self.work.deadline is None else (self.work.deadline - instant).total_seconds() / 3600.0
         self.left = left
         self.blocks = state.learned.active_blocks(instant).blocks
-        self.outlooks: dict[float, tuple] = {}
-        self.egress: dict[int, tuple[list[int], int]] = {}
+        self.outlooks: dict[float, tuple[SpotOutlook, int, float]] = {}
 
-    def candidates(self) -> Iterator[Found]:
+    def candidates(self) -> Iterator[Found]:  # noqa: C901 - every offer, step by step
         places = {r: self.place_costs(r) for r in range(len(self.snapshot.regions)) if self.region_ok(r)}
         for t, kind in enumerate(self.world.types):
             if not self.type_ok(kind):
@@ -177,7 +176,7 @@ class _Call:
 
     # Feasibility of places and types -------------------------------------------------------------------------
 
-    def region_ok(self, r: int) -> bool:
+    def region_ok(self, r: int) -> bool:  # noqa: PLR0911 - one a rule
         region = self.snapshot.regions[r]
         if region.partition != "public" and not (
             {region.partition, f"{region.cloud}-{region.partition}"} & self.work.partitions
@@ -212,14 +211,14 @@ class _Call:
     def latency(self, r: int) -> float:
         region = self.snapshot.regions[r]
         total = 2.0
-        for group in self.work.users.groups:
+        for group in self.work.users.groups if self.work.users is not None else ():
             a, b = radians(region.latitude), radians(group.latitude)
             h = sin((a - b) / 2) ** 2 + cos(a) * cos(b) * sin(radians(region.longitude - group.longitude) / 2) ** 2
             km = 2 * 6371.0088 * asin(sqrt(min(1.0, h)))
             total += group.share * (2 * km * 1.5 / (299.792458 * 2 / 3))
         return total
 
-    def type_ok(self, kind: _Type) -> bool:
+    def type_ok(self, kind: _Type) -> bool:  # noqa: PLR0911 - one a rule
         size = self.work.size
         if not self.names_ok(kind.name, kind.family):
             return False
@@ -383,7 +382,7 @@ class _Call:
 
     # Costs -----------------------------------------------------------------------------------------------------
 
-    def cost(
+    def cost(  # noqa: C901, PLR0911, PLR0912 - the whole declaration in one place
         self,
         r: int,
         option: PurchaseOption,
@@ -453,7 +452,7 @@ class _Call:
         term = years * self.work.hours_per_year
         return max(ceil(self.work.hours / term), 1) * term
 
-    def outlook(self, rate: float) -> tuple:
+    def outlook(self, rate: float) -> tuple[SpotOutlook, int, float]:
         known = self.outlooks.get(rate)
         if known is None:
             work = self.work
@@ -498,7 +497,7 @@ class _Call:
             if source == r:
                 costs.append(0)
             elif is_private:
-                costs.append(round(private * (gib / 1000.0)))
+                costs.append(round((private or 0) * (gib / 1000.0)))
             elif location.cloud is region.cloud:
                 costs.append(round(int(self.snapshot.egress.pair_nanos[source, r]) * (gib / 1000.0)))
             else:
@@ -519,7 +518,7 @@ class _Call:
     def internet(self, source: int, geography: int, start: float, gib: float) -> int:
         columns = self.snapshot.egress
         tiers = [
-            (f, n)
+            (float(f), int(n))
             for f, n in zip(
                 columns.internet_tier_from_gib[source, geography].tolist(),
                 columns.internet_tier_nanos[source, geography].tolist(),
@@ -528,7 +527,7 @@ class _Call:
             if f != float("inf")
         ]
         end = start + gib
-        parts = []
+        parts: list[int] = []
         for i, (lower, rate) in enumerate(tiers):
             upper = tiers[i + 1][0] if i + 1 < len(tiers) else float("inf")
             if lower <= start < upper and end <= upper:

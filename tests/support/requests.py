@@ -109,7 +109,7 @@ class Requests:
         )
         return Case(replace(case.query, workload=work), state=self.world())
 
-    def full(self) -> Case:
+    def full(self) -> Case:  # noqa: C901, PLR0912, PLR0915 - one chance a field
         """Every field of a request, each with its own chance, with a policy and a project state."""
         rng = self.random
         work = Workload(size=self._size(), hours=self._hours(), options=self._options())

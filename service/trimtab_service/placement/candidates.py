@@ -93,11 +93,14 @@ def spot_rate(question: Question, region: int, t: int, k: int) -> float:
     learned = question.learned
     if learned is None:
         return prior
-    cloud, family = index.clouds[region], index.family_of[t]
-    if not learned.knows(cloud, family):
+    known = question.known_types.get(t)
+    if known is None:
+        known = question.known_types[t] = learned.knows(index.clouds[region], index.family_of[t])
+    if not known:
         return prior
     names = index.snapshot
-    return learned.rate(cloud, family, names.regions[region].name, names.type_names[t], "", prior)
+    family, name = index.family_of[t], names.type_names[t]
+    return learned.rate(index.clouds[region], family, names.regions[region].name, name, "", prior)
 
 
 def feasible_offers(question: Question, option: int, region: int, first: int, end: int) -> Iterator[int]:

@@ -20,7 +20,7 @@ import numpy as np
 from trimtab_service.catalog.arrays import F64
 from trimtab_service.domain.commitments import MILLI
 from trimtab_service.domain.decisions import CostTerms
-from trimtab_service.placement.options import ON_DEMAND, OPTION_OF_CODE, RESERVED_YEARS
+from trimtab_service.placement.options import ON_DEMAND, OPTION_OF_CODE, RESERVED_YEARS, SPOT
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.rooms import Coverage
 from trimtab_service.placement.spot import SpotCase
@@ -47,6 +47,9 @@ def bounds(question: Question) -> F64:
         parts = [price[i * regions : (i + 1) * regions] * factors[code] for i, code in enumerate(rows.codes)]
         costs = np.concatenate(parts)
     np.rint(costs, costs)
+    if question.storage and SPOT in rows.codes:
+        row = rows.codes.index(SPOT) * regions
+        costs[row : row + regions] += question.storage
     if question.codes is not rows.codes and question.owned is not None:
         # Fully covered at best, wherever a large enough type has an on-demand price and some room may cover it.
         on_demand = question.cheapest.price_nanos[ON_DEMAND * regions : (ON_DEMAND + 1) * regions]

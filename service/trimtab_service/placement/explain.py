@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab_service.catalog.arrays import I64, Bools
 from trimtab_service.domain.decisions import Explanation, Placement, RejectedCandidate
 from trimtab_service.domain.money import Money
 from trimtab_service.domain.reasons import RejectionReason
@@ -83,7 +84,7 @@ def _best_rejected(question: Question, found: Scanned, chosen: Placement | None)
     return shown
 
 
-def _is_asked_for(question: Question, found: Scanned) -> np.ndarray:
+def _is_asked_for(question: Question, found: Scanned) -> Bools:
     """Offers large enough, of the GPU and architecture asked for, outside other partitions."""
     sets, size = question.index.type_sets, question.workload.size
     types = sets.with_gpus(size) & sets.large_enough(size)
@@ -92,15 +93,16 @@ def _is_asked_for(question: Question, found: Scanned) -> np.ndarray:
     return sets.to_bools(types)[found.types] & np.isfinite(found.cost)
 
 
-def _is(question: Question, found: Scanned, chosen: Placement) -> np.ndarray:
+def _is(question: Question, found: Scanned, chosen: Placement) -> Bools:
     offer, index = chosen.offer, question.index
     region = index.snapshot.region_index[offer.cloud, offer.region]
     t = index.snapshot.type_index.get((offer.cloud, offer.instance_type), -1)
     option = OPTION_OF_CODE.index(offer.option)
-    return (found.region == region) & (found.types == t) & (found.option == option)
+    is_it: Bools = (found.region == region) & (found.types == t) & (found.option == option)
+    return is_it
 
 
-def _cheapest(found: Scanned, rows: np.ndarray) -> int | None:
+def _cheapest(found: Scanned, rows: I64) -> int | None:
     """Row of least cost, then lowest offer number: option, region, price, type."""
     if not rows.size:
         return None
@@ -133,7 +135,7 @@ def _would_win(reason: RejectionReason, candidate: Candidate, question: Question
     return f"{change}: saves {Money(gain).usd:.2f} USD"
 
 
-def _change(reason: RejectionReason, candidate: Candidate, question: Question) -> str:  # noqa: PLR0911 - one a reason
+def _change(reason: RejectionReason, candidate: Candidate, question: Question) -> str:  # noqa: C901, PLR0911 - one a reason
     place = question.index.snapshot.regions[candidate.region]
     match reason:
         case RejectionReason.RESIDENCY:

@@ -131,7 +131,9 @@ def _listed(residency: Residency, name: str) -> RejectionReason | None:
     return None
 
 
-def _size_reason(question: Question, offer: CallerOffer) -> RejectionReason | None:
+def _size_reason(  # noqa: PLR0911 - one a rule
+    question: Question, offer: CallerOffer
+) -> RejectionReason | None:
     need, size = question.workload.size, offer.size
     if size is None:
         return None

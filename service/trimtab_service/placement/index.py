@@ -6,7 +6,7 @@ array element, and the search reads a hundred of them for each decision.
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -18,16 +18,20 @@ from trimtab_service.domain.decisions import ChosenOffer
 from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, Cloud
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import Size
-from trimtab_service.placement.blocks import ActiveBlocks
 from trimtab_service.placement.egress import EgressRates
 from trimtab_service.placement.options import OPTION_OF_CODE
-from trimtab_service.placement.owned import Scopes
+from trimtab_service.placement.rates import RateBook
 from trimtab_service.placement.region_sets import RegionSet, RegionSets
 from trimtab_service.placement.type_sets import TypeSet, TypeSets
+
+if TYPE_CHECKING:
+    from trimtab_service.placement.blocks import ActiveBlocks
+    from trimtab_service.placement.owned import Scopes
 
 FEW_TYPES: Final = 64
 """Up to so many types allowed, their offers are gathered one by one instead of taken from a size table."""
 
+_KEPT_BOOKS: Final = 256
 _KEPT_INDEXES: Final = 4
 _KEPT_OFFERS: Final = 65_536
 
@@ -95,6 +99,7 @@ class SearchIndex:
     """Views, sets and kept answers of one snapshot. Threads may share it: all it changes are caches of equal values."""
 
     __slots__ = (
+        "_books",
         "_by_type_offers",
         "_by_type_start",
         "_cell_types",
@@ -162,6 +167,7 @@ class SearchIndex:
         """Each table with the rows looked at so far, which are views of it."""
         self._offers: dict[tuple[int, int], tuple[ChosenOffer, ...]] = {}
         self._zones: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._books: dict[int, tuple[RateBook, dict[int, bool]]] = {}
         self._cell_types: dict[int, TypeSet] = {}
         self._services: dict[str, RegionSet] = {}
         self.blocks: dict[int, tuple[ActiveBlocks, Barriers]] = {}
@@ -243,6 +249,15 @@ class SearchIndex:
         """Whether any of a few types has a price anywhere, under any option."""
         starts = self._by_type_start
         return any(starts[t + 1] > starts[t] for t in TypeSets.members(types))
+
+    def known_types(self, book: RateBook) -> dict[int, bool]:
+        """What callers have found of types: whether a rate book knows their family; kept for the last books."""
+        kept = self._books.get(id(book))
+        if kept is None:
+            while len(self._books) >= _KEPT_BOOKS:
+                self._books.pop(next(iter(self._books)), None)
+            kept = self._books[id(book)] = (book, {})
+        return kept[1]
 
     def regions_named(self, cloud: Cloud | None, region: str) -> RegionSet:
         """Regions of a cloud (None: of any) by name (empty: all)."""

@@ -5,13 +5,16 @@ all of the gang must be covered. A type needs an on-demand price in the region t
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from trimtab_service.domain.coverage import OfferFacts
 from trimtab_service.placement.candidates import Candidate, costed, feasible_offers
 from trimtab_service.placement.costs import may_leave_uncovered
 from trimtab_service.placement.options import ON_DEMAND, OWNED
 from trimtab_service.placement.question import Question
-from trimtab_service.placement.type_sets import TypeSet
+
+if TYPE_CHECKING:
+    from trimtab_service.placement.type_sets import TypeSet
 
 
 def best_owned(question: Question, region: int) -> Candidate | None:

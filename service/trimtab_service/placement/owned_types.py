@@ -1,14 +1,16 @@
 """Which regions and types of a catalogue a project's commitments may cover."""
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trimtab_service.domain.commitments import CommitmentKind
 from trimtab_service.placement.index import OwnedTypes, SearchIndex
 from trimtab_service.placement.owned import Owned
-from trimtab_service.placement.region_sets import RegionSet
 from trimtab_service.placement.rooms import Rooms
 from trimtab_service.placement.type_sets import TypeSet, TypeSets
+
+if TYPE_CHECKING:
+    from trimtab_service.placement.region_sets import RegionSet
 
 _KEPT: Final = 64
 

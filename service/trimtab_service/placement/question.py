@@ -2,11 +2,10 @@
 
 from datetime import datetime
 from math import ceil
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64
 from trimtab_service.catalog.snapshot import EPOCH
 from trimtab_service.domain.offers import PRICE_BASES, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy
@@ -22,11 +21,14 @@ from trimtab_service.placement.latency import mean_latency_ms
 from trimtab_service.placement.options import OWNED, RESERVED_YEARS, ROWS, option_rows
 from trimtab_service.placement.owned_types import owned_types
 from trimtab_service.placement.permits import RegionsTaken, policy_permits, region_permits, type_steps
-from trimtab_service.placement.rates import RateBook
-from trimtab_service.placement.region_sets import RegionSet
 from trimtab_service.placement.spot import SpotRules
 from trimtab_service.placement.state import ProjectState
 from trimtab_service.placement.type_sets import TypeSet
+
+if TYPE_CHECKING:
+    from trimtab_service.catalog.arrays import F64
+    from trimtab_service.placement.rates import RateBook
+    from trimtab_service.placement.region_sets import RegionSet
 
 _ESTIMATES: Final = frozenset(code for code, basis in enumerate(PRICE_BASES) if basis.is_estimate)
 _ALL_BASES: Final = frozenset(range(len(PRICE_BASES)))
@@ -67,6 +69,7 @@ class Question:
         "instant",
         "is_plain",
         "is_simple",
+        "known_types",
         "latency_ms",
         "learned",
         "left_hours",
@@ -243,7 +246,10 @@ class Question:
 
     def _set_rules(self, index: SearchIndex) -> None:
         workload, policy, learned = self.workload, self.policy, self.state.learned
-        self.learned: RateBook | None = learned.rates if learned.has_rates else None
+        self.learned: RateBook | None = None
+        if learned.has_rates:
+            self.learned = learned.rates
+            self.known_types: dict[int, bool] = index.known_types(learned.rates)
         self.request_barriers: Barriers | None = None
         if workload.blocked_offers:
             self.request_barriers = request_barriers(index, workload.blocked_offers)

@@ -90,7 +90,7 @@ def _reasons(question: Question, regions: list[int]) -> list[tuple[RejectionReas
     return [(OFFER_ORDER[code], count) for code, count in sorted(furthest.items())]
 
 
-def _by_types(question: Question, region: int) -> int | None:
+def _by_types(question: Question, region: int) -> int | None:  # noqa: C901 - one branch a rule
     """The reason of a region whose offers are all out by what they are or by blocks, as a place in `OFFER_ORDER`.
 
     None where it takes prices, zones, quotas or time to tell.

@@ -50,9 +50,10 @@ _CODE: Final = {reason: code for code, reason in enumerate(OFFER_ORDER)}
 
 
 class Scanned(NamedTuple):
-    """Aligned arrays over the offers of the allowed options, or of some regions: offer k, region, option, type,
-    code of the first reason in `OFFER_ORDER` (`FEASIBLE` for none), and whole cost in micros (+inf where spot never
-    finishes).
+    """Aligned arrays over the offers of the allowed options, or of some regions.
+
+    Offer k, region, option, type, code of the first reason in `OFFER_ORDER` (`FEASIBLE` for none), and whole cost
+    in micros, +inf where spot never finishes.
     """
 
     k: I64
@@ -201,7 +202,7 @@ class Scan:
         current = question.current
         if current is None:
             return np.zeros(found.k.size, np.bool_)
-        stays = found.region == question.current_region
+        stays: Bools = found.region == question.current_region
         if current.instance_type:
             stays &= question.index.type_sets.to_bools(question.index.type_sets.named(current.instance_type))[
                 found.types
@@ -240,19 +241,22 @@ class Scan:
 
     def _rates(self, rows: I64) -> F64:
         question, found = self._question, self.found
-        index = question.index
-        rates = np.array(RATE_OF_BUCKET)[index.snapshot.offers.bucket[found.k[rows]]]
+        index, snapshot = question.index, question.index.snapshot
+        rates = np.array(RATE_OF_BUCKET)[snapshot.offers.bucket[found.k[rows]]]
         if question.learned is None:
             return rates
-        for i, (t, region) in enumerate(zip(found.types[rows].tolist(), found.region[rows].tolist(), strict=True)):
-            if question.learned.knows(index.clouds[region], index.family_of[t]):
-                names = index.snapshot
-                rates[i] = question.learned.rate(
-                    index.clouds[region],
-                    index.family_of[t],
-                    names.regions[region].name,
-                    names.type_names[t],
-                    "",
-                    float(rates[i]),
-                )
+        types, regions = found.types[rows], found.region[rows]
+        known = [
+            t for t in np.unique(types).tolist() if question.learned.knows(snapshot.type_cloud(t), index.family_of[t])
+        ]
+        for i in np.flatnonzero(np.isin(types, known)).tolist():
+            t, region = int(types[i]), int(regions[i])
+            rates[i] = question.learned.rate(
+                index.clouds[region],
+                index.family_of[t],
+                snapshot.regions[region].name,
+                snapshot.type_names[t],
+                "",
+                float(rates[i]),
+            )
         return rates

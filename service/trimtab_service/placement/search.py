@@ -93,7 +93,7 @@ class Frontier:
         left, waiting, regions, codes = self._bounds, self._waiting, self._regions, self._codes
         argmin, item, rank_of = left.argmin, left.item, question.cheapest.rank.item
         starts, prices, type_of, names = index.cell_start, index.price, index.type_of, index.snapshot.type_names
-        factor, storage = question.factors[SPOT], question.storage
+        factor = question.factors[SPOT]
         while True:
             cell = int(argmin())
             bound = item(cell)
@@ -119,11 +119,11 @@ class Frontier:
                 continue
             rate = RATE_OF_BUCKET[index.bucket[k]]
             case = cases.case(rate)
-            rest = cost - round(price * factor) + storage
+            rest = cost - round(price * factor)
             if case.barred is not None or question.rereading:
                 found = self._open_spot(region, cost, k, starts[at + 1])
             else:
-                cost += round(price * case.extra) + storage
+                cost += round(price * case.extra)
                 found = Candidate(cost, case.risk, 2, price, region, name, SPOT, 0, k, case, None)
                 if k + 1 < starts[at + 1] and rest + round(prices[k + 1] * factor) <= cost:
                     found = self._open_spot(region, int(bound), k, starts[at + 1])
@@ -226,7 +226,7 @@ class Frontier:
         question = self._question
         index = question.index
         factor = question.factors[SPOT]
-        rest = bound - round(index.price[k] * factor) + question.storage
+        rest = bound - round(index.price[k] * factor)
         best: Candidate | None = None
         rates: set[float] = set()
         if self._simple:
@@ -266,7 +266,7 @@ class Frontier:
         if case.barred is not None:
             return None
         price = index.price[k]
-        cost = bound + round(price * case.extra) + question.storage
+        cost = bound + round(price * case.extra)
         if question.rereading:
             cost += reread_cost(question, region, case)
         return Candidate(cost, case.risk, 2, price, region, index.snapshot.type_names[t], SPOT, 0, k, case, None)
@@ -278,7 +278,7 @@ class Frontier:
         cell = SPOT * self._regions + region
         k = index.cell_start[cell] + question.cheapest.rank.item(cell)
         factor = question.factors[SPOT]
-        rest = bound - round(index.price[k] * factor) + question.storage
+        rest = bound - round(index.price[k] * factor)
         best: Candidate | None = None
         rates: set[float] = set()
         for other in feasible_offers(question, SPOT, region, k, index.cell_start[cell + 1]):

@@ -1,0 +1,391 @@
+"""What a decision holds: verdicts, fallbacks, counts, room, time and reasons, on the packaged catalogue."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.support.requests import NOW, PROJECT, Requests
+from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.domain.commitments import Commitment, CommitmentKind
+from trimtab_service.domain.decisions import Decision, FailureDomain, Placement, Verdict
+from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
+from trimtab_service.domain.outcomes import Outcome
+from trimtab_service.domain.policy import NO_POLICY, EffectivePolicy
+from trimtab_service.domain.reasons import RejectionReason
+from trimtab_service.domain.regions import EU
+from trimtab_service.domain.workloads import (
+    CallerOffer,
+    CurrentPlace,
+    DataSet,
+    GpuNeed,
+    OfferPattern,
+    PlaceQuery,
+    Quota,
+    RegionKey,
+    Residency,
+    ServiceNeed,
+    Size,
+    UserGroup,
+    Users,
+    Workload,
+)
+from trimtab_service.placement.batch import decide_jointly
+from trimtab_service.placement.engine import VALID_FOR, decide
+from trimtab_service.placement.learned import NOTHING_LEARNED
+from trimtab_service.placement.rooms import Rooms
+from trimtab_service.placement.state import NEW_PROJECT, ProjectState
+
+OD, SPOT, OWNED = PurchaseOption.ON_DEMAND, PurchaseOption.SPOT, PurchaseOption.OWNED_COMMITMENT
+IRELAND = RegionKey(Cloud.AWS, "eu-west-1")
+WORK = Workload(
+    Size(8.0, 32.0),
+    hours=8.0,
+    options=(OD, SPOT),
+    residency=Residency(countries=EU),
+    data_sets=(DataSet(IRELAND, 500.0),),
+)
+ON_DEMAND = replace(WORK, options=(OD,))
+
+
+def ask(
+    snapshot: CatalogSnapshot,
+    work: Workload,
+    policy: EffectivePolicy = NO_POLICY,
+    state: ProjectState = NEW_PROJECT,
+    *,
+    max_fallbacks: int = 3,
+    explain: bool = False,
+) -> Decision:
+    """A decision at `NOW`."""
+    query = PlaceQuery(PROJECT, work, max_fallbacks=max_fallbacks, explain=explain)
+    return decide(query, snapshot, policy, state, NOW)
+
+
+def chosen(decision: Decision) -> Placement:
+    """The chosen place of a decision that has one."""
+    assert decision.chosen is not None, decision
+    return decision.chosen
+
+
+def reasons(decision: Decision) -> dict[RejectionReason, int]:
+    """Rejected regions by reason."""
+    return dict(decision.rejected_regions)
+
+
+def test_the_same_arguments_give_the_same_decision(starter: CatalogSnapshot) -> None:
+    """Whatever was decided in between, and in whatever order."""
+    requests = Requests(starter, 3)
+    cases = [requests.full() for _ in range(60)]
+    first = [decide(c.query, starter, c.policy, c.state, c.instant) for c in cases]
+    again = [decide(c.query, starter, c.policy, c.state, c.instant) for c in reversed(cases)]
+    assert first == again[::-1]
+
+
+def test_every_region_is_counted_once(starter: CatalogSnapshot) -> None:
+    """The counts of rejected regions and the chosen one add up to all regions."""
+    requests = Requests(starter, 4)
+    for _ in range(120):
+        case = requests.full()
+        decision = decide(case.query, starter, case.policy, case.state, case.instant)
+        counted = sum(count for _, count in decision.rejected_regions)
+        assert counted + (decision.chosen is not None) == len(starter.regions), decision.rejected_regions
+        assert all(count > 0 for _, count in decision.rejected_regions)
+
+
+def test_fallbacks_share_no_failure_domain(starter: CatalogSnapshot) -> None:
+    """A zone of the chosen region at most, then regions of their own, and another cloud where there is one."""
+    decision = ask(starter, ON_DEMAND, max_fallbacks=4)
+    domains = [other.differs_by for other in decision.fallbacks]
+    assert domains[0] is FailureDomain.ZONE
+    assert FailureDomain.CLOUD in domains
+    places = [chosen(decision), *(other.placement for other in decision.fallbacks)]
+    assert len({(p.offer.cloud, p.offer.region, p.offer.zone) for p in places}) == 5
+    assert len({(p.offer.cloud, p.offer.region) for p in places}) == 4
+    costs = [p.terms.total for p in places]
+    assert costs == sorted(costs)
+
+
+def test_terms_are_declared_and_add_up(starter: CatalogSnapshot) -> None:
+    """The data set next door costs nothing, the one across clouds its egress; spot adds interruption."""
+    here = chosen(ask(starter, replace(ON_DEMAND, residency=Residency(regions=frozenset({IRELAND})))))
+    assert here.terms.egress == 0
+    assert here.terms.total == here.terms.compute
+    away = chosen(ask(starter, replace(WORK, residency=Residency(clouds=frozenset({Cloud.GCP})))))
+    assert away.terms.egress == 500 * 90_000
+    assert away.offer.option is SPOT
+    assert away.terms.interruption > 0
+    assert away.risk > 0
+    assert away.billed_hours > 8.0
+
+
+def test_a_blocked_zone_leaves_the_others(starter: CatalogSnapshot) -> None:
+    """Blocking the zone that was chosen moves to the next zone of the region at the same cost."""
+    before = chosen(ask(starter, ON_DEMAND))
+    offer = before.offer
+    pattern = OfferPattern(offer.cloud, offer.region, offer.zone, offer.instance_type)
+    after = chosen(ask(starter, replace(ON_DEMAND, blocked_offers=(pattern,))))
+    assert after.offer.zone != offer.zone
+    assert after.offer._replace(zone=offer.zone) == offer
+    assert after.terms == before.terms
+    zones = [pattern, *(replace(pattern, zone=zone) for zone in starter.regions[_index(starter, before)].zones)]
+    gone = chosen(ask(starter, replace(ON_DEMAND, blocked_offers=tuple(zones))))
+    assert (gone.offer.region, gone.offer.instance_type) != (offer.region, offer.instance_type)
+
+
+def _index(snapshot: CatalogSnapshot, place: Placement) -> int:
+    return snapshot.region_index[place.offer.cloud, place.offer.region]
+
+
+def test_a_reported_failure_is_skipped_until_it_decays(starter: CatalogSnapshot) -> None:
+    """The next decision avoids the offer, says so by asking again when the block ends, and returns to it after."""
+    before = chosen(ask(starter, ON_DEMAND))
+    offer = before.offer
+    failure = Outcome(offer.cloud, offer.region, "", offer.instance_type, offer.option, NOW, capacity_failure=True)
+    state = ProjectState(NOTHING_LEARNED.report([failure]))
+    after = ask(starter, ON_DEMAND, state=state)
+    assert (chosen(after).offer.region, chosen(after).offer.instance_type) != (offer.region, offer.instance_type)
+    assert after.valid_until == NOW + timedelta(minutes=5)
+    query = PlaceQuery(PROJECT, ON_DEMAND)
+    later = decide(query, starter, NO_POLICY, state, NOW + timedelta(minutes=6))
+    assert chosen(later).offer == offer
+    assert later.valid_until == NOW + timedelta(minutes=6) + VALID_FOR
+
+
+def test_learned_interruptions_turn_spot_down(starter: CatalogSnapshot) -> None:
+    """After many interruptions of its family the same spot offer is chosen no more."""
+    before = chosen(ask(starter, WORK))
+    offer = before.offer
+    assert offer.option is SPOT
+    t = starter.type_index[offer.cloud, offer.instance_type]
+    family = starter.families[int(starter.types.family[t])]
+    bad = Outcome(
+        offer.cloud, offer.region, "", offer.instance_type, SPOT, NOW, interruptions=200, hours_run=100.0, family=family
+    )
+    after = chosen(ask(starter, WORK, state=ProjectState(NOTHING_LEARNED.report([bad]))))
+    assert (after.offer.region, after.offer.instance_type) != (offer.region, offer.instance_type)
+    assert after.terms.total > before.terms.total
+
+
+def test_an_unknown_pinned_type_is_unsupported_unless_the_caller_prices_it(starter: CatalogSnapshot) -> None:
+    """No facts is another answer than no way; a caller's price makes it an offer."""
+    pinned = replace(ON_DEMAND, size=Size(instance_type="ml.p3.2xlarge"))
+    decision = ask(starter, pinned)
+    assert decision.verdict is Verdict.UNSUPPORTED
+    assert decision.chosen is None
+    assert not decision.relaxations
+    offer = CallerOffer(IRELAND, "ml.p3.2xlarge", OD, 4_000_000_000)
+    priced = chosen(ask(starter, replace(pinned, caller_offers=(offer,))))
+    assert priced.offer.instance_type == "ml.p3.2xlarge"
+    assert priced.offer.basis is PriceBasis.CALLER
+    assert priced.terms.compute == 32_000_000
+
+
+def test_a_small_gain_is_not_worth_moving(starter: CatalogSnapshot) -> None:
+    """Under the minimum gain the answer is to stay; over it, to move; the better regions are counted."""
+    best = chosen(ask(starter, ON_DEMAND))
+    dear = chosen(ask(starter, replace(ON_DEMAND, residency=Residency(regions=frozenset({IRELAND})))))
+    place = CurrentPlace(IRELAND, instance_type=dear.offer.instance_type, option=OD)
+    work = replace(ON_DEMAND, current=place)
+    gain = dear.terms.total - best.terms.total
+    if gain > 0:
+        assert ask(starter, work).verdict is Verdict.PLACED
+    stay = ask(starter, replace(work, current=replace(place, minimum_gain_micros=max(gain, 0) + 1)))
+    assert stay.verdict is Verdict.STAY
+    assert chosen(stay).offer.region == "eu-west-1"
+    assert chosen(stay).terms.moving == 0
+    if gain > 0:
+        assert reasons(stay)[RejectionReason.NOT_WORTH_MOVING] >= 1
+
+
+def test_where_it_is_best_already_it_stays(starter: CatalogSnapshot) -> None:
+    """The best place being the current one is an answer of its own, in the zone where it runs."""
+    best = chosen(ask(starter, ON_DEMAND)).offer
+    zone = starter.regions[starter.region_index[best.cloud, best.region]].zones[-1]
+    key = RegionKey(best.cloud, best.region)
+    decision = ask(starter, replace(ON_DEMAND, current=CurrentPlace(key, zone, best.instance_type, OD)))
+    assert decision.verdict is Verdict.STAY
+    offered = starter.zones_of(starter.type_index[best.cloud, best.instance_type], _index(starter, chosen(decision)))
+    assert chosen(decision).offer.zone == (zone if zone in offered else offered[0])
+
+
+def test_spot_that_would_be_late_is_bought_on_demand(starter: CatalogSnapshot) -> None:
+    """With little slack nothing interruptible is chosen; the answer ends when even on demand would be late."""
+    tight = replace(WORK, deadline=NOW + timedelta(hours=8.1))
+    decision = ask(starter, tight)
+    assert chosen(decision).offer.option is OD
+    assert decision.valid_until == NOW + timedelta(minutes=6)
+    assert chosen(ask(starter, replace(WORK, deadline=NOW + timedelta(hours=12)))).offer.option is SPOT
+
+
+def test_a_missed_deadline_says_how_much_later_would_do(starter: CatalogSnapshot) -> None:
+    """Infeasible, with a relaxation that is feasible when asked for, and would not be a minute earlier."""
+    late = replace(ON_DEMAND, deadline=NOW + timedelta(hours=5))
+    decision = ask(starter, late)
+    assert decision.verdict is Verdict.INFEASIBLE
+    (relaxation,) = [r for r in decision.relaxations if r.field == "workload.deadline"]
+    assert relaxation.change == "3.00 h later"
+    assert relaxation.reason is RejectionReason.DEADLINE
+    assert ask(starter, replace(late, deadline=NOW + timedelta(hours=8))).chosen == relaxation.place
+    assert ask(starter, replace(late, deadline=NOW + timedelta(hours=8, minutes=-1))).chosen is None
+
+
+def test_relaxations_name_the_least_that_helps(starter: CatalogSnapshot) -> None:
+    """A country, a smaller gang, more quota, a higher limit: each alone, each with the place it would bring."""
+    nowhere = replace(ON_DEMAND, residency=Residency(countries=frozenset({"XX"})))
+    decision = ask(starter, nowhere)
+    assert decision.verdict is Verdict.INFEASIBLE
+    (country,) = [r for r in decision.relaxations if r.field == "workload.residency.countries"]
+    place = starter.regions[_index(starter, country.place)]
+    assert country.change == f"allow {place.country}"
+    assert country.place == ask(starter, replace(nowhere, residency=None)).chosen
+
+    quota = Quota(IRELAND, "vcpus", 20.0)
+    gang = replace(ON_DEMAND, residency=Residency(regions=frozenset({IRELAND})), count=4, quotas=(quota,))
+    changes = {r.field: r.change for r in ask(starter, gang).relaxations}
+    assert changes["workload.count"] == "2 instead of 4"
+    assert changes["workload.quotas"] == "raise vcpus of aws:eu-west-1 by 12"
+
+    capped = EffectivePolicy(max_cost_micros=1_000)
+    (limit,) = [r for r in ask(starter, ON_DEMAND, capped).relaxations if r.field == "policy.max_cost"]
+    assert limit.place == ask(starter, ON_DEMAND).chosen
+
+
+def test_quota_that_is_drawn_is_not_given_again(starter: CatalogSnapshot) -> None:
+    """Of two joint requests for the last unit the first gets it; asked apart, both would."""
+    quota = Quota(IRELAND, "instances", 1.0)
+    work = replace(ON_DEMAND, residency=Residency(regions=frozenset({IRELAND})), quotas=(quota,))
+    queries = [PlaceQuery(PROJECT, work)] * 2
+    apart = [decide(query, starter, NO_POLICY, NEW_PROJECT, NOW).verdict for query in queries]
+    assert apart == [Verdict.PLACED, Verdict.PLACED]
+    joint = decide_jointly(queries, starter, [NO_POLICY] * 2, NEW_PROJECT, NOW)
+    assert [decision.verdict for decision in joint] == [Verdict.PLACED, Verdict.INFEASIBLE]
+    assert reasons(joint[1])[RejectionReason.QUOTA] == 1
+
+
+def test_owned_room_costs_nothing_until_it_is_used_up(starter: CatalogSnapshot) -> None:
+    """Joint requests draw the commitment in order; the one after the last room buys on demand."""
+    offer = chosen(ask(starter, ON_DEMAND)).offer
+    kind = (
+        CommitmentKind.AWS_RESERVED_INSTANCE_STANDARD
+        if offer.cloud is Cloud.AWS
+        else CommitmentKind.AZURE_SAVINGS_PLAN
+        if offer.cloud is Cloud.AZURE
+        else CommitmentKind.GCP_FLEXIBLE_CUD
+    )
+    owned = Commitment(PROJECT, "c", kind, offer.cloud, NOW - timedelta(days=1), NOW + timedelta(minutes=10))
+    if kind is CommitmentKind.AWS_RESERVED_INSTANCE_STANDARD:
+        owned = replace(owned, region=offer.region, instance_type=offer.instance_type, instances=2.0)
+    else:
+        owned = replace(owned, spend_nanos_per_hour=offer.nanos_per_hour * 2)
+    state = ProjectState(rooms=Rooms().change("c", owned))
+    place = Residency(regions=frozenset({RegionKey(offer.cloud, offer.region)}))
+    work = replace(ON_DEMAND, options=(OD, OWNED), residency=place, data_sets=())
+    queries = [PlaceQuery(PROJECT, work)] * 3
+    joint = decide_jointly(queries, starter, [NO_POLICY] * 3, state, NOW)
+    assert [chosen(d).offer.option for d in joint] == [OWNED, OWNED, OD]
+    assert [chosen(d).terms.total == 0 for d in joint] == [True, True, False]
+    assert chosen(joint[0]).commitments == (owned.name,)
+    assert joint[0].valid_until == NOW + timedelta(minutes=10)
+
+
+def test_a_gang_is_spread_over_zones(starter: CatalogSnapshot) -> None:
+    """Five over three zones are two, two and one; more zones than any region has is infeasible and says why."""
+    place = chosen(ask(starter, replace(ON_DEMAND, count=5, spread_zones=3)))
+    assert [count for _, count in place.zones] == [2, 2, 1]
+    assert len({zone for zone, _ in place.zones}) == 3
+    decision = ask(starter, replace(ON_DEMAND, count=9, spread_zones=9))
+    assert decision.verdict is Verdict.INFEASIBLE
+    assert RejectionReason.NOT_ENOUGH_ZONES in reasons(decision)
+    assert any(r.field == "workload.spread_zones" for r in decision.relaxations)
+
+
+def test_government_regions_only_when_named(starter: CatalogSnapshot) -> None:
+    """They are counted out of every other answer."""
+    gov = {r.name for r in starter.regions if r.partition == "gov"}
+    assert gov
+    anywhere = replace(ON_DEMAND, residency=None, data_sets=())
+    assert reasons(ask(starter, anywhere))[RejectionReason.PARTITION_NOT_ALLOWED] == len(gov)
+    named = replace(
+        anywhere,
+        partitions=frozenset({"gov"}),
+        residency=Residency(
+            regions=frozenset(RegionKey(r.cloud, r.name) for r in starter.regions if r.partition == "gov")
+        ),
+    )
+    assert chosen(ask(starter, named)).offer.region in gov
+
+
+def test_users_wait_no_longer_than_the_limit(starter: CatalogSnapshot) -> None:
+    """The chosen place is within the limit, and the estimate is in the answer."""
+    paris = Users((UserGroup(48.86, 2.35, 1.0),), max_latency_ms=20.0)
+    decision = ask(starter, replace(ON_DEMAND, users=paris, residency=None))
+    assert 2.0 <= chosen(decision).latency_ms <= 20.0
+    assert reasons(decision)[RejectionReason.LATENCY] > 50
+
+
+def test_a_service_is_a_must_or_a_priced_wish(starter: CatalogSnapshot) -> None:
+    """A must keeps to the clouds that have it; a wish costs what doing without is worth."""
+    must = replace(ON_DEMAND, services=(ServiceNeed("BigQuery"),))
+    decision = ask(starter, must)
+    assert chosen(decision).offer.cloud is Cloud.GCP
+    assert RejectionReason.SERVICE_MISSING in reasons(decision)
+    wish = replace(ON_DEMAND, services=(ServiceNeed("BigQuery", 1_000),))
+    place = chosen(ask(starter, wish))
+    assert place.terms.preference == (0 if place.offer.cloud is Cloud.GCP else 1_000)
+
+
+def test_policies_bind_and_ask_for_approval(starter: CatalogSnapshot) -> None:
+    """Its residency counts as POLICY, its options leave no spot, and a cost over the threshold needs approval."""
+    policy = EffectivePolicy(
+        key="k",
+        residencies=(Residency(clouds=frozenset({Cloud.AWS}), denied_families=frozenset({"t4g", "t3", "t3a"})),),
+        options=frozenset({OD}),
+        approval_threshold_micros=1,
+        approval_source="policies/finance",
+    )
+    decision = ask(starter, WORK, policy)
+    offer = chosen(decision).offer
+    assert (offer.cloud, offer.option) == (Cloud.AWS, OD)
+    assert not offer.instance_type.startswith(("t4g.", "t3.", "t3a."))
+    assert RejectionReason.POLICY in reasons(decision)
+    assert decision.approval_required_by == "policies/finance"
+    tagged = replace(policy, required_tags=frozenset({"team"}), key="k2")
+    assert ask(starter, WORK, tagged).verdict is Verdict.INFEASIBLE
+    assert ask(starter, replace(WORK, tags=(("team", "ml"),)), tagged).verdict is Verdict.PLACED
+
+
+def test_the_band_prefers_what_is_not_interrupted(starter: CatalogSnapshot) -> None:
+    """Within the tolerance the lower risk wins; the cost is then within the tolerance of the least."""
+    least = chosen(ask(starter, WORK))
+    assert least.risk > 0
+    wide = chosen(ask(starter, replace(WORK, tolerance_fraction=1.0)))
+    assert wide.risk <= least.risk
+    assert wide.terms.total <= least.terms.total * 2
+    assert chosen(ask(starter, replace(WORK, tolerance_fraction=0.0))) == least
+
+
+def test_stale_and_derived_prices_are_said(starter: CatalogSnapshot) -> None:
+    """Notes name the basis that is no list price, and an age over three months; readings of names come along."""
+    work = replace(WORK, residency=Residency(clouds=frozenset({Cloud.AWS})), readings=("A100 read as any",))
+    decision = ask(starter, work)
+    assert decision.notes[0] == "A100 read as any"
+    assert any("days old" in note for note in decision.notes)
+    assert chosen(decision).price_age_days == (NOW.date() - chosen(decision).offer.as_of).days  # type: ignore[operator] # catalogue offers have a date
+
+
+@pytest.mark.parametrize("gpu", ["V100-16GB", "T4"])
+def test_explanations_say_what_would_win(starter: CatalogSnapshot, gpu: str) -> None:
+    """Denying what was chosen shows it as the best rejected candidate, with what it would save."""
+    work = replace(ON_DEMAND, size=Size(gpus=(GpuNeed((gpu,), 1),)), residency=None)
+    free = chosen(ask(starter, work))
+    family = starter.families[int(starter.types.family[starter.type_index[free.offer.cloud, free.offer.instance_type]])]
+    denied = replace(work, residency=Residency(denied_families=frozenset({family})))
+    decision = ask(starter, denied, explain=True)
+    assert decision.explanation is not None
+    shown = {candidate.reason: candidate for candidate in decision.explanation.candidates}
+    best = shown[RejectionReason.FAMILY_NOT_ALLOWED]
+    assert best.placement.terms.total == free.terms.total
+    saved = (chosen(decision).terms.total - free.terms.total) / 1e6
+    assert best.would_win == f"family {family} allowed: saves {saved:.2f} USD"
+    assert "lower" in shown[RejectionReason.COSTLIER].would_win
