@@ -143,7 +143,7 @@ class Settings:
     @property
     def store_url(self) -> str:
         """The database URL, with the default resolved."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'trimtab.db'}"
+        return self.database_url or f"sqlite:///{self.data_dir / 'trimtab.sqlite'}"
 
     @property
     def tls(self) -> bool:

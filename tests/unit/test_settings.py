@@ -17,7 +17,7 @@ def test_defaults_serve_loopback_anonymously() -> None:
     assert settings == Settings()
     assert settings.listen == Address("127.0.0.1", 8740)
     assert settings.anonymous
-    assert settings.store_url == "sqlite:///.data/trimtab.db"
+    assert settings.store_url == "sqlite:///.data/trimtab.sqlite"
 
 
 def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:

@@ -23,7 +23,12 @@ MAX_RESERVE_S: Final = 7 * 86_400.0
 _CLOCK_SKEW: Final = timedelta(minutes=1)
 _DEFAULT_FALLBACKS: Final = 3
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
-_REPORTED: Final = frozenset({PurchaseOption.ON_DEMAND, PurchaseOption.SPOT})
+_REPORTED: Final = {
+    PurchaseOption.ON_DEMAND: PurchaseOption.ON_DEMAND,
+    PurchaseOption.OWNED_COMMITMENT: PurchaseOption.ON_DEMAND,
+    PurchaseOption.SPOT: PurchaseOption.SPOT,
+}
+"""What an outcome is of: a commitment pays for on-demand capacity, it is not capacity of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def _outcome(
         if not given:
             found.add((at, f"offer.{field}"), ErrorReason.FIELD_REQUIRED, "say which offer it was")
     if pattern.option is not None and pattern.option not in _REPORTED:
-        found.add((at, "offer.purchase_option"), ErrorReason.OUT_OF_RANGE, "outcomes are of on demand or spot")
+        found.add((at, "offer.purchase_option"), ErrorReason.OUT_OF_RANGE, "outcomes are of on demand, owned or spot")
     event_time = now
     if message.HasField("event_time"):
         event_time = bounds.instant(found, (at, "event_time"), message.event_time) or now
@@ -123,7 +128,7 @@ def _outcome(
         region=pattern.region,
         zone=pattern.zone,
         instance_type=pattern.instance_type,
-        option=pattern.option,
+        option=_REPORTED.get(pattern.option, pattern.option),
         event_time=event_time,
         capacity_failure=message.capacity_failure,
         capacity_success=message.capacity_success,
