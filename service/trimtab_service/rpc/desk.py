@@ -227,6 +227,8 @@ class PlacementDesk:
                     at=at,
                 )
             except InvalidArgumentError as fault:
+                if any(violation.field.endswith("request_id") for violation in fault.violations):
+                    raise  # it cannot have come before
                 return self._answered_before(key, instant, fault, ends)
             drawing = _Drawing(made, key, instant)
             try:
