@@ -36,7 +36,7 @@ def available() -> bool:
     return shutil.which("h2load") is not None
 
 
-def load(  # noqa: PLR0913 - what a run is made of
+def load(
     port: int,
     method: str,
     request: bytes,
@@ -66,13 +66,14 @@ def load(  # noqa: PLR0913 - what a run is made of
             f"--log-file={log}",
             f"http://127.0.0.1:{port}{method}",
         ]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout  # noqa: S603 - our own arguments
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
         micros = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
     seconds = _seconds(printed)
     succeeded = int(re.search(r"(\d+) succeeded", printed)[1])  # type: ignore[index] # h2load always prints it
     bytes_read = int(re.search(r"\((\d+)\) data", printed)[1])  # type: ignore[index] # h2load always prints it
     if succeeded != calls or abs(bytes_read / calls - reply_bytes - 5) > _BYTE_SLACK * decisions:
-        raise AssertionError(f"{method}: {succeeded} of {calls} answered, {bytes_read / calls:.1f} bytes each\n{printed}")
+        found = f"{succeeded} of {calls} answered, {bytes_read / calls:.1f} bytes each"
+        raise AssertionError(f"{method}: {found}\n{printed}")
     quantiles = statistics.quantiles(micros, n=100)
     return Load(calls, seconds, quantiles[49] / 1e3, quantiles[98] / 1e3)
 

@@ -126,7 +126,7 @@ def _measure(port: int, pid: int, rounds: int, calls: int) -> dict[str, object]:
     }
 
 
-def _batches(  # noqa: PLR0913, PLR0917 - what a run needs
+def _batches(
     port: int, pid: int, stub: PlacementServiceStub, random: Random, rounds: int, calls: int, send: Send
 ) -> list[float]:
     """Decisions per CPU second of `BatchPlace`, a batch of other requests each round."""
@@ -146,9 +146,7 @@ def _batches(  # noqa: PLR0913, PLR0917 - what a run needs
     return figures
 
 
-def _reserve(
-    stub: PlacementServiceStub, commitments: CommitmentServiceStub, pid: int, calls: int
-) -> dict[str, object]:
+def _reserve(stub: PlacementServiceStub, commitments: CommitmentServiceStub, pid: int, calls: int) -> dict[str, object]:
     """`Place` with `reserve`: durable, so bounded by the disk; several callers share a commit."""
     now = int(time.time())
     commitment = commitment_service_pb2.Commitment(
@@ -209,9 +207,7 @@ def _overhead(size: int) -> int:
 
 
 def _h2load(port: int, method: str, body: bytes, reply_bytes: int, calls: int) -> h2load.Load:
-    return h2load.load(
-        port, method, body, reply_bytes, calls=calls, decisions=BATCH_SIZE if method == BATCH else 1
-    )
+    return h2load.load(port, method, body, reply_bytes, calls=calls, decisions=BATCH_SIZE if method == BATCH else 1)
 
 
 def _python_clients(port: int, method: str, body: bytes, reply_bytes: int, calls: int) -> h2load.Load:

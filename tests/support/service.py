@@ -59,9 +59,7 @@ def running_service(
     server = RpcServer(chosen, application.services, application.probes, parts)
     address = str(server.start(ANY_PORT))
     target = f"localhost:{address.rpartition(':')[2]}" if channel_credentials else address
-    channel = (
-        grpc.secure_channel(target, channel_credentials) if channel_credentials else grpc.insecure_channel(target)
-    )
+    channel = grpc.secure_channel(target, channel_credentials) if channel_credentials else grpc.insecure_channel(target)
     try:
         yield RunningService(
             target=target,

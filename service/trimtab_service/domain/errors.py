@@ -10,6 +10,9 @@ from datetime import timedelta
 
 from trimtab_service.domain.reasons import ErrorReason
 
+_SHOWN = 5
+"""Violations that the message spells out; all of them are in `violations`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -48,8 +51,8 @@ class InvalidArgumentError(TrimtabError):
     ) -> None:
         if not violations:
             raise ValueError("an invalid argument names at least one field")
-        shown = "; ".join(f"{v.field}: {v.description}" for v in violations[:5])
-        more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
+        shown = "; ".join(f"{v.field}: {v.description}" for v in violations[:_SHOWN])
+        more = f"; and {len(violations) - _SHOWN} more" if len(violations) > _SHOWN else ""
         super().__init__(reason if len(violations) > 1 else _single(violations[0], reason), shown + more)
         self.violations = tuple(violations)
 

@@ -28,7 +28,7 @@ class ErrorReason(Reason):
     CONTRADICTION = "Two fields of the request exclude each other."
     TOO_LARGE = "A message, list or string is over its documented cap."
     BAD_FORMAT = "A value does not have the documented syntax."
-    PAGE_TOKEN_INVALID = "The page token was not issued for this list, filter and order."
+    PAGE_TOKEN_INVALID = "The page token was not issued for this list, filter and order."  # noqa: S105 - not a secret
     FILTER_INVALID = "The filter is not in the documented subset of AIP-160, or names an unknown field."
     REQUEST_ID_REUSED = "The request_id was used before with a different request body."
     POLICY_INVALID = "A policy condition does not compile or a rule is malformed; the position is given."

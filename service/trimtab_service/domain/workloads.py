@@ -69,7 +69,10 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """`gib` read `reads` times from `location`; `private_nanos_per_gib` replaces the catalogue's rate where it reaches."""
+    """`gib` read `reads` times from `location`.
+
+    `private_nanos_per_gib` replaces the catalogue's rate for the clouds that it reaches.
+    """
 
     location: RegionKey
     gib: float

@@ -24,7 +24,9 @@ def report(  # noqa: PLR0913 - a command's arguments and options
     ],
     *,
     decision: Annotated[str, typer.Option(help="Decision it belongs to.")] = "",
-    zone: Annotated[str, typer.Option(help="Zone; absent: that of the decision, or the whole region of an OFFER.")] = "",
+    zone: Annotated[
+        str, typer.Option(help="Zone; absent: that of the decision, or the whole region of an OFFER.")
+    ] = "",
     at: Annotated[str, typer.Option(metavar="INSTANT", help="When; absent: now.")] = "",
     no_capacity: Annotated[
         bool, typer.Option("--no-capacity", help="None was to be had: blocks the offer, with decay.")
