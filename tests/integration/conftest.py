@@ -1,5 +1,6 @@
 """Fixtures of the integration tests."""
 
+from tests.support.bad_input import attacked, channel, project
 from tests.support.databases import database, dsn, mortal_postgres, postgres_server
 
-__all__ = ["database", "dsn", "mortal_postgres", "postgres_server"]
+__all__ = ["attacked", "channel", "database", "dsn", "mortal_postgres", "postgres_server", "project"]
