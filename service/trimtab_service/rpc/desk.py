@@ -25,7 +25,7 @@ from trimtab_service.policy.attributes import attributes_of
 from trimtab_service.rpc.decision_encoder import encode_decision
 from trimtab_service.rpc.decision_log import NO_DRAWS, record_of
 from trimtab_service.rpc.ids import NewId
-from trimtab_service.rpc.memo import DecisionMemo, Kept
+from trimtab_service.rpc.memo import DecisionMemo
 from trimtab_service.rpc.place_parser import PlaceParser, missing_tags
 from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import View, World
@@ -55,13 +55,17 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller gets, now or (for a request id that came before) again.
+    """What a caller gets: a serialised `Decision`.
 
     `draws` is what a later item of a joint batch must leave alone though the store does not hold it.
     """
 
-    message: pb.Decision
+    data: bytes
     draws: tuple[Draw, ...] = NO_DRAWS
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - how the pipeline asks a message for its bytes
+        """The bytes that were logged: a decision is serialised once."""
+        return self.data
 
 
 def make(  # noqa: PLR0913 - all that a decision depends on
@@ -192,11 +196,12 @@ class PlacementDesk:
         if kept is None:
             made = make(request, view, project=project, instant=instant, decision_id=decision_id, prior=prior, at=at)
             if made.stands:
-                self._memo.keep(request, view, project, instant, made.decision, made.record)
-        else:
-            made = _again(kept, request, project, instant, decision_id)
-        self._log.append(made.record)
-        return _answer(made)
+                self._memo.keep(request, view, project, instant, made.record)
+            self._log.append(made.record)
+            return _answer(made)
+        record = kept.again(request.SerializeToString(deterministic=True), project, instant, decision_id)
+        self._log.append(record)
+        return Answer(record.response)
 
     def look(self, request: pb.PlaceRequest, project: str) -> Made:
         """One decision that draws nothing, for an explanation; logged like any other."""
@@ -244,7 +249,7 @@ class PlacementDesk:
                 return _answer(made)
             # Made before, maybe by another replica: what it drew is in force here too when the answer leaves.
             self._world.catch_up()
-            return Answer(pb.Decision.FromString(answer))
+            return Answer(answer)
         raise AssertionError  # the last attempt returns or raises
 
     def _answered_before(self, key: RequestKey, instant: datetime, fault: InvalidArgumentError, ends: float) -> Answer:
@@ -255,27 +260,12 @@ class PlacementDesk:
 
         answer = self._writer.run(lambda conn: once(conn, key, instant, refuse), max(0.0, ends - time.monotonic()))
         self._world.catch_up()
-        return Answer(pb.Decision.FromString(answer))
-
-
-def _again(kept: Kept, request: pb.PlaceRequest, project: str, instant: datetime, decision_id: str) -> Made:
-    """A remembered decision, made at another instant under another name."""
-    decision, message = kept.at(f"projects/{project}/decisions/{decision_id}", instant)
-    record = record_of(
-        project=project,
-        decision_id=decision_id,
-        instant=instant,
-        request=request.SerializeToString(deterministic=True),
-        message=message,
-        decision=decision,
-        state_revision=kept.state_revision,
-    )
-    return Made(decision, message, record)
+        return Answer(answer)
 
 
 def _answer(made: Made) -> Answer:
     chosen = made.decision.chosen
-    return Answer(made.message, NO_DRAWS if chosen is None or made.message.reserved else chosen.draws)
+    return Answer(made.record.response, NO_DRAWS if chosen is None or made.message.reserved else chosen.draws)
 
 
 class _Drawing:

@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import Final
 
 from trimtab.v1 import placement_service_pb2 as pb
-from trimtab_service.domain.decisions import Decision
 from trimtab_service.placement.engine import VALID_FOR
 from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import View
 from trimtab_service.store.decisions import DecisionRecord
 
 _MOST_PROJECTS: Final = 256
+_HEAD: Final = ("name", "verdict", "create_time", "valid_until")
+"""Fields 1 to 4 of `Decision`: fields are written in the order of their numbers, so these bytes come first."""
 _MOST_IN_ALL: Final = 16_384
 """Decisions of all projects together, counted as they are kept: at some 8 KB each, 128 MiB at the most."""
 
@@ -29,20 +30,25 @@ Key = tuple[bytes, int]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A decision, and its message without name and times."""
+    """A logged decision, and its message behind the name and the times, which come first on the wire."""
 
-    decision: Decision
-    template: bytes
-    state_revision: int
+    record: DecisionRecord
+    rest: bytes
+    verdict: "pb.Decision.Verdict.ValueType"
 
-    def at(self, name: str, instant: datetime) -> tuple[Decision, pb.Decision]:
-        """The decision as it is made at `instant` under `name`."""
+    def again(self, request: bytes, project: str, instant: datetime, decision_id: str) -> DecisionRecord:
+        """The record of the same decision made at `instant` under another id. Its response is what deciding gives."""
         until = instant + VALID_FOR
-        message = pb.Decision.FromString(self.template)
-        message.name = name
-        set_timestamp(message.create_time, instant)
-        set_timestamp(message.valid_until, until)
-        return self.decision._replace(valid_until=until), message
+        head = pb.Decision(name=f"projects/{project}/decisions/{decision_id}", verdict=self.verdict)
+        set_timestamp(head.create_time, instant)
+        set_timestamp(head.valid_until, until)
+        return self.record._replace(
+            decision_id=decision_id,
+            create_time=instant,
+            valid_until=until,
+            request=request,
+            response=head.SerializeToString(deterministic=True) + self.rest,
+        )
 
 
 class _Scope:
@@ -84,13 +90,12 @@ class DecisionMemo:
         # What is not part of the key would pass unchecked.
         return None if request.request_id else scope.decisions.get(_key(request))
 
-    def keep(  # noqa: PLR0913, PLR0917 - what a decision is known by
+    def keep(
         self,
         request: pb.PlaceRequest,
         view: View,
         project: str,
         instant: datetime,
-        decision: Decision,
         record: DecisionRecord,
     ) -> None:
         """Remember a decision that depends on nothing but the view and the day. The caller has checked that."""
@@ -111,10 +116,11 @@ class DecisionMemo:
             scope.decisions.clear()
             self._scopes[project] = scope
         self._count += 1
-        template = pb.Decision.FromString(record.response)
-        for field in ("name", "create_time", "valid_until"):
-            template.ClearField(field)
-        scope.decisions[key] = Kept(decision, template.SerializeToString(deterministic=True), record.state_revision)
+        rest = pb.Decision.FromString(record.response)
+        verdict = rest.verdict
+        for field in _HEAD:
+            rest.ClearField(field)
+        scope.decisions[key] = Kept(record, rest.SerializeToString(deterministic=True), verdict)
 
     def _forget(self) -> None:
         self._scopes.clear()

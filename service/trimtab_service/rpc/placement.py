@@ -20,7 +20,7 @@ from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.decision_log import NO_DRAWS, logged_decision
-from trimtab_service.rpc.desk import PlacementDesk
+from trimtab_service.rpc.desk import Answer, PlacementDesk
 from trimtab_service.rpc.place_parser import check_batch, parse_outcomes
 from trimtab_service.rpc.replay import Replayer
 from trimtab_service.rpc.status import status_of
@@ -58,9 +58,9 @@ class PlacementServicer:
         self._clock = clock
         self._batch_cap = batch_cap
 
-    def place(self, request: pb.PlaceRequest, call: Call) -> pb.Decision:
+    def place(self, request: pb.PlaceRequest, call: Call) -> Answer:
         """One decision."""
-        return self._desk.place(request, names.project_id(request.parent), timeout_s=call.time_remaining()).message
+        return self._desk.place(request, names.project_id(request.parent), timeout_s=call.time_remaining())
 
     def batch_place(self, request: pb.BatchPlaceRequest, call: Call) -> pb.BatchPlaceResponse:
         """Each item decided or refused on its own, in order; jointly, each sees what those before it drew."""
@@ -79,7 +79,7 @@ class PlacementServicer:
             except TrimtabError as error:
                 result.error.CopyFrom(status_of(error))
                 continue
-            result.decision.CopyFrom(made.message)
+            result.decision.MergeFromString(made.data)
             if request.joint:
                 drawn += made.draws
         return response
