@@ -37,7 +37,7 @@ def known(memo: DecisionMemo, request: PlaceRequest, view: View, project: str = 
 def remember(memo: DecisionMemo, request: PlaceRequest, view: View, project: str = "p") -> None:
     """Decide, and keep it."""
     made = make(request, view, project=project, instant=NOW, decision_id="d")
-    memo.keep(request, view, project, NOW, made.decision, made.record)
+    memo.keep(request, view, project, NOW, made.record)
 
 
 def test_small_requests_are_remembered_and_large_ones_are_not(view: View) -> None:
