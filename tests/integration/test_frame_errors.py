@@ -1,6 +1,7 @@
 # ruff: noqa: ANN401 - messages of the Echo service are made at run time, so no type names them
 """What a caller sees of failures, through a real server and a real client."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -159,6 +160,8 @@ def test_call_that_waited_out_its_deadline_in_the_queue_is_not_begun() -> None:
     ):
         client = echo.EchoClient(channel)
         busy = client.work.future(echo.EchoRequest(parent=PARENT, milliseconds=400))
+        while not servicer.worked:
+            time.sleep(0.005)
         late = client.work.future(echo.EchoRequest(parent=PARENT, milliseconds=10), timeout=0.1)
         assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         busy.result()
