@@ -78,14 +78,14 @@ class Requests:
         self._worlds: list[ProjectState] = []
 
     def plain(self) -> Case:
-        """A size, on demand and spot, a residency, one or two data sets, three fallbacks."""
+        """A size, on demand and spot, a residency, one or two data sets at catalogue prices, three fallbacks."""
         rng = self.random
         work = Workload(
             size=self._size(),
             hours=self._hours(),
             options=_BOTH,
             residency=Residency(countries=self._countries()),
-            data_sets=tuple(self._data_set() for _ in range(rng.randint(1, 2))),
+            data_sets=tuple(replace(self._data_set(), private_nanos_per_gib=None) for _ in range(rng.randint(1, 2))),
         )
         return Case(PlaceQuery(PROJECT, work))
 

@@ -137,8 +137,11 @@ def draws(question: Question, candidate: Candidate) -> tuple[Draw, ...]:
 def notes(question: Question, chosen: Placement | None) -> tuple[str, ...]:
     """How names were read, and what to know about the price that was chosen."""
     readings = question.workload.readings
-    if chosen is None:
-        return readings
+    return readings if chosen is None else price_notes(readings, chosen)
+
+
+def price_notes(readings: tuple[str, ...], chosen: Placement) -> tuple[str, ...]:
+    """`readings` with what to know about a price: a basis that is no list price, and age."""
     offer, age = chosen.offer, chosen.price_age_days
     if offer.basis is PriceBasis.LIST and age <= STALE_AFTER_DAYS:
         return readings

@@ -71,7 +71,7 @@ class EgressRates:
     def reads(self, data_sets: Sequence[DataSet], month_to_date: Mapping[int, float], rows: int) -> list[F64]:
         """One vector over [option row][region] a data set: micro-USD of reading it from each region."""
         if not month_to_date:
-            vectors = self._plain_reads(data_sets, rows)
+            vectors = self.plain_reads(data_sets, rows)
             if vectors is not None:
                 return vectors
         used: dict[tuple[int, Cloud], float] = {}
@@ -89,7 +89,7 @@ class EgressRates:
                     used[source, cloud] = used.get((source, cloud), 0.0) + gib
         return vectors
 
-    def _plain_reads(self, data_sets: Sequence[DataSet], rows: int) -> list[F64] | None:
+    def plain_reads(self, data_sets: Sequence[DataSet], rows: int) -> list[F64] | None:
         """Reads at the catalogue's rates, each from a source of its own; None where it takes more care."""
         sources = 0
         vectors = []
@@ -121,7 +121,7 @@ class EgressRates:
             else:
                 whole[here] = self._internet(source, starts[cloud], gib, 1)[here]
         whole[source] = 0.0
-        return np.tile(whole, rows)
+        return np.concatenate((whole,) * rows)
 
     def pair_nanos(self, source: int, destination: int) -> int:
         """Nano-USD per GiB from one region to another, first tier."""
@@ -150,7 +150,7 @@ class EgressRates:
         by_geography = np.array([_tiered(steps, start, gib) for steps in self._steps[source]], dtype=np.float64)
         within = np.rint(self._snapshot.egress.pair_nanos[source] * (gib / 1000.0))
         here = self._same_cloud[self._cloud_codes[source]]
-        return np.tile(np.where(here, within, by_geography[self._geography]), rows)
+        return np.concatenate((np.where(here, within, by_geography[self._geography]),) * rows)
 
     def _tier_rates(self, source: int, tier: int) -> F64:
         """Nano-USD per GiB to each region where all volume lies in one interval between tier edges; kept."""

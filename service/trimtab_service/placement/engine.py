@@ -19,6 +19,7 @@ from trimtab_service.placement.explain import explanation
 from trimtab_service.placement.explicit import explicit_candidates
 from trimtab_service.placement.fallbacks import fallbacks
 from trimtab_service.placement.index import index_of
+from trimtab_service.placement.plain import plain_decision
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.rejections import rejected_regions
 from trimtab_service.placement.relax import relaxations
@@ -41,7 +42,12 @@ def decide(
 
     Never raises for a request that was parsed against this snapshot: infeasible and unsupported are verdicts.
     """
-    question = Question(query, index_of(snapshot), policy, state, instant)
+    index = index_of(snapshot)
+    if not query.explain:
+        plain = plain_decision(query, index, policy, state, instant, VALID_FOR)
+        if plain is not None:
+            return plain
+    question = Question(query, index, policy, state, instant)
     decision = _answer(question)
     if decision.verdict is Verdict.INFEASIBLE:
         decision = decision._replace(relaxations=relaxations(question, best_candidate))

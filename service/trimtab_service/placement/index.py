@@ -116,6 +116,7 @@ class SearchIndex:
         "egress",
         "family_of",
         "no_offers",
+        "other_clouds",
         "owned",
         "policies",
         "price",
@@ -167,6 +168,11 @@ class SearchIndex:
         """Each table with the rows looked at so far, which are views of it."""
         self._offers: dict[tuple[int, int], tuple[ChosenOffer, ...]] = {}
         self._zones: dict[tuple[int, int], tuple[str, ...]] = {}
+        self.other_clouds: dict[Cloud, F64] = {
+            cloud: self.region_sets.barrier(self.region_sets.all & ~self.region_sets.of_clouds((cloud,)))
+            for cloud in CLOUDS
+        }
+        """Vectors that bar the regions of a cloud."""
         self._books: dict[int, tuple[RateBook, dict[int, bool]]] = {}
         self._cell_types: dict[int, TypeSet] = {}
         self._services: dict[str, RegionSet] = {}
@@ -229,10 +235,9 @@ class SearchIndex:
         return view if table.arch == arch else view._replace(exact=False)
 
     def _offered(self, price: F64) -> tuple[RegionSet, ...]:
-        regions = self.region_count
-        return tuple(
-            self.region_sets.of_bools(price[o * regions : (o + 1) * regions] < np.inf) for o in range(OPTION_COUNT)
-        )
+        whole = self.region_sets.of_bools(price < np.inf)
+        regions, every = self.region_count, self.region_sets.all
+        return tuple(whole >> o * regions & every for o in range(OPTION_COUNT))
 
     def types_of_cell(self, option: int, region: int) -> TypeSet:
         """Types with an offer in a cell; kept once asked for."""
@@ -293,12 +298,17 @@ class SearchIndex:
             self._zones[region, bits] = known
         return known
 
+    def has_next_zone(self, t: int, region: int) -> bool:
+        """Whether a type is offered in more than one zone of a region."""
+        return bool(self.zone_bits[t, region].bit_count() > 1)
+
     def offers_in_zones(self, k: int, region: int, option: int) -> tuple[ChosenOffer, ...]:
-        """Offer k in each zone that offers it, in order; one without a zone where none is known. The last are kept."""
+        """Offer k in the first two zones that offer it; one without a zone where none is known. The last are kept."""
         made = self._offers.get((k, option))
         if made is None:
-            zones = self.zones_offered(self.type_of[k], region) or ("",)
-            made = tuple(self.offer(k, region, option, zone) for zone in zones)
+            zones = self.zones_offered(self.type_of[k], region)
+            first = self.offer(k, region, option, zones[0] if zones else "")
+            made = (first, first._replace(zone=zones[1])) if len(zones) > 1 else (first,)
             if len(self._offers) >= _KEPT_OFFERS:
                 self._offers.clear()
             self._offers[k, option] = made

@@ -66,7 +66,9 @@ def region_steps(index: SearchIndex, residency: Residency) -> list[RegionStep]:
         steps.append((RejectionReason.REGION_NOT_ALLOWED, allowed & ~sets.of_keys(residency.denied_regions)))
     if residency.countries or residency.denied_countries:
         allowed = sets.of_countries(residency.countries) if residency.countries else sets.all
-        steps.append((RejectionReason.RESIDENCY, allowed & ~sets.of_countries(residency.denied_countries)))
+        if residency.denied_countries:
+            allowed &= ~sets.of_countries(residency.denied_countries)
+        steps.append((RejectionReason.RESIDENCY, allowed))
     return steps
 
 

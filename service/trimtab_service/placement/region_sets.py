@@ -25,7 +25,7 @@ _KEPT_BARRIERS = 2_048
 class RegionSets:
     """The sets that rules are made of, for one catalogue. `barrier` keeps its last vectors; threads may share it."""
 
-    __slots__ = ("_barriers", "_index", "all", "by_cloud", "by_country", "by_partition", "count", "public")
+    __slots__ = ("_barriers", "_index", "_lists", "all", "by_cloud", "by_country", "by_partition", "count", "public")
 
     def __init__(self, snapshot: CatalogSnapshot) -> None:
         self.count = len(snapshot.regions)
@@ -34,6 +34,7 @@ class RegionSets:
         self.by_cloud: dict[Cloud, RegionSet] = {}
         self.by_partition: dict[str, RegionSet] = {}
         self._index = snapshot.region_index
+        self._lists: dict[frozenset[str], RegionSet] = {}
         self._barriers: dict[RegionSet, F64] = {}
         for r, region in enumerate(snapshot.regions):
             bit = 1 << r
@@ -44,11 +45,16 @@ class RegionSets:
                 self.by_partition[name] = self.by_partition.get(name, 0) | bit
         self.public: RegionSet = self.by_partition.get(PUBLIC, 0)
 
-    def of_countries(self, countries: Iterable[str]) -> RegionSet:
-        """Regions in any of the countries."""
-        found, known = 0, self.by_country
-        for country in countries:
-            found |= known.get(country, 0)
+    def of_countries(self, countries: frozenset[str]) -> RegionSet:
+        """Regions in any of the countries; kept for the last lists."""
+        found = self._lists.get(countries)
+        if found is None:
+            found, known = 0, self.by_country
+            for country in countries:
+                found |= known.get(country, 0)
+            if len(self._lists) >= _KEPT_BARRIERS:
+                self._lists.clear()
+            self._lists[countries] = found
         return found
 
     def of_clouds(self, clouds: Iterable[Cloud]) -> RegionSet:
@@ -87,7 +93,7 @@ class RegionSets:
         """Vector over [option][region], end to end: 0 where the region is in the set, +inf where not."""
         vector = self._barriers.get(regions)
         if vector is None:
-            vector = np.tile(np.where(self.to_bools(regions), 0.0, np.inf), ROWS)
+            vector = np.concatenate((np.where(self.to_bools(regions), 0.0, np.inf),) * ROWS)
             vector.flags.writeable = False
             if len(self._barriers) >= _KEPT_BARRIERS:
                 self._barriers.clear()

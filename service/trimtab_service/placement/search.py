@@ -15,7 +15,6 @@ from trimtab_service.placement.costs import bounds, reread_cost
 from trimtab_service.placement.options import OWNED, SPOT
 from trimtab_service.placement.owned_cells import best_owned
 from trimtab_service.placement.question import Question
-from trimtab_service.placement.spot import RATE_OF_BUCKET
 
 
 class Frontier:
@@ -44,8 +43,7 @@ class Frontier:
         self._done = 0
         self._simple = question.is_simple
         self._plain = question.is_plain
-        quick = question.is_plain and question.learned is None and OWNED not in self._codes and len(self._bounds) > 0
-        self._stream = self._plain_candidates() if quick else self._candidates()
+        self._stream = self._candidates()
         self.closed: list[tuple[int, int]] = []
         """Cells (option, region) that were opened and had no feasible offer."""
 
@@ -82,55 +80,6 @@ class Frontier:
             if not self._done >> best.region & 1:
                 self._done |= 1 << best.region
                 yield best
-
-    def _plain_candidates(self) -> Iterator[Candidate]:
-        """As `_candidates`, for what most callers ask: no state but the catalogue's, no rule but on regions.
-
-        The same steps, written out in one place: calls would take as long as all that they do.
-        """
-        question = self._question
-        index, cases = question.index, question.spot
-        left, waiting, regions, codes = self._bounds, self._waiting, self._regions, self._codes
-        argmin, item, rank_of = left.argmin, left.item, question.cheapest.rank.item
-        starts, prices, type_of, names = index.cell_start, index.price, index.type_of, index.snapshot.type_names
-        factor = question.factors[SPOT]
-        while True:
-            cell = int(argmin())
-            bound = item(cell)
-            if waiting and waiting[0][0] < bound:
-                best = heappop(waiting)
-                if not self._done >> best[4] & 1:
-                    self._done |= 1 << best[4]
-                    yield best
-                continue
-            if bound == inf:
-                return
-            left[cell] = inf
-            row, region = divmod(cell, regions)
-            if self._done >> region & 1:
-                continue
-            option, cost = codes[row], int(bound)
-            at = option * regions + region
-            k = starts[at] + rank_of(at)
-            price = prices[k]
-            name = names[type_of[k]]
-            if option != SPOT:
-                heappush(waiting, Candidate(cost, 0, 2, price, region, name, option, 0, k, None, None))
-                continue
-            rate = RATE_OF_BUCKET[index.bucket[k]]
-            case = cases.case(rate)
-            rest = cost - round(price * factor)
-            if case.barred is not None or question.rereading:
-                found = self._open_spot(region, cost, k, starts[at + 1])
-            else:
-                cost += round(price * case.extra)
-                found = Candidate(cost, case.risk, 2, price, region, name, SPOT, 0, k, case, None)
-                if k + 1 < starts[at + 1] and rest + round(prices[k + 1] * factor) <= cost:
-                    found = self._open_spot(region, int(bound), k, starts[at + 1])
-            if found is None:
-                self.closed.append((option, region))
-            else:
-                heappush(waiting, found)
 
     def leave_out(self, regions: int) -> None:
         """Leaves a set of regions out from now on."""

@@ -10,7 +10,9 @@ from tests.support.requests import Case, Requests
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.decisions import Verdict
 from trimtab_service.domain.offers import PurchaseOption
-from trimtab_service.placement.engine import decide
+from trimtab_service.placement.engine import VALID_FOR, decide
+from trimtab_service.placement.index import index_of
+from trimtab_service.placement.plain import plain_decision
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -89,3 +91,18 @@ def test_explained_counts_are_those_of_every_offer(small: CatalogSnapshot, small
         assert counted + (1 if decision.chosen is not None else 0) == explanation.offers
         checked += 1
     assert checked > 50
+
+
+def test_plain_requests_are_decided_alike_by_both_ways(starter: CatalogSnapshot) -> None:
+    """The short way for plain requests gives the engine's decision, field by field; explaining takes the long way."""
+    requests = Requests(starter, 31)
+    short = 0
+    for number in range(400):
+        case = requests.plain()
+        query = replace(case.query, max_fallbacks=number % 9)
+        decision = decide(query, starter, case.policy, case.state, case.instant)
+        explained = decide(replace(query, explain=True), starter, case.policy, case.state, case.instant)
+        assert decision == explained._replace(explanation=None), case.query.workload
+        found = plain_decision(query, index_of(starter), case.policy, case.state, case.instant, VALID_FOR)
+        short += found is not None
+    assert short > 300
