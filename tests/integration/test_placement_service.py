@@ -1,258 +1,45 @@
-"""Placement as a caller sees it: reservations, joint batches, outcomes, replay, the log: the real service."""
+"""Placement as a caller sees it: outcomes, replay and the log, through the real service."""
 
 import copy
-import threading
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-import grpc
 import pytest
-from google.protobuf.json_format import ParseDict
 
 from tests.support import whole_requests as whole
 from tests.support.catalog_sources import CatalogSource, good_source
-from tests.support.contract import CATALOG, COMMITMENT, PLACEMENT, POLICY, Refusal, answered, call, refused
-from tests.support.service import RunningService, running_service
+from tests.support.contract import CATALOG, COMMITMENT, PLACEMENT, POLICY, answered
+from tests.support.placement_house import (
+    ONLY_IRELAND,
+    OWNED,
+    PLACED,
+    House,
+    own,
+    place,
+    report,
+    reserving,
+)
 from tests.support.whole_requests import place_request
 from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, policy_service_pb2, types_pb2
 from trimtab.v1 import placement_service_pb2 as pb
-from trimtab_service.bootstrap import Overrides
 
-PLACE: Final = PLACEMENT + "Place"
 BATCH: Final = PLACEMENT + "BatchPlace"
+
+
 EXPLAIN: Final = PLACEMENT + "ExplainPlacement"
+
+
 REPORT: Final = PLACEMENT + "ReportOutcome"
+
+
 RELEASE: Final = PLACEMENT + "ReleaseDecision"
-OWNED: Final = types_pb2.PURCHASE_OPTION_OWNED_COMMITMENT
-PLACED: Final = pb.Decision.VERDICT_PLACED
-ONLY_IRELAND: Final = {"regions": [{"cloud": "CLOUD_AWS", "region": "eu-west-1"}], "instanceTypes": ["m5.large"]}
-
-
-@dataclass
-class Clock:
-    """A clock that tests move."""
-
-    ahead: timedelta = field(default_factory=timedelta)
-
-    def __call__(self) -> datetime:
-        """The time that the service sees."""
-        return datetime.now(UTC) + self.ahead
-
-
-@dataclass(frozen=True)
-class House:
-    """A service, its clock and the directory of its catalogue."""
-
-    service: RunningService
-    clock: Clock
-    catalog: Path
-
-    @property
-    def channel(self) -> grpc.Channel:
-        """A channel to the service."""
-        return self.service.channel
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One service for the module; every test has a project of its own."""
-    root, clock = tmp_path_factory.mktemp("placement"), Clock()
-    directory = good_source().write(root / "catalog")
-    with running_service(root / "data", overrides=Overrides(clock=clock), catalog_dir=directory) as service:
-        yield House(service, clock, directory)
 
 
 @pytest.fixture
 def project() -> str:
     """A project that no other test uses."""
     return f"p{uuid.uuid4().hex[:12]}"
-
-
-def reserving(project: str, **fields: Any) -> pb.PlaceRequest:  # noqa: ANN401 - fields of a workload
-    """A request that draws."""
-    request = place_request(project, residency=ONLY_IRELAND, **fields)
-    request.reserve, request.request_id = True, str(uuid.uuid4())
-    return request
-
-
-def own(house: House, project: str, instances: float = 2, **changes: object) -> commitment_service_pb2.Commitment:
-    """The project owns instances of m5.large in Ireland."""
-    document = {
-        "kind": "KIND_AWS_RESERVED_INSTANCE_STANDARD",
-        "cloud": "CLOUD_AWS",
-        "region": "eu-west-1",
-        "instanceType": "m5.large",
-        "startTime": "2020-01-01T00:00:00Z",
-        "endTime": "2099-01-01T00:00:00Z",
-        "instances": instances,
-        **changes,
-    }
-    request = commitment_service_pb2.CreateCommitmentRequest(parent=f"projects/{project}", commitment_id="ri")
-    ParseDict(document, request.commitment)
-    made: commitment_service_pb2.Commitment = answered(house.channel, COMMITMENT + "CreateCommitment", request)
-    return made
-
-
-def reserved_fraction(house: House, project: str) -> float:
-    """How much of it is drawn."""
-    request = commitment_service_pb2.GetCommitmentRequest(name=f"projects/{project}/commitments/ri")
-    return float(answered(house.channel, COMMITMENT + "GetCommitment", request).reserved_fraction)
-
-
-def place(house: House, request: pb.PlaceRequest) -> pb.Decision:
-    """A decision."""
-    decision: pb.Decision = answered(house.channel, PLACE, request)
-    return decision
-
-
-def report(house: House, project: str, decision: pb.Decision, **happened: Any) -> int:  # noqa: ANN401 - of an outcome
-    """Report on what was chosen; the learned revision."""
-    offer = decision.chosen.offer
-    pattern = pb.OfferPattern(
-        cloud=offer.cloud,
-        region=offer.region,
-        instance_type=offer.instance_type,
-        purchase_option=offer.purchase_option,
-    )
-    request = pb.ReportOutcomeRequest(
-        parent=f"projects/{project}",
-        decision=decision.name,
-        outcomes=[pb.Outcome(offer=pattern, **happened)],
-        request_id=str(uuid.uuid4()),
-    )
-    return int(answered(house.channel, REPORT, request).learned_revision)
-
-
-def test_reservation_draws_until_it_is_released(house: House, project: str) -> None:
-    """Owned room is free until drawn, drawn once for one request id, and free again when it is given back."""
-    own(house, project)
-    look = place_request(project, residency=ONLY_IRELAND, count=2)
-    assert place(house, look).chosen.offer.purchase_option == OWNED
-    assert reserved_fraction(house, project) == 0.0
-    request = reserving(project, count=2)
-    decision = place(house, request)
-    assert (decision.reserved, decision.chosen.offer.purchase_option) == (True, OWNED)
-    assert decision.chosen.commitments == [f"projects/{project}/commitments/ri"]
-    assert reserved_fraction(house, project) == 1.0
-    again = place(house, request)
-    assert again.SerializeToString(deterministic=True) == decision.SerializeToString(deterministic=True)
-    assert place(house, look).chosen.offer.purchase_option != OWNED
-    released = answered(house.channel, RELEASE, pb.ReleaseDecisionRequest(name=decision.name))
-    assert (released.reserved, released.HasField("release_time")) == (False, True)
-    assert reserved_fraction(house, project) == 0.0
-    assert place(house, look).chosen.offer.purchase_option == OWNED
-    twice = answered(house.channel, RELEASE, pb.ReleaseDecisionRequest(name=decision.name))
-    assert twice == released
-    # The id is still taken, and its answer is the first one.
-    assert place(house, request).name == decision.name
-
-
-def test_reservation_expires(house: House, project: str) -> None:
-    """At `valid_until`, which is the duration asked for, or a quarter of an hour."""
-    own(house, project)
-    request = reserving(project, count=2)
-    request.reserve_duration.seconds = 60
-    decision = place(house, request)
-    held = decision.valid_until.ToDatetime() - decision.create_time.ToDatetime()
-    assert held == timedelta(seconds=60)
-    look = place_request(project, residency=ONLY_IRELAND, count=2)
-    house.clock.ahead += timedelta(seconds=59)
-    assert place(house, look).chosen.offer.purchase_option != OWNED
-    house.clock.ahead += timedelta(seconds=2)
-    assert place(house, look).chosen.offer.purchase_option == OWNED
-    by_default = place(house, reserving(project, count=2))
-    assert by_default.valid_until.ToDatetime() - by_default.create_time.ToDatetime() == timedelta(minutes=15)
-
-
-def test_answer_of_a_reservation_outlives_its_deadline(house: House, project: str) -> None:
-    """A caller that asks again after the workload's deadline still learns what it holds; a new one is refused."""
-    own(house, project)
-    request = reserving(project)
-    request.workload.duration.FromSeconds(60)
-    request.workload.deadline.FromDatetime(house.clock() + timedelta(hours=1))
-    decision = place(house, request)
-    house.clock.ahead += timedelta(hours=2)
-    assert place(house, request) == decision
-    late = copy.deepcopy(request)
-    late.request_id = str(uuid.uuid4())
-    assert refused(house.channel, PLACE, late).fields == {"workload.deadline": "OUT_OF_RANGE"}
-    other = copy.deepcopy(request)
-    other.workload.size.vcpus = 1
-    assert refused(house.channel, PLACE, other).reason == "REQUEST_ID_REUSED"
-
-
-def test_release_of_what_holds_nothing_is_refused(house: House, project: str) -> None:
-    """A decision that reserved nothing has nothing to give back."""
-    decision = place(house, place_request(project))
-    answer = refused(house.channel, RELEASE, pb.ReleaseDecisionRequest(name=decision.name))
-    assert (answer.code, answer.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
-
-
-def test_last_unit_of_room_is_drawn_once(house: House, project: str) -> None:
-    """Of sixteen schedulers at once on three instances and a quota of five, three own and five are placed."""
-    own(house, project, instances=3)
-    quota = {"location": {"cloud": "CLOUD_AWS", "region": "eu-west-1"}, "unit": "UNIT_INSTANCES", "left": 5}
-    requests = [reserving(project, quotas=[quota]) for _ in range(16)]
-    decisions: list[Any] = [None] * len(requests)
-    together = threading.Barrier(len(requests))
-
-    def ask(number: int) -> None:
-        together.wait()
-        decisions[number] = call(house.channel, PLACE, requests[number])
-        while isinstance(decisions[number], Refusal):
-            assert decisions[number].reason == "ROOM_CONFLICT"
-            decisions[number] = call(house.channel, PLACE, requests[number])
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(requests))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    placed = [decision for decision in decisions if decision.verdict == PLACED]
-    assert len(placed) == 5
-    assert sum(decision.chosen.offer.purchase_option == OWNED for decision in placed) == 3
-    assert all(decision.verdict == pb.Decision.VERDICT_INFEASIBLE for decision in decisions if decision not in placed)
-    assert reserved_fraction(house, project) == 1.0
-
-
-@pytest.mark.parametrize("joint", [True, False])
-def test_joint_batch_gives_no_room_twice(house: House, project: str, joint: bool) -> None:
-    """Items compete in order for commitments and quotas when joint; each sees all of it when not; nothing is drawn."""
-    own(house, project)
-    quota = {"location": {"cloud": "CLOUD_AWS", "region": "eu-west-1"}, "unit": "UNIT_INSTANCES", "left": 3}
-    item = place_request(project, residency=ONLY_IRELAND, quotas=[quota])
-    batch = pb.BatchPlaceRequest(parent=f"projects/{project}", requests=[item] * 5, joint=joint)
-    decisions = [result.decision for result in answered(house.channel, BATCH, batch).results]
-    owned = [decision.chosen.offer.purchase_option == OWNED for decision in decisions]
-    placed = [decision.verdict == PLACED for decision in decisions]
-    if joint:
-        assert owned == [True, True, False, False, False]
-        assert placed == [True, True, True, False, False]
-    else:
-        assert owned == placed == [True] * 5
-    assert reserved_fraction(house, project) == 0.0
-    for decision in decisions:
-        asked = pb.ExplainPlacementRequest(parent=f"projects/{project}", decision=decision.name)
-        assert answered(house.channel, EXPLAIN, asked).replay_identical
-
-
-def test_joint_batch_that_reserves_draws_in_order(house: House, project: str) -> None:
-    """Reserved items take room from the store, and items that only look leave alone what those before them drew."""
-    own(house, project, instances=3)
-    look = place_request(project, residency=ONLY_IRELAND)
-    requests = [reserving(project), look, reserving(project), look]
-    batch = pb.BatchPlaceRequest(parent=f"projects/{project}", requests=requests, joint=True)
-    decisions = [result.decision for result in answered(house.channel, BATCH, batch).results]
-    assert [decision.chosen.offer.purchase_option == OWNED for decision in decisions] == [True, True, True, False]
-    assert [decision.reserved for decision in decisions] == [True, False, True, False]
-    assert reserved_fraction(house, project) == pytest.approx(2 / 3)
-    repeated = [result.decision for result in answered(house.channel, BATCH, batch).results]
-    assert [repeated[0], repeated[2]] == [decisions[0], decisions[2]]
-    assert reserved_fraction(house, project) == pytest.approx(2 / 3)
 
 
 def test_capacity_failure_blocks_the_very_next_decision(house: House, project: str) -> None:
