@@ -5,6 +5,11 @@
 The server runs as a process of its own, pinned to one core where there are two, and h2load (or, without it, Python
 clients) to the other. Echo and Place take turns, round by round with another request each, so that a drift of the
 machine meets both. CPU is the server process's own, read from /proc. The last line is one JSON object.
+
+A load generator repeats one request within a round, and the service remembers decisions; so all is measured twice:
+as shipped (`place_...`, `batch_...`: after the first, each decision of a round is remembered) and with remembering
+switched off (`fresh_...`: each is made anew). Schedulers repeat themselves too, but not for ever: a real mix lies
+between the two.
 """
 
 import argparse
@@ -29,7 +34,7 @@ from tests.support import echo
 from tests.support.messages import plain_request
 from tests.support.server import ServerProcess
 from tests.support.shared_data import catalog_directory
-from trimtab.v1 import commitment_service_pb2, placement_service_pb2
+from trimtab.v1 import commitment_service_pb2, placement_service_pb2, types_pb2
 from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
 from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
 
@@ -63,10 +68,17 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="under 50 s")
     parser.add_argument("--catalog", type=Path, default=None, help="catalogue directory; default the shared one")
     options = parser.parse_args()
-    rounds, calls = (6, 4_000) if options.quick else (15, 12_000)
-    with _server(options.catalog or catalog_directory()) as (port, pid):
+    rounds, calls = (5, 3_000) if options.quick else (15, 12_000)
+    catalog = options.catalog or catalog_directory()
+    with _server(catalog) as (port, pid):
+        print("as shipped: decisions are remembered")
         figures = _measure(port, pid, rounds, calls)
-    figures["quick"] = options.quick
+        figures |= _reserve(port, pid, 200 if options.quick else 1_000)
+    with _server(catalog, decision_memo="0") as (port, pid):
+        print("every decision made anew")
+        fresh = _measure(port, pid, rounds, calls)
+    figures |= {f"fresh_{name}": value for name, value in fresh.items() if not name.startswith("echo")}
+    figures |= {"cores": os.cpu_count(), "quick": options.quick}
     print(json.dumps(figures))
     return 0
 
@@ -101,7 +113,6 @@ def _measure(port: int, pid: int, rounds: int, calls: int) -> dict[str, object]:
         )
 
     batches = _batches(port, pid, stub, random, rounds, calls, send)
-    reserve = _reserve(stub, CommitmentServiceStub(channel), pid, 200 if calls < 10_000 else 1_000)
     ratio = statistics.median(p.load.rps / e.load.rps for p, e in zip(places, echoes, strict=True))
     p99_ratio = statistics.median(p.load.p99_ms / e.load.p99_ms for p, e in zip(places, echoes, strict=True))
     unary = statistics.median(1e6 / p.cpu_us for p in places)
@@ -120,9 +131,7 @@ def _measure(port: int, pid: int, rounds: int, calls: int) -> dict[str, object]:
         "unary_decisions_per_cpu_s": round(unary),
         "batch_decisions_per_cpu_s": round(batch),
         "batch_to_unary_ratio": round(batch / unary, 2),
-        **reserve,
         "load_generator": "h2load" if send is _h2load else "python",
-        "cores": os.cpu_count(),
     }
 
 
@@ -146,12 +155,14 @@ def _batches(
     return figures
 
 
-def _reserve(stub: PlacementServiceStub, commitments: CommitmentServiceStub, pid: int, calls: int) -> dict[str, object]:
+def _reserve(port: int, pid: int, calls: int) -> dict[str, object]:
     """`Place` with `reserve`: durable, so bounded by the disk; several callers share a commit."""
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    stub, commitments = PlacementServiceStub(channel), CommitmentServiceStub(channel)
     now = int(time.time())
     commitment = commitment_service_pb2.Commitment(
         kind=commitment_service_pb2.Commitment.KIND_AWS_RESERVED_INSTANCE_STANDARD,
-        cloud=1,
+        cloud=types_pb2.CLOUD_AWS,
         region="us-east-1",
         instance_type="m5.xlarge",
         family="m5",
@@ -215,7 +226,7 @@ def _python_clients(port: int, method: str, body: bytes, reply_bytes: int, calls
     del reply_bytes
     latencies: list[float] = []
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        send = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+        send: Callable[..., bytes] = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
 
         def run() -> None:
             for _ in range(calls // 8):
@@ -241,7 +252,7 @@ def _cpu_s(pid: int) -> float:
 
 
 @contextmanager
-def _server(catalog: Path) -> Iterator[tuple[int, int]]:
+def _server(catalog: Path, **settings: str) -> Iterator[tuple[int, int]]:
     """The real server with Echo, on a core of its own where there are two; yields port and pid."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {
@@ -253,6 +264,7 @@ def _server(catalog: Path) -> Iterator[tuple[int, int]]:
             "TRIMTAB_BURST": "1000000",
             "TRIMTAB_SLOW_CALL": "60",
             "TRIMTAB_LOG_LEVEL": "info",
+            **{f"TRIMTAB_{name.upper()}": value for name, value in settings.items()},
         }
         server = ServerProcess(environment, module="tests.bench.rpc_server")
         try:
