@@ -103,10 +103,15 @@ def spot_rate(question: Question, region: int, t: int, k: int) -> float:
     return learned.rate(index.clouds[region], family, names.regions[region].name, name, "", prior)
 
 
-def feasible_offers(question: Question, option: int, region: int, first: int, end: int) -> Iterator[int]:
-    """Catalogue offers k of one cell from `first` on that are large enough and not barred, by (price, type)."""
+def feasible_offers(  # noqa: PLR0913, PLR0917 - a cell, a span of it, and types
+    question: Question, option: int, region: int, first: int, end: int, types: TypeSet | None = None
+) -> Iterator[int]:
+    """Catalogue offers k of one cell from `first` on that are large enough and not barred, by (price, type).
+
+    Only those of `types`, where given.
+    """
     index = question.index
-    ok = question.ok
+    ok = question.ok if types is None else question.ok & types
     in_zones: list[tuple[TypeSet, int]] = []
     if question.request_barriers or question.outcome_barriers or question.quotas:
         barred, in_zones = question.barred_types(option, region)
@@ -120,8 +125,8 @@ def feasible_offers(question: Question, option: int, region: int, first: int, en
             yield k
     if near == end:
         return
-    types = index.snapshot.offers.type_index[near:end]
-    for position in index.type_sets.to_bools(ok)[types].nonzero()[0].tolist():
+    rest = index.snapshot.offers.type_index[near:end]
+    for position in index.type_sets.to_bools(ok)[rest].nonzero()[0].tolist():
         k = near + position
         if not checked or _passes(question, region, k, in_zones):
             yield k

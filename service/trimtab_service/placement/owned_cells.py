@@ -4,7 +4,6 @@ A covered instance costs nothing more; what room leaves uncovered is bought on d
 all of the gang must be covered. A type needs an on-demand price in the region to be considered.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from trimtab_service.domain.coverage import OfferFacts
@@ -18,32 +17,29 @@ if TYPE_CHECKING:
 
 
 def best_owned(question: Question, region: int) -> Candidate | None:
-    """The best candidate under owned room in a region, by the order of candidates."""
-    found = owned_candidates(question, region, every=False)
-    return min(found, default=None)
+    """The best candidate under owned room in a region, by the order of candidates.
 
-
-def owned_candidates(question: Question, region: int, *, every: bool) -> Iterator[Candidate]:
-    """Candidates under owned room in a region. Unless `every`, those that cannot be the best are left out."""
+    Types whose coverage is a matter of their own are looked at one by one. Of those that spend alone covers, the
+    cheapest is the best: the dearer a type, the less of the gang is covered and the more the rest costs. Spend may
+    leave out types with GPUs, so the cheapest with and without any are looked at.
+    """
     owned, index = question.owned, question.index
-    if owned is None:
-        return
-    rank = question.cheapest.rank.item(ON_DEMAND * index.region_count + region)
     cell = ON_DEMAND * index.region_count + region
-    start, end = index.cell_start[cell], index.cell_start[cell + 1]
-    if start + rank >= end:
-        return
+    start, end = index.cell_start[cell] + question.cheapest.rank.item(cell), index.cell_start[cell + 1]
+    if owned is None or start >= end:
+        return None
     singular: TypeSet = owned.singular.get(region, 0)
-    settled = not owned.wide >> region & 1
-    for k in feasible_offers(question, OWNED, region, start + rank, end):
-        t = index.type_of[k]
-        own_matter = bool(singular >> t & 1)
-        if settled and not own_matter and not every:
-            continue
-        candidate = covered(question, region, t, k)
-        if candidate is not None:
-            settled = settled or not own_matter
-            yield candidate
+    found: list[Candidate | None] = []
+    if singular & question.ok:
+        offers = feasible_offers(question, OWNED, region, start, end, singular)
+        found += [covered(question, region, index.type_of[k], k) for k in offers]
+    if owned.wide >> region & 1:
+        without = index.type_sets.no_gpu
+        for types in (without & ~singular, ~without & ~singular):
+            if types & question.ok:
+                k = next(feasible_offers(question, OWNED, region, start, end, types), None)
+                found += [] if k is None else [covered(question, region, index.type_of[k], k)]
+    return min((candidate for candidate in found if candidate is not None), default=None)
 
 
 def covered(question: Question, region: int, t: int, k: int) -> Candidate | None:

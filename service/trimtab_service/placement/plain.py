@@ -16,7 +16,7 @@ import numpy as np
 from trimtab_service.catalog.arrays import F64
 from trimtab_service.catalog.snapshot import EPOCH
 from trimtab_service.domain.decisions import CostTerms, Decision, FailureDomain, Fallback, Placement, Verdict
-from trimtab_service.domain.policy import NO_POLICY, EffectivePolicy
+from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import PlaceQuery, Workload
 from trimtab_service.placement.answer import price_notes
@@ -61,7 +61,7 @@ def plain_rows(  # noqa: PLR0911 - one a kind of rule
         or work.spread_zones > 1
         or work.tolerance_fraction
         or not work.allow_estimated_prices
-        or policy is not NO_POLICY
+        or policy.key
     ):
         return None
     size, residency, interruption = work.size, work.residency, work.interruption
@@ -201,7 +201,9 @@ def _search(  # noqa: C901, PLR0912, PLR0915 - written out on purpose
         heappush(waiting, best)
 
 
-def _among(work: Workload, index: SearchIndex, rules: SpotRules, best: _Found, others: range, rest: int) -> _Found:
+def _among(  # noqa: PLR0913, PLR0917 - what `_search` has in hand
+    work: Workload, index: SearchIndex, rules: SpotRules, best: _Found, others: range, rest: int
+) -> _Found:
     """The best of a spot offer and those after it in its cell, as far as their price leaves them in reach."""
     size, sets = work.size, index.type_sets
     ok = sets.with_gpus(size) & sets.large_enough(size)
