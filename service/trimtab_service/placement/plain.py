@@ -61,7 +61,7 @@ def plain_rows(  # noqa: PLR0911 - one a kind of rule
         or work.spread_zones > 1
         or work.tolerance_fraction
         or not work.allow_estimated_prices
-        or policy.key
+        or _binds(policy)
     ):
         return None
     size, residency, interruption = work.size, work.residency, work.interruption
@@ -84,6 +84,20 @@ def plain_rows(  # noqa: PLR0911 - one a kind of rule
     if not rows.uniform or not rows.prefix or not rows.codes or (rows.owned and state.rooms.has_commitments):
         return None
     return rows
+
+
+def _binds(policy: EffectivePolicy) -> bool:
+    """Whether a policy says anything that a plain request could feel. Its revision is not such a thing."""
+    return bool(
+        policy.residencies
+        or policy.options is not None
+        or policy.price_bases is not None
+        or policy.max_price_age is not None
+        or policy.max_expected_interruptions is not None
+        or policy.max_cost_micros is not None
+        or policy.approval_threshold_micros is not None
+        or policy.tolerance_fraction
+    )
 
 
 def plain_decision(  # noqa: PLR0913, PLR0917 - as `decide`
