@@ -3,10 +3,12 @@
 The journal is the only source: replay folds it up to the revisions a decision was made with and decides again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from trimtab_service.domain.commitments import Commitment
+from trimtab_service.domain.commitments import Commitment, Draw
 from trimtab_service.domain.documents import from_document, to_document
 from trimtab_service.domain.events import CommitmentChanged, Event, OutcomesReported, RoomDrawn, RoomReleased
 from trimtab_service.placement.draw_ledger import DrawLedger, LedgerRow
@@ -14,6 +16,11 @@ from trimtab_service.placement.learned import NOTHING_LEARNED, LearnedState
 from trimtab_service.placement.rooms import Rooms
 
 _FORM: Final = 1
+_JOINT: Final = "joint"
+"""Who draws in a joint batch: no id of a decision."""
+
+_LOOK_AHEAD: Final = timedelta(days=1)
+"""How long such draws count: any time longer than a decision looks ahead."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +31,14 @@ class ProjectState:
     rooms: Rooms = field(default_factory=Rooms)
     learned_revision: int = 0
     commitment_revision: int = 0
+
+    def less(self, draws: Iterable[Draw], instant: datetime) -> "ProjectState":
+        """The state as a later item of a joint batch sees it: what earlier ones draw at `instant` is gone.
+
+        Revisions stay: nothing is held for anybody, and whoever wants it held must reserve it.
+        """
+        drawn = [(draw.room_key, draw.amount_milli) for draw in draws]
+        return replace(self, rooms=self.rooms.draw(_JOINT, drawn, instant + _LOOK_AHEAD, instant))
 
     def document(self) -> dict[str, Any]:
         """The whole state as JSON values, for snapshots of the journal; equal states have equal documents."""

@@ -7,7 +7,7 @@ world, the instant and the id come from.
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Final
@@ -38,8 +38,6 @@ _ATTEMPTS: Final = 8
 """How often a reservation decides anew after another caller took the room."""
 
 _PLACE: Final = "Place"
-_JOINT: Final = timedelta(days=1)
-"""How long the draws of a joint batch count: any time longer than a decision looks ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +92,7 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         missing_tags(policy.required_tags, query)
     state = view.state
     if prior:
-        drawn = [(draw.room_key, draw.amount_milli) for draw in prior]
-        rooms = state.rooms.draw(f"{decision_id}-joint", drawn, instant + _JOINT, instant)
-        state = replace(state, rooms=rooms)
+        state = state.less(prior, instant)
     decision = decide(query, view.snapshot, policy, state, instant)
     workload = query.workload
     message = encode_decision(

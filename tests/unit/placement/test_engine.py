@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.requests import NOW, PROJECT, Requests
 from trimtab_service.catalog.snapshot import CatalogSnapshot
-from trimtab_service.domain.commitments import Commitment, CommitmentKind
+from trimtab_service.domain.commitments import Commitment, CommitmentKind, Draw
 from trimtab_service.domain.decisions import Decision, FailureDomain, Placement, Verdict
 from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
 from trimtab_service.domain.outcomes import Outcome
@@ -30,7 +30,6 @@ from trimtab_service.domain.workloads import (
     Users,
     Workload,
 )
-from trimtab_service.placement.batch import decide_jointly
 from trimtab_service.placement.engine import VALID_FOR, decide
 from trimtab_service.placement.learned import NOTHING_LEARNED
 from trimtab_service.placement.rooms import Rooms
@@ -251,6 +250,16 @@ def test_relaxations_name_the_least_that_helps(starter: CatalogSnapshot) -> None
     assert limit.place == ask(starter, ON_DEMAND).chosen
 
 
+def jointly(queries: list[PlaceQuery], snapshot: CatalogSnapshot, state: ProjectState) -> list[Decision]:
+    """Decisions in order, each without the room that those before it drew."""
+    decisions: list[Decision] = []
+    drawn: tuple[Draw, ...] = ()
+    for query in queries:
+        decisions.append(decide(query, snapshot, NO_POLICY, state.less(drawn, NOW), NOW))
+        drawn += chosen(decisions[-1]).draws if decisions[-1].chosen else ()
+    return decisions
+
+
 def test_quota_that_is_drawn_is_not_given_again(starter: CatalogSnapshot) -> None:
     """Of two joint requests for the last unit the first gets it; asked apart, both would."""
     quota = Quota(IRELAND, "instances", 1.0)
@@ -258,7 +267,7 @@ def test_quota_that_is_drawn_is_not_given_again(starter: CatalogSnapshot) -> Non
     queries = [PlaceQuery(PROJECT, work)] * 2
     apart = [decide(query, starter, NO_POLICY, NEW_PROJECT, NOW).verdict for query in queries]
     assert apart == [Verdict.PLACED, Verdict.PLACED]
-    joint = decide_jointly(queries, starter, [NO_POLICY] * 2, NEW_PROJECT, NOW)
+    joint = jointly(queries, starter, NEW_PROJECT)
     assert [decision.verdict for decision in joint] == [Verdict.PLACED, Verdict.INFEASIBLE]
     assert reasons(joint[1])[RejectionReason.QUOTA] == 1
 
@@ -282,7 +291,7 @@ def test_owned_room_costs_nothing_until_it_is_used_up(starter: CatalogSnapshot) 
     place = Residency(regions=frozenset({RegionKey(offer.cloud, offer.region)}))
     work = replace(ON_DEMAND, options=(OD, OWNED), residency=place, data_sets=())
     queries = [PlaceQuery(PROJECT, work)] * 3
-    joint = decide_jointly(queries, starter, [NO_POLICY] * 3, state, NOW)
+    joint = jointly(queries, starter, state)
     assert [chosen(d).offer.option for d in joint] == [OWNED, OWNED, OD]
     assert [chosen(d).terms.total == 0 for d in joint] == [True, True, False]
     assert chosen(joint[0]).commitments == (owned.name,)
