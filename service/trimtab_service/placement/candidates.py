@@ -7,6 +7,9 @@ type and option. Field order is that order, so that tuples compare as candidates
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from trimtab_service.catalog.arrays import Bools
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.placement.costs import moving_cost, owned_factor, place_costs, reread_cost
 from trimtab_service.placement.options import OPTION_OF_CODE, SPOT
@@ -125,11 +128,27 @@ def feasible_offers(  # noqa: PLR0913, PLR0917 - a cell, a span of it, and types
             yield k
     if near == end:
         return
-    rest = index.snapshot.offers.type_index[near:end]
-    for position in index.type_sets.to_bools(ok)[rest].nonzero()[0].tolist():
+    chosen = _usable(question, region, near, end)
+    chosen &= index.type_sets.to_bools(ok)[index.snapshot.offers.type_index[near:end]]
+    for position in chosen.nonzero()[0].tolist():
         k = near + position
-        if not checked or _passes(question, region, k, in_zones):
+        if not in_zones or _passes(question, region, k, in_zones):
             yield k
+
+
+def _usable(question: Question, region: int, begin: int, end: int) -> Bools:
+    """Which offers of a span have a price that may be used and zones enough: `_passes` for many, but for blocks."""
+    offers = question.index.snapshot.offers
+    usable = np.ones(end - begin, dtype=np.bool_)
+    prices = question.prices
+    if prices is not None:
+        usable &= offers.as_of[begin:end] >= prices.first_day
+        usable &= np.isin(offers.basis[begin:end], list(prices.bases))
+    spread = question.workload.spread_zones
+    if spread > 1:
+        bits = question.index.snapshot.type_region_zones[offers.type_index[begin:end], region]
+        usable &= np.bitwise_count(bits) >= spread
+    return usable
 
 
 def _passes(question: Question, region: int, k: int, in_zones: list[tuple[TypeSet, int]]) -> bool:
