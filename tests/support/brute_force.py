@@ -7,6 +7,7 @@ active blocks, coverage). Feasibility, cost, order and fallbacks are written ane
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from math import asin, ceil, cos, floor, radians, sin, sqrt
 from typing import NamedTuple
 
@@ -340,9 +341,10 @@ class _Call:
             return None
         rate = 0.0
         if option is SPOT:
-            rate = self.state.learned.rates.rate(
-                region.cloud, kind.family, region.name, kind.name, "", bucket_rate(offer.bucket)
-            )
+            prior = bucket_rate(offer.bucket)
+            in_zone = partial(self.state.learned.rates.rate, region.cloud, kind.family, region.name, kind.name)
+            rate = in_zone("", prior)
+            left = tuple(sorted(left, key=lambda zone: in_zone(zone, prior)))
         return self.cost(offer.region, option, offer.price, rate, facts, left, 0, place)
 
     def evaluate_caller(

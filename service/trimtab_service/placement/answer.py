@@ -12,6 +12,8 @@ from trimtab_service.placement.options import OPTION_OF_CODE
 from trimtab_service.placement.owned_cells import offer_facts
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.quotas import quota_counts, quota_draw
+from trimtab_service.placement.rates import RateBook
+from trimtab_service.placement.spot import RATE_OF_BUCKET
 
 STALE_AFTER_DAYS: Final = 90
 """Prices older than this are noted in the answer; a policy may refuse them."""
@@ -25,7 +27,7 @@ def placement(question: Question, candidate: Candidate, *, place: int = 0) -> Pl
     workload = question.workload
     _, risk, _, price, region, name, option, origin, k, case, cover = candidate
     spread: tuple[tuple[str, int], ...] = ()
-    if question.is_plain and not origin and cover is None:
+    if question.is_plain and question.learned is None and not origin and cover is None:
         offer = question.index.offers_in_zones(k, region, option)[place]
         age = question.today - question.index.as_of[k]
     else:
@@ -63,7 +65,7 @@ def in_next_zone(question: Question, candidate: Candidate, placed: Placement) ->
     """The same offer in its next best zone; None where there is none, or the gang is spread."""
     if question.workload.spread_zones > 1:
         return None
-    if question.is_plain and not candidate.origin and candidate.cover is None:
+    if question.is_plain and question.learned is None and not candidate.origin and candidate.cover is None:
         offers = question.index.offers_in_zones(candidate.k, candidate.region, candidate.option)
         return Placement(offers[1], *placed[1:]) if len(offers) > 1 else None
     zones = zones_of(question, candidate)
@@ -88,7 +90,7 @@ def chosen_offer(question: Question, candidate: Candidate, zone: str) -> ChosenO
 
 
 def zones_of(question: Question, candidate: Candidate) -> tuple[str, ...]:
-    """Zones where the candidate may run, best first: that of the current place, then by name.
+    """Zones where the candidate may run, best first: that of the current place, then by what was learned, then by name.
 
     Owned room of zonal reservations keeps the gang to their zones.
     """
@@ -101,11 +103,30 @@ def zones_of(question: Question, candidate: Candidate) -> tuple[str, ...]:
     else:
         zones = question.zones_left(candidate.option, region, index.type_of[candidate.k])
     cover, current = candidate.cover, question.current
+    if candidate.case is not None and question.learned is not None and not candidate.origin and len(zones) > 1:
+        zones = _safest_first(question, candidate, question.learned, zones)
     if cover is not None and cover.zones:
         zones = tuple(zone for zone in cover.zones if zone in zones) or zones
     if current is not None and region == question.current_region and current.zone in zones:
         zones = (current.zone, *(zone for zone in zones if zone != current.zone))
     return zones
+
+
+def _safest_first(
+    question: Question, candidate: Candidate, learned: RateBook, zones: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Zones of a spot offer by the posterior rate of each.
+
+    The cost is that of the whole region: it must not depend on a zone that may be gone when capacity is asked for.
+    """
+    index, region = question.index, candidate.region
+    cloud, family = index.clouds[region], index.family_of[index.type_of[candidate.k]]
+    if not learned.knows(cloud, family):
+        return zones
+    name, prior = index.snapshot.regions[region].name, RATE_OF_BUCKET[index.bucket[candidate.k]]
+    return tuple(
+        sorted(zones, key=lambda zone: learned.rate(cloud, family, name, candidate.instance_type, zone, prior))
+    )
 
 
 def share_out(count: int, zones: tuple[str, ...]) -> tuple[tuple[str, int], ...]:

@@ -398,3 +398,28 @@ def test_explanations_say_what_would_win(starter: CatalogSnapshot, gpu: str) -> 
     saved = (chosen(decision).terms.total - free.terms.total) / 1e6
     assert best.would_win == f"family {family} allowed: saves {saved:.2f} USD"
     assert "lower" in shown[RejectionReason.COSTLIER].would_win
+
+
+def test_the_zone_with_fewer_interruptions_is_taken(starter: CatalogSnapshot) -> None:
+    """What was learned of single zones picks the zone; the price of interruptions stays that of the region."""
+    spot = replace(ON_DEMAND, options=(PurchaseOption.SPOT,))
+    first = chosen(ask(starter, spot))
+    offer = first.offer
+    family = starter.families[int(starter.types.family[starter.type_index[offer.cloud, offer.instance_type]])]
+    bad = Outcome(
+        offer.cloud,
+        offer.region,
+        offer.zone,
+        offer.instance_type,
+        PurchaseOption.SPOT,
+        NOW - timedelta(hours=1),
+        interruptions=1,
+        hours_run=400.0,
+        family=family,
+    )
+    other = starter.zones_of(starter.type_index[offer.cloud, offer.instance_type], _index(starter, first))[1]
+    good = replace(bad, zone=other, interruptions=0)
+    state = ProjectState(NOTHING_LEARNED.report([bad, good]))
+    again = chosen(decide(PlaceQuery(PROJECT, spot), starter, NO_POLICY, state, NOW))
+    assert (again.offer.region, again.offer.instance_type) == (offer.region, offer.instance_type)
+    assert again.offer.zone == other
