@@ -574,7 +574,7 @@ def _choose(found: list[Found], query: PlaceQuery, policy: EffectivePolicy) -> A
         if best.stays:
             verdict = "stay"
         elif staying is not None:
-            fraction = max(work.current.minimum_gain_fraction, policy.minimum_gain_fraction)
+            fraction = work.current.minimum_gain_fraction or policy.minimum_gain_fraction
             if staying.cost - best.cost < max(work.current.minimum_gain_micros, ceil(staying.cost * fraction)):
                 best, verdict = staying, "stay"
     fallbacks: list[tuple[Picked, str]] = []

@@ -33,6 +33,7 @@ def gains_enough(question: Question, staying: Candidate, best: Candidate) -> boo
     current = question.current
     if current is None:
         return True
-    fraction = max(current.minimum_gain_fraction, question.policy.minimum_gain_fraction)
+    # A preference of policy holds where the request names none.
+    fraction = current.minimum_gain_fraction or question.policy.minimum_gain_fraction
     threshold = max(current.minimum_gain_micros, ceil(staying.cost * fraction))
     return staying.cost - best.cost >= threshold
