@@ -35,7 +35,7 @@ EXCLUSIVE = (
     field_behavior_pb2.IDENTIFIER,
 )
 # Explain and DryRun change nothing; the items of a Batch carry a request_id each.
-READ_ONLY = ("Get", "List", "Explain", "DryRun", "Batch")
+READ_ONLY = ("Get", "List", "Explain", "DryRun", "Batch", "Watch", "Stream", "Summarize")
 PREPOSITIONS = {"By", "For", "From", "In", "Of", "On", "To", "With"}
 
 

@@ -3,8 +3,8 @@
 The form of a value follows its annotation. Dataclasses are objects of the fields that differ from their default,
 so a field added later (with a default) reads from older documents, and a default may never change without a new
 form of the document around it. A field that a reader does not know is passed over. Sets are sorted. Instants are
-integer microseconds since 1970, durations integer microseconds, decimals their text, enums their value. NaN and
-infinities are refused: JSON has none.
+integer microseconds since 1970, durations integer microseconds, decimals their text, enums their value, reasons
+their name. NaN and infinities are refused: JSON has none.
 """
 
 import math
@@ -13,9 +13,11 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from trimtab_service.domain.reasons import Reason
 
 T = TypeVar("T")
 
@@ -49,7 +51,7 @@ def from_document(cls: type[T], document: object) -> T:
 
 def _scalar(value: object) -> str | int | float | bool | None:
     if isinstance(value, Enum):
-        return cast("str", value.value)
+        return value.name if isinstance(value, Reason) else cast("str", value.value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -83,9 +85,19 @@ def _decoder(annotation: Any) -> _Decoder:  # noqa: ANN401 - an annotation
         return _collection(origin, arguments)
     if is_dataclass(annotation):
         return _object(cast("type", annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Reason):
+        return partial(_reason, annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return annotation
     return _SCALARS[annotation]
+
+
+def _reason(kind: type[Reason], document: object) -> Reason:
+    """A reason is its name: the sentence that is its value may be worded better one day."""
+    try:
+        return kind[_typed(document, str)]
+    except KeyError as error:
+        raise ValueError(f"{document!r} is not a {kind.__name__}") from error
 
 
 def _optional(inner: _Decoder) -> _Decoder:

@@ -1,0 +1,1 @@
+"""One lifecycle for what every engine advises."""
