@@ -182,8 +182,15 @@ def set_micros(message: Money, micros: int) -> None:
 
 def money_of_nanos(nanos: int) -> Money:
     """`google.type.Money` in USD of a unit price; never negative."""
-    units, rest = divmod(nanos, 1_000_000_000)
-    return Money(currency_code="USD", units=units, nanos=rest)
+    message = Money()
+    set_nanos(message, nanos)
+    return message
+
+
+def set_nanos(message: Money, nanos: int) -> None:
+    """Fill a money message in place, as `money_of_nanos` would."""
+    message.currency_code = "USD"
+    message.units, message.nanos = divmod(nanos, 1_000_000_000)
 
 
 def set_timestamp(message: Timestamp, instant: datetime) -> None:
