@@ -17,7 +17,7 @@ from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import LOCK_PRODUCT, LOCK_SCHEMA
 
-SCHEMA_VERSION: Final = "0001"
+SCHEMA_VERSION: Final = "0002"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _VERSION_TABLE: Final = "alembic_version"

@@ -173,6 +173,55 @@ class CommitmentRow(Row, table=True):
     end_time: datetime = _instant()
 
 
+class FleetAnalysisRow(Row, table=True):
+    """The analysis of a fleet, and who works on it until when (`store.fleet`)."""
+
+    __tablename__ = "fleet_analyses"
+
+    project: str = _name(primary_key=True)
+    analysis_id: str = _name(primary_key=True)
+    create_time: datetime = _instant()
+    update_time: datetime = _instant()
+    end_time: datetime | None = _instant(nullable=True)
+    state: str = _name()
+    version: int = _bigint()
+    request: bytes = _bytes()
+    scope_hash: str = _name()
+    actor: str = _name()
+    resources: int = _bigint()
+    resources_done: int = _bigint()
+    progress: bytes = _bytes()
+    is_cancelling: bool = Field(sa_type=Boolean)
+    lease_owner: str = _name()
+    lease_token: int = _bigint()
+    lease_until: datetime = _instant()
+
+
+class FleetResultRow(Row, table=True):
+    """What an analysis found for one resource; `sequence` counts from 1 without a hole."""
+
+    __tablename__ = "fleet_results"
+
+    project: str = _name(primary_key=True)
+    analysis_id: str = _name(primary_key=True)
+    sequence: int = _bigint(primary_key=True)
+    resource_key: str = _name()
+    finding: str = _name()
+    advice: bytes = _bytes()
+
+
+class ProfileRow(Row, table=True):
+    """The series of one resource as they were read last (`rightsizing.profile`)."""
+
+    __tablename__ = "profiles"
+
+    project: str = _name(primary_key=True)
+    source: str = _name(primary_key=True)
+    resource_key: str = _name(primary_key=True)
+    update_time: datetime = _instant()
+    body: bytes = _bytes()
+
+
 JOURNAL: Final[Table] = METADATA.tables["journal"]
 SNAPSHOTS: Final[Table] = METADATA.tables["snapshots"]
 DECISIONS: Final[Table] = METADATA.tables["decisions"]
@@ -181,6 +230,9 @@ RESERVATIONS: Final[Table] = METADATA.tables["reservations"]
 POLICIES: Final[Table] = METADATA.tables["policies"]
 POLICY_VERSIONS: Final[Table] = METADATA.tables["policy_versions"]
 COMMITMENTS: Final[Table] = METADATA.tables["commitments"]
+FLEET_ANALYSES: Final[Table] = METADATA.tables["fleet_analyses"]
+FLEET_RESULTS: Final[Table] = METADATA.tables["fleet_results"]
+PROFILES: Final[Table] = METADATA.tables["profiles"]
 
 _UNRELEASED: Final = text("release_time IS NULL")
 
@@ -198,3 +250,13 @@ Index(
 Index("reservations_by_expiry", RESERVATIONS.c.expire_time)
 for _resource in (POLICIES, COMMITMENTS):
     Index(f"{_resource.name}_by_time", _resource.c.parent, _resource.c.create_time, _resource.c.id)
+Index("fleet_analyses_by_time", FLEET_ANALYSES.c.project, FLEET_ANALYSES.c.create_time, FLEET_ANALYSES.c.analysis_id)
+Index("fleet_analyses_by_lease", FLEET_ANALYSES.c.state, FLEET_ANALYSES.c.lease_until)
+Index(
+    "fleet_results_by_resource",
+    FLEET_RESULTS.c.project,
+    FLEET_RESULTS.c.analysis_id,
+    FLEET_RESULTS.c.resource_key,
+    unique=True,
+)
+Index("profiles_by_time", PROFILES.c.update_time)
