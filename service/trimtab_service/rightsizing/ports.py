@@ -109,3 +109,15 @@ class TelemetrySource(Protocol):
     def spent(self) -> ReadCost:
         """What all calls since its creation took."""
         ...
+
+
+class TelemetrySources(Protocol):
+    """The configured sources, as far as a project may use them."""
+
+    def of_project(self, project: str) -> Sequence[TelemetrySource]:
+        """Its sources by name."""
+        ...
+
+    def get(self, project: str, name: str) -> TelemetrySource | None:
+        """One; None when there is none of that name that the project may use."""
+        ...
