@@ -1,0 +1,1 @@
+"""Tests of the cloud adapters and of what they share."""
