@@ -1,0 +1,1 @@
+"""The purchasing engine, without service, store or cloud."""
