@@ -55,6 +55,9 @@ class Settings:
     catalog_dir: Path | None = _setting(
         None, values.optional_path, "Catalogue directory; empty means the packaged starter catalogue."
     )
+    cloud_accounts: Path | None = _setting(
+        None, values.optional_path, "TOML file of the cloud accounts that are read and changed; empty means none."
+    )
     workers: int = _setting(1, values.integer(1, 256), "Serving processes that share the port.")
     threads: int = _setting(16, values.integer(1, 256), "Threads for unary calls in each process.")
 
@@ -92,6 +95,12 @@ class Settings:
     batch_cap: int = _setting(256, values.integer(1, 10_000), "Most items in one batch request.")
     default_deadline: timedelta = _setting(
         timedelta(seconds=10), values.duration(0.01, 3600), "Deadline of a unary call that brings none."
+    )
+    upload_deadline: timedelta = _setting(
+        timedelta(minutes=2), values.duration(0.01, 3600), "Deadline of a call that sends a stream and brings none."
+    )
+    upload_points: int = _setting(
+        20_000_000, values.integer(1, 1_000_000_000), "Most points of telemetry in one request, streamed ones too."
     )
 
     drain_interval: timedelta = _setting(
@@ -194,6 +203,7 @@ def _identity_violations(s: Settings) -> list[str]:
 def _file_violations(s: Settings) -> list[str]:
     """Files that are named must be there, so that a typing mistake fails at start and not at the first call."""
     named: dict[str, Path | None] = {"tls_cert": s.tls_cert, "tls_key": s.tls_key, "tls_client_ca": s.tls_client_ca}
+    named["cloud_accounts"] = s.cloud_accounts
     if s.oidc_jwks and "://" not in s.oidc_jwks:
         named["oidc_jwks"] = Path(s.oidc_jwks)
     found = [f"{key}: no readable file {path}" for key, path in named.items() if path and not path.is_file()]

@@ -62,6 +62,7 @@ ACCESS = {
     f"/{NAME}/Hang": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
     f"/{NAME}/Pid": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
     f"/{NAME}/Watch": Access(Role.VIEWER, Scope.PROJECT, "parent"),
+    f"/{NAME}/Upload": Access(Role.SCHEDULER, Scope.PROJECT, "parent"),
     f"/{NAME}/Administer": Access(Role.ADMIN, Scope.DEPLOYMENT),
 }
 
@@ -114,6 +115,12 @@ class Echo:
             if not call.wait(request.milliseconds / 1000):
                 return
 
+    def upload(self, first: Any, more: Iterator[Any], call: Call) -> Any:
+        """Count the messages."""
+        if first.kind:
+            raise FAILURES[first.kind]()  # noqa: RSE102 - a factory, not a class
+        return EchoReply(seconds_left=1 + sum(1 for _ in more), project=call.project)
+
     def administer(self, request: Any, call: Call) -> Any:
         """Answer."""
         return EchoReply(subject=call.principal.subject, project=call.project)
@@ -163,6 +170,9 @@ class EchoClient:
         self.hang = unary("Hang")
         self.pid = unary("Pid")
         self.administer = unary("Administer")
+        self.upload = channel.stream_unary(
+            f"/{NAME}/Upload", request_serializer=_bytes_of, response_deserializer=EchoReply.FromString
+        )
         self.watch = channel.unary_stream(
             f"/{NAME}/Watch", request_serializer=_bytes_of, response_deserializer=EchoReply.FromString
         )

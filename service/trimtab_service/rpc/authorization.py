@@ -63,11 +63,28 @@ class Guard:
             )
             if not held:
                 raise self._denied("")
+        self._admit_nested(principal, request)
+        return project
+
+    def admit_more(self, principal: Principal, request: Message, project: str) -> None:
+        """Check a later message of a stream whose first one governs `project`.
+
+        Raises:
+            InvalidArgumentError: it names another project to govern.
+            PermissionDeniedError: it names a resource without the role there.
+
+        """
+        if self._governing is not None:
+            name = self._governing(request)
+            if name and project_of(name) != project:
+                raise self._malformed(name)
+        self._admit_nested(principal, request)
+
+    def _admit_nested(self, principal: Principal, request: Message) -> None:
         for names in self._nested:
             for name in names(request):
                 if name.startswith(PROJECT_PREFIX):
                     self._admit_project(principal, project_of(name) or _ANY)
-        return project
 
     def _admit_named(self, principal: Principal, name: str) -> str:
         project = project_of(name)

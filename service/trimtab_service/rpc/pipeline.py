@@ -5,9 +5,11 @@ Order: errors (outermost, with telemetry, so that refusals count too), deadline,
 Requests arrive as bytes and are parsed here: grpcio would answer INTERNAL to bytes that are no message.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -23,10 +25,12 @@ from trimtab_service.domain.errors import (
     TrimtabError,
     Violation,
 )
+from trimtab_service.domain.identity import Principal
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.identity.authenticator import Authenticator
 from trimtab_service.observability.metrics import RpcMetrics
 from trimtab_service.observability.tracing import OpenSpan
+from trimtab_service.rpc.authorization import Guard
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.failure import FailureReport, abort
 from trimtab_service.rpc.limits import Limiter, StreamBudget
@@ -36,7 +40,10 @@ from trimtab_service.rpc.status import GRPC_CODES
 _NO_DEADLINE_S = 366 * 86_400.0
 """More time than this left means that the caller set no deadline."""
 
+_TIMED_OUT = "the deadline passed, or the caller left, before the last message came"
+
 Unary = Callable[[bytes, grpc.ServicerContext], bytes]
+Uploading = Callable[[Iterator[bytes], grpc.ServicerContext], bytes]
 Streaming = Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]
 
 
@@ -51,6 +58,7 @@ class Pipeline:
     metrics: RpcMetrics
     log: structlog.typing.FilteringBoundLogger
     default_deadline: timedelta
+    upload_deadline: timedelta
     slow_call: timedelta
     max_message_bytes: int
     open_span: OpenSpan | None = None
@@ -65,11 +73,15 @@ class Pipeline:
         """
         composed: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for name, method in methods_of(service).items():
-            if method.streams:
-                behaviour = _streaming(self, method)
-                # grpcio holds a thread per open stream: theirs come from a pool of their own.
-                vars(behaviour)["experimental_thread_pool"] = self.stream_pool
-                composed[name] = grpc.unary_stream_rpc_method_handler(behaviour)
+            # grpcio holds a thread per open stream: theirs come from a pool of their own.
+            if method.uploads:
+                upload = _uploading(self, method)
+                vars(upload)["experimental_thread_pool"] = self.stream_pool
+                composed[name] = grpc.stream_unary_rpc_method_handler(upload)
+            elif method.streams:
+                stream = _streaming(self, method)
+                vars(stream)["experimental_thread_pool"] = self.stream_pool
+                composed[name] = grpc.unary_stream_rpc_method_handler(stream)
             else:
                 composed[name] = grpc.unary_unary_rpc_method_handler(_unary(self, method))
         return composed
@@ -154,6 +166,89 @@ def _streaming(pipeline: Pipeline, method: Method) -> Streaming:
         metrics.ok.inc()
 
     return handle
+
+
+def _uploading(pipeline: Pipeline, method: Method) -> Uploading:
+    """Compose a method that takes a stream. The first message decides who may send it; each is held to the size cap."""
+    parse, metrics = _parser(pipeline, method), pipeline.metrics.of(method.full_name)
+    limiter = pipeline.limiter(method.full_name)
+    report = FailureReport(method.full_name, pipeline.log)
+    default_s = pipeline.upload_deadline.total_seconds()
+
+    def handle(received: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        subject = ""
+        budget = ending = answer = call = None
+        reply = b""
+        try:
+            with _ended_after(default_s, context):
+                remaining = _remaining(context, default_s)
+                principal = pipeline.authenticator.authenticate(context)
+                subject = principal.subject
+                budget = limiter.enter(principal)
+                ending = pipeline.streams.enter()
+                requests = _messages(received, parse)
+                first = next(requests)
+                project = method.guard.admit(principal, first)
+                call = Call(context, method.full_name, principal, project, pipeline.clock() + remaining, ending)
+                more = _admitted(requests, method.guard, principal, project)
+                reply = method.act(first, more, call).SerializeToString()
+        except Exception as error:  # noqa: BLE001 - the outermost stage: whatever comes becomes a status
+            answer = report.status(error, context, subject, call)
+        finally:
+            if ending is not None:
+                pipeline.streams.leave(ending)
+            if budget is not None:
+                limiter.leave(budget)
+        if answer is not None:
+            metrics.failed(GRPC_CODES[answer.code].name)
+            abort(context, answer)
+        metrics.ok.inc()
+        return reply
+
+    return handle
+
+
+def _messages(received: Iterator[bytes], parse: Callable[[bytes], Message]) -> Iterator[Message]:
+    """The messages of an upload, at least one.
+
+    Raises:
+        InvalidArgumentError: there is none, or one is no message.
+        DeadlineExceededError: the caller left, or its time was up.
+
+    """
+    count = 0
+    try:
+        for data in received:
+            count += 1
+            yield parse(data)
+    except grpc.RpcError:
+        raise DeadlineExceededError(ErrorReason.DEADLINE_EXCEEDED, _TIMED_OUT) from None
+    if not count:
+        raise InvalidArgumentError([Violation("request", ErrorReason.FIELD_REQUIRED, "the stream holds no message")])
+
+
+def _admitted(messages: Iterator[Message], guard: Guard, principal: Principal, project: str) -> Iterator[Message]:
+    for message in messages:
+        guard.admit_more(principal, message, project)
+        yield message
+
+
+@contextmanager
+def _ended_after(seconds: float, context: grpc.ServicerContext) -> Iterator[None]:
+    """Cancel a call that brings no deadline after `seconds`.
+
+    Reading waits for the caller and cannot be told to stop: so nobody holds a place by sending nothing.
+    """
+    if context.time_remaining() <= _NO_DEADLINE_S:
+        yield
+        return
+    watch = threading.Timer(seconds, context.cancel)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def _remaining(context: grpc.ServicerContext, default_s: float) -> float:

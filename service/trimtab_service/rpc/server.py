@@ -79,6 +79,7 @@ class RpcServer:
             metrics=self._metrics,
             log=logger("rpc"),
             default_deadline=settings.default_deadline,
+            upload_deadline=settings.upload_deadline,
             slow_call=settings.slow_call,
             max_message_bytes=settings.max_message_bytes,
             open_span=parts.open_span,

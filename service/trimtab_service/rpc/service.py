@@ -1,8 +1,9 @@
 """A service to register: its descriptor from the contract and the plain object that answers.
 
 The object has one method per RPC, named in snake case (`BatchPlace` -> `batch_place`), with the signature
-`(request, call) -> response`, or a generator of responses where the contract says `stream`. It raises
-`domain.errors`; it never sees grpc.
+`(request, call) -> response`, a generator of responses where the contract answers with a stream, or
+`(first, more, call) -> response` where it takes one: `more` is an iterator of the messages after the first, which alone
+names the project. It raises `domain.errors`; it never sees grpc.
 """
 
 import re
@@ -37,14 +38,18 @@ class Method:
     request: type[Message]
     act: Callable[..., Any]
     guard: Guard
-    streams: bool
+    streams: bool = False
+    """Answers with a stream."""
+
+    uploads: bool = False
+    """Takes a stream of requests."""
 
 
 def methods_of(service: Service) -> dict[str, Method]:
     """Resolve every method of a service, by its name in the contract.
 
     Raises:
-        ValueError: a method has no entry in the access table, no implementation, or takes a stream of requests.
+        ValueError: a method has no entry in the access table, no implementation, or streams both ways.
 
     """
     return {descriptor.name: _method(service, descriptor) for descriptor in service.descriptor.methods}
@@ -63,12 +68,13 @@ def _method(service: Service, descriptor: MethodDescriptor) -> Method:
     act = getattr(service.servicer, snake_case(descriptor.name), None)
     if not callable(act):
         raise ValueError(f"{type(service.servicer).__name__} does not answer {full_name}")  # noqa: TRY004 - one kind of refusal
-    if descriptor.client_streaming:
-        raise ValueError(f"{full_name} takes a stream of requests; batch methods serve that better")
+    if descriptor.client_streaming and descriptor.server_streaming:
+        raise ValueError(f"{full_name} streams both ways; batch methods serve that better")
     return Method(
         full_name=full_name,
         request=GetMessageClass(descriptor.input_type),
         act=act,
         guard=Guard(full_name, access, descriptor.input_type),
         streams=bool(descriptor.server_streaming),
+        uploads=bool(descriptor.client_streaming),
     )

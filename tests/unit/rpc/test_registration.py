@@ -26,7 +26,7 @@ def test_method_without_an_access_rule_is_refused() -> None:
 
 def test_method_without_an_implementation_is_refused() -> None:
     """A forgotten method is found at start, not by a caller."""
-    acts: dict[str, Any] = dict.fromkeys(("fail", "work", "hang", "pid", "watch", "administer"), print)
+    acts: dict[str, Any] = dict.fromkeys(("fail", "work", "hang", "pid", "watch", "upload", "administer"), print)
     with pytest.raises(ValueError, match=r"does not answer .*/Echo$"):
         methods_of(Service(echo.DESCRIPTOR, SimpleNamespace(**acts), echo.ACCESS))
 
