@@ -49,7 +49,7 @@ class Walk:
 
     def shares(self) -> F64:
         """Share of each tested day's samples above its level [r][windows]; NaN for days without samples."""
-        unknown: F64 = np.full(self.exceeded.shape, np.nan)
+        unknown = np.full(self.exceeded.shape, np.nan)
         shares: F64 = np.divide(self.exceeded, self.measured, out=unknown, where=self.measured > 0)
         return shares
 

@@ -15,36 +15,41 @@ from trimtab_service.rightsizing.arrays import Floats
 from trimtab_service.rightsizing.population import Masses
 
 _ROUNDING: Final = 1e-9
-"""Sums of weights are off by less; float32 ones by 1e-5, see `level_of_share`."""
+_ROUNDING_F32: Final = 1e-5
+"""Running sums of weights are off by less than this share of the total."""
 
 
 def level_of_share(levels: Floats, masses: Masses, share: float) -> F64:
     """Percentile level [r][c]; `levels` [r][l]. NaN where there is no weight."""
-    slack = _ROUNDING if masses.share.dtype == np.float64 else 1e-5
-    reached = masses.share >= share - slack
-    at: I64 = np.argmax(reached, axis=2)
-    found = np.take_along_axis(levels, at, axis=1).astype(np.float64)
-    return np.where(reached.any(axis=2), found, np.nan)
+    rounding = _ROUNDING if masses.weight.dtype == np.float64 else _ROUNDING_F32
+    enough = masses.total * masses.weight.dtype.type(share - rounding)
+    return _picked(levels, masses, np.argmax(masses.weight >= enough[:, :, None], axis=2))
 
 
 def level_of_least_regret(levels: Floats, masses: Masses, exchange: float) -> F64:
     """Level [r][c] that minimises unused share + `exchange` x share of time exceeded; `levels` [r][l].
 
-    With F the share of time at or below a level s and M the mean of the load there, the unused share of a size s is
-    F(s) - M(s)/s and the exceeded share 1 - F(s). `exchange` is how many points of unused capacity one point of time
-    in want is worth. At the optimum every resource pays the same price for its last point of safety, which is what a
-    fixed percentile misses: on a steady load the last per cent is almost free, on a bursty one it costs half the bill.
+    With F the share of time at or below a level s and M the part of the mean load from there, the unused share of a
+    size s is F - M/s and the exceeded share 1 - F. `exchange` (above 1) is how many points of unused size one point
+    of time in want is worth. At the optimum every resource pays the same price for its last point of safety, which is
+    what a fixed percentile misses: on a steady load the last per cent is almost free, on a bursty one it is half the
+    bill. Of equal levels the lowest is taken.
     """
-    size = np.where(levels > 0, levels, np.inf).astype(levels.dtype)[:, None, :]
-    regret = exchange * (1.0 - masses.share) + (masses.share - masses.moment / size)
-    return _argmin_level(levels, regret, masses)
+    # The same as the largest (exchange - 1) F + M/s, which needs no division by the total.
+    gain = masses.moment * inverse_levels(levels)[:, None, :]
+    gain += masses.weight * masses.weight.dtype.type(exchange - 1.0)
+    return _picked(levels, masses, np.argmax(gain, axis=2))
 
 
-def _argmin_level(levels: Floats, regret: Floats, masses: Masses) -> F64:
-    known = masses.share[:, :, -1] > 0
-    # A level below the first weighted sample stands for nothing measured.
-    at: I64 = np.argmin(np.where(masses.share > 0, regret, np.inf), axis=2)
-    return np.where(known, np.take_along_axis(levels, at, axis=1).astype(np.float64), np.nan)
+def inverse_levels(levels: Floats) -> Floats:
+    """1 / level [r][l]; nought for a level of nought, where nothing is unused, and for one that no sample has."""
+    inverse = np.zeros_like(levels)
+    return np.divide(1.0, levels, out=inverse, where=levels > 0)
+
+
+def _picked(levels: Floats, masses: Masses, at: I64) -> F64:
+    found = np.take_along_axis(levels, at, axis=1).astype(np.float64)
+    return np.where(masses.total > 0, found, np.nan)
 
 
 class CheapestLevel(NamedTuple):

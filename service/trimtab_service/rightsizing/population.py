@@ -33,14 +33,19 @@ class Weighting:
 
 
 class Masses(NamedTuple):
-    """The weighted distribution at each cut.
+    """The weighted distribution at each cut, as running sums along the levels.
 
-    `share` [r][c][l]: weight of the samples at or below the level, over all weight; 0..1, ascending along l.
-    `moment` [r][c][l]: sum of weight times value of those samples, over all weight. NaN where there is no weight.
+    `weight` [r][c][l]: weight of the samples at or below the level; its last entry is all weight, nought where
+    nothing is known. `moment` [r][c][l]: sum of weight times value of those samples.
     """
 
-    share: Floats
+    weight: Floats
     moment: Floats
+
+    @property
+    def total(self) -> Floats:
+        """All weight [r][c]."""
+        return self.weight[:, :, -1]
 
 
 class Evidence(NamedTuple):

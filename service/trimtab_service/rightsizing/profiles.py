@@ -19,7 +19,7 @@ from typing import Final
 from trimtab_service.domain.dimensions import DIMENSIONS, INCOMPRESSIBLE, Dimension
 from trimtab_service.domain.preferences import DimensionPreference
 from trimtab_service.rightsizing.estimators import PEAK, Estimator, LeastRegret, Percentile
-from trimtab_service.rightsizing.recipes import Drift, Recipe
+from trimtab_service.rightsizing.recipes import Drift, LatestWindow, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ SAFE: Final = Profile(
     version=1,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(100.0), _LOOK_BACK_DAYS, drift=Drift(1.5), weekday_aware=True),
+        Recipe(LeastRegret(100.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(1.5), weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.20, never_below_peak=True),
     ),
 )
@@ -79,7 +79,7 @@ BALANCED: Final = Profile(
     version=1,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(40.0), _LOOK_BACK_DAYS, drift=Drift(1.0), weekday_aware=True),
+        Recipe(LeastRegret(50.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(0.75), weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.15, never_below_peak=True),
     ),
 )

@@ -51,7 +51,8 @@ class _Sorted:
             )
         if weighting.half_life_days is None:
             return known.astype(np.float64)
-        weights: F64 = np.where(known, np.exp2(-(points_old + _HALF) / (weighting.half_life_days * per_day)), 0.0)
+        by_age = np.exp2(-(np.arange(size) + _HALF) / (weighting.half_life_days * per_day))
+        weights: F64 = np.where(known, by_age[np.maximum(points_old, 0)], 0.0)
         return weights
 
 
@@ -114,13 +115,8 @@ class Samples:
         if not finite.all():
             weights *= finite[:, None, :]
             values = np.where(finite, values, 0.0)
-        share: F64 = np.cumsum(weights, axis=2)
-        moment: F64 = np.cumsum(weights * values[:, None, :], axis=2)
-        total = share[:, :, -1:].copy()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share /= total
-            moment /= total
-        return weights, Masses(share, moment)
+        moment = np.cumsum(weights * values[:, None, :], axis=2)
+        return weights, Masses(np.cumsum(weights, axis=2), moment)
 
     def masses(self) -> Masses:
         """The distribution at each cut."""
