@@ -1,4 +1,4 @@
-"""One unary call: deadline, token, errors as exceptions. What all four groups of methods are made of."""
+"""One call: deadline, token, errors as exceptions. What all groups of methods are made of."""
 
 from __future__ import annotations  # grpc's multi-callables are generic for the type checker only
 
@@ -81,6 +81,26 @@ class Caller:
             return method(request, timeout=timeout, metadata=metadata, wait_for_ready=self.wait_for_ready or None)
         except grpc.RpcError as error:
             raise from_rpc_error(error, method=path) from error
+
+    def stream(
+        self,
+        method: grpc.UnaryStreamMultiCallable[Request, Reply],
+        path: str,
+        request: Request,
+        timeout: float | None = None,
+    ) -> Iterator[Reply]:
+        """Make a call that answers many times: each answer as it comes. Closing the iterator ends the call.
+
+        Without `timeout` it lasts as long as the server keeps it. Raises as `unary`, from the iteration.
+        """
+        metadata = None if self.token is None else (("authorization", f"Bearer {self.token()}"),)
+        replies = method(request, timeout=timeout, metadata=metadata, wait_for_ready=self.wait_for_ready or None)
+        try:
+            yield from replies
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, method=path) from error
+        finally:
+            replies.cancel()
 
     def parent(self, given: str = "") -> str:
         """The parent that was given, or the client's project."""

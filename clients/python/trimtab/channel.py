@@ -36,6 +36,8 @@ TIMEOUTS: Final[Mapping[str, float]] = MappingProxyType(
         "ListOffers": 30.0,
         "DryRunPolicy": 120.0,
         "RefreshCatalog": 120.0,
+        # With `validate_only` it lists a fleet and prices the reading.
+        "StartFleetAnalysis": 120.0,
     }
 )
 """Seconds for methods that take longer than most."""

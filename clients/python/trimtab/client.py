@@ -1,4 +1,4 @@
-"""The client: one channel, and the methods of the four services on it."""
+"""The client: one channel, and the methods of all services on it."""
 
 from datetime import timedelta
 from types import TracebackType
@@ -9,6 +9,7 @@ from trimtab.catalog import Catalog
 from trimtab.channel import DEFAULT_TARGET, open_channel
 from trimtab.commitments import Commitments
 from trimtab.credentials import Tls, TokenSource, is_local
+from trimtab.fleet import FleetAnalyses
 from trimtab.placement import Placement
 from trimtab.policies import Policies
 from trimtab.v1 import placement_service_pb2
@@ -25,10 +26,10 @@ class Client:
         print(decision.chosen.offer.region)
     ```
 
-    `placement`, `catalog`, `policies` and `commitments` hold a method for every RPC. After `fork` make a new one.
+    Its other members hold a method for every RPC of their service. After `fork` make a new one.
     """
 
-    __slots__ = ("catalog", "channel", "commitments", "placement", "policies")
+    __slots__ = ("catalog", "channel", "commitments", "fleet_analyses", "placement", "policies")
 
     def __init__(  # noqa: PLR0913 - what a connection consists of, each with a default
         self,
@@ -69,6 +70,7 @@ class Client:
         self.catalog = Catalog(self.channel, caller)
         self.policies = Policies(self.channel, caller)
         self.commitments = Commitments(self.channel, caller)
+        self.fleet_analyses = FleetAnalyses(self.channel, caller)
 
     def place(  # noqa: PLR0913 - as `Placement.place`
         self,
