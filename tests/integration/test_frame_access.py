@@ -13,13 +13,25 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tests.support import oidc
 from tests.support.server import running
-from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, placement_service_pb2, policy_service_pb2
+from trimtab.v1 import (
+    catalog_service_pb2,
+    commitment_service_pb2,
+    placement_service_pb2,
+    policy_service_pb2,
+    rightsizing_service_pb2,
+)
 from trimtab_service.domain.identity import Grant, Role
 from trimtab_service.rpc.access import ACCESS, Scope
 from trimtab_service.rpc.service import Service, snake_case
 from trimtab_service.settings_values import GrantRule
 
-FILES = (placement_service_pb2, catalog_service_pb2, policy_service_pb2, commitment_service_pb2)
+FILES = (
+    placement_service_pb2,
+    catalog_service_pb2,
+    policy_service_pb2,
+    commitment_service_pb2,
+    rightsizing_service_pb2,
+)
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method for service in SERVICES for method in service.methods
@@ -52,6 +64,12 @@ class Reached:
             def stream(request: Message, call: Any) -> Iterator[Message]:
                 yield answer(request, call)
 
+            def upload(first: Message, more: Iterator[Message], call: Any) -> Message:
+                assert not list(more)
+                return answer(first, call)
+
+            if method.client_streaming:
+                return upload
             return stream if method.server_streaming else answer
 
         acts = {snake_case(method.name): act(method) for method in descriptor.methods}
@@ -105,13 +123,17 @@ def code_of(channel: grpc.Channel, path: str, request: Message, token: str | Non
     """Make the call and return its status code."""
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     method = METHODS[path]
-    kind: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
+    kind: Any = channel.unary_unary
+    if method.client_streaming:
+        kind = channel.stream_unary
+    elif method.server_streaming:
+        kind = channel.unary_stream
     try:
         reply = kind(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=GetMessageClass(method.output_type).FromString,
-        )(request, metadata=metadata)
+        )(iter([request]) if method.client_streaming else request, metadata=metadata)
         if method.server_streaming:
             list(reply)
     except grpc.RpcError as error:

@@ -60,6 +60,15 @@ ACCESS: Mapping[str, Access] = {
     "/trimtab.v1.CommitmentService/GetCommitment": _on(Role.VIEWER, "name"),
     "/trimtab.v1.CommitmentService/ListCommitments": _on(Role.VIEWER, "parent"),
     "/trimtab.v1.CommitmentService/EndCommitment": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.RightsizingService/Rightsize": _on(Role.SCHEDULER, "parent"),
+    "/trimtab.v1.RightsizingService/BatchRightsize": _on(Role.SCHEDULER, "parent"),
+    "/trimtab.v1.RightsizingService/StreamRightsize": _on(Role.SCHEDULER, "request.parent"),
+    "/trimtab.v1.RightsizingService/StartFleetAnalysis": _on(Role.OPERATOR, "parent"),
+    "/trimtab.v1.RightsizingService/GetFleetAnalysis": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.RightsizingService/ListFleetAnalyses": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.RightsizingService/CancelFleetAnalysis": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.RightsizingService/WatchFleetAnalysis": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.RightsizingService/ListTelemetrySources": _on(Role.VIEWER, "parent"),
 }
 """Full method name to what it needs."""
 

@@ -10,6 +10,7 @@ _ID: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PROJECT: Final = re.compile(rf"projects/({_ID})\Z")
 _DECISION: Final = re.compile(rf"projects/({_ID})/decisions/({_ID})\Z")
 _COMMITMENT: Final = re.compile(rf"projects/({_ID})/commitments/({_ID})\Z")
+_FLEET_ANALYSIS: Final = re.compile(rf"projects/({_ID})/fleetAnalyses/({_ID})\Z")
 _POLICY: Final = re.compile(rf"(?:(projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)/)?policies/({_ID})\Z")
 _POLICY_PARENT: Final = re.compile(rf"(?:projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)?\Z")
 _CATALOG: Final = re.compile(r"catalogs/([a-z0-9-]{1,128})\Z")
@@ -31,6 +32,13 @@ def decision(name: str, field: str = "name") -> tuple[str, str]:
 def commitment(name: str, field: str = "name") -> tuple[str, str]:
     """Project and commitment ids."""
     project, own = _groups(_COMMITMENT, name, field, "projects/{project}/commitments/{commitment}")
+    return project, own
+
+
+def fleet_analysis(name: str, field: str = "name") -> tuple[str, str]:
+    """Project and fleet analysis ids."""
+    shape = "projects/{project}/fleetAnalyses/{fleet_analysis}"
+    project, own = _groups(_FLEET_ANALYSIS, name, field, shape)
     return project, own
 
 
@@ -60,11 +68,11 @@ def resource_id(value: str, field: str) -> str:
     return value
 
 
-def request_id(value: str, *, required: bool = False) -> str:
+def request_id(value: str, field: str = "request_id", *, required: bool = False) -> str:
     """A UUID, or empty where none is required."""
     if (value or required) and not _UUID.match(value):
         reason = ErrorReason.BAD_FORMAT if value else ErrorReason.FIELD_REQUIRED
-        raise InvalidArgumentError([Violation("request_id", reason, "must be a UUID")])
+        raise InvalidArgumentError([Violation(field, reason, "must be a UUID")])
     return value.lower()
 
 

@@ -6,9 +6,11 @@ from datetime import timedelta
 from trimtab.v1 import policy_service_pb2 as pb
 from trimtab_service.domain.offers import PriceBasis, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy, Rules
+from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds
 from trimtab_service.rpc.fields import FieldPath, Violations
+from trimtab_service.rpc.preferences_parser import parse_preferences
 from trimtab_service.rpc.residency_parser import parse_residency
 from trimtab_service.rpc.vocabulary import BASES_OF, OPTION_OF, Vocabulary
 from trimtab_service.rpc.workload_parser import MAX_TAG_KEY
@@ -47,10 +49,26 @@ def parse_rules(message: pb.Rules, vocabulary: Vocabulary, found: Violations, at
         minimum_gain_fraction=bounds.number(found, (at, "minimum_gain_fraction"), message.minimum_gain_fraction, 1.0)
         if message.HasField("minimum_gain_fraction")
         else None,
+        rightsizing=_rightsizing(message, vocabulary, found, (at, "rightsizing")),
+        apply_approval_threshold_micros=bounds.micros(
+            found, (at, "apply_approval_threshold"), message.apply_approval_threshold
+        )
+        if message.HasField("apply_approval_threshold")
+        else None,
     )
     if rules == Rules():
         found.add(at, ErrorReason.FIELD_REQUIRED, "a policy has at least one rule")
     return rules
+
+
+def _rightsizing(
+    message: pb.Rules, vocabulary: Vocabulary, found: Violations, at: FieldPath
+) -> RightsizingPreferences | None:
+    """None where no preference says anything: an empty message is no rule."""
+    if not message.HasField("rightsizing"):
+        return None
+    preferences = parse_preferences(message.rightsizing, vocabulary, found, at)
+    return None if preferences == RightsizingPreferences() else preferences
 
 
 def _options(codes: Iterable[int], found: Violations, field: FieldPath) -> frozenset[PurchaseOption] | None:

@@ -1,0 +1,248 @@
+"""Advises on sizes for callers: the request, the world and the policies go to the engine; sources are read for it.
+
+The same composition serves a call, an item of a batch, a stream and a fleet's chunk.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.domain.commitments import Commitment
+from trimtab_service.domain.errors import NotFoundError, TrimtabError
+from trimtab_service.domain.policy import EffectivePolicy
+from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.domain.resources import Capacity, CloudResource
+from trimtab_service.domain.rightsizing import Advice
+from trimtab_service.policy.attributes import attributes_of_resource
+from trimtab_service.rightsizing.advisor import SizingCase, advise, source_failed
+from trimtab_service.rightsizing.ports import Reading, Scope, TelemetrySource, TelemetrySources, Window
+from trimtab_service.rightsizing.preferences import EffectivePreferences, merge_preferences
+from trimtab_service.rightsizing.telemetry import Telemetry
+from trimtab_service.rpc.rightsize_parser import RightsizeParser, SizingQuery
+from trimtab_service.rpc.sizing_task import advise_apart
+from trimtab_service.rpc.world import View, World
+from trimtab_service.workers import WorkerPool
+
+HEAVY_POINTS: Final = 50_000
+"""From here on a worker process advises: handing the arrays over costs less than the time they would take here."""
+
+_READING_SHARE: Final = 0.8
+"""Of the caller's time; the rest is for advising."""
+
+_LONGEST_READ_S: Final = 600.0
+_NOTHING: Final = Telemetry(())
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What an advice is priced by: the directory of the catalogue's version, and what the project owns."""
+
+    catalog: Path
+    commitments: tuple[Commitment, ...]
+
+
+class SizingDesk:
+    """Advises with the world of this process. Safe to use from many threads."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, each a seam for a test
+        self,
+        world: World,
+        sources: TelemetrySources,
+        pool: WorkerPool,
+        *,
+        catalogs: Path,
+        clock: Callable[[], datetime],
+        point_cap: int,
+    ) -> None:
+        """`catalogs` holds a directory for each catalogue version; `point_cap` is the most points of one request."""
+        self._world = world
+        self._sources = sources
+        self._pool = pool
+        self._catalogs = catalogs
+        self._clock = clock
+        self._point_cap = point_cap
+
+    def now(self) -> datetime:
+        """The instant, by the desk's clock."""
+        return self._clock()
+
+    def parser(self, project: str) -> RightsizeParser:
+        """Reads requests against the catalogue in force."""
+        return RightsizeParser(self._world.view(project).vocabulary, self._point_cap)
+
+    def circumstances(self, project: str) -> Circumstances:
+        """The catalogue and the commitments now."""
+        view = self._world.view(project)
+        return Circumstances(self._catalogs / view.snapshot.version, _commitments(view))
+
+    def effective(
+        self, project: str, resource: CloudResource, asked: RightsizingPreferences
+    ) -> tuple[EffectivePreferences, EffectivePolicy]:
+        """The preferences and the policy that hold for a resource."""
+        return _effective(self._world.view(project), project, resource, asked)
+
+    def advise(self, project: str, query: SizingQuery, timeout_s: float) -> Advice:
+        """Advise on one resource. A source that fails, or is too slow, is a finding.
+
+        Raises:
+            NotFoundError: no such source, or it does not know the resource that only it could describe.
+            UnavailableError: no catalogue, or the worker died.
+            DeadlineExceededError: a large request was not done in time.
+
+        """
+        answer = next(self.advise_all(project, [query], timeout_s))
+        if isinstance(answer, TrimtabError):
+            raise answer
+        return answer
+
+    def advise_all(
+        self, project: str, queries: Sequence[SizingQuery], timeout_s: float
+    ) -> Iterator[Advice | TrimtabError]:
+        """An advice, or why there is none, for each query in order. What one source holds is read at once."""
+        instant = self._clock()
+        view = self._world.view(project)
+        readings = self._read(view, project, queries, instant, timeout_s * _READING_SHARE)
+        for query, reading in zip(queries, readings, strict=True):
+            if isinstance(reading, TrimtabError):
+                yield reading
+                continue
+            try:
+                yield self._advise(view, project, query, reading, instant, timeout_s)
+            except TrimtabError as error:
+                yield error
+
+    def _advise(  # noqa: PLR0913, PLR0917 - all that an advice depends on
+        self, view: View, project: str, query: SizingQuery, reading: Reading, instant: datetime, timeout_s: float
+    ) -> Advice:
+        preferences, policy = _effective(view, project, reading.resource, query.preferences)
+        telemetry = reading.telemetry or _NOTHING
+        case = SizingCase(reading.resource, telemetry, preferences, policy, policy.revision, reading.missing)
+        if reading.failure:
+            return source_failed(case, view.snapshot, reading.failure, instant)
+        commitments = _commitments(view)
+        if sum(series.values.size for series in telemetry.series) < HEAVY_POINTS:
+            return advise(case, view.snapshot, commitments, instant)
+        catalog = self._catalogs / view.snapshot.version
+        wait = timeout_s if math.isfinite(timeout_s) else None
+        return self._pool.run(wait, advise_apart, catalog, case, commitments, instant)
+
+    def _read(
+        self, view: View, project: str, queries: Sequence[SizingQuery], instant: datetime, timeout_s: float
+    ) -> list[Reading | TrimtabError]:
+        """What is known of each query's resource: brought along, or read from its source."""
+        found: list[Reading | TrimtabError] = [Reading(query.resource, query.telemetry) for query in queries]
+        deadline = instant + timedelta(seconds=min(timeout_s, _LONGEST_READ_S))
+        groups: dict[tuple[str, Window], list[int]] = {}
+        used: dict[str, TelemetrySource] = {}
+        for index, query in enumerate(queries):
+            if not query.source:
+                continue
+            source = used.get(query.source) or self._sources.get(project, query.source)
+            if source is None:
+                found[index] = _no_source(query.source, project)
+                continue
+            resource = query.resource if _is_described(query.resource) else _look_up(source, query.resource, deadline)
+            if isinstance(resource, Reading | TrimtabError):
+                found[index] = resource
+                continue
+            used[query.source] = source
+            found[index] = Reading(resource, None)
+            preferences, _ = _effective(view, project, resource, query.preferences)
+            lookback = preferences.values.lookback or DEFAULT_PREFERENCES.lookback or timedelta(days=14)
+            groups.setdefault((query.source, Window(instant - lookback, instant)), []).append(index)
+        for (name, window), indices in groups.items():
+            resources = [found[index].resource for index in indices]  # type: ignore[union-attr] # set to a Reading above
+            read = _readings(used[name], resources, window, deadline)
+            for index, resource in zip(indices, resources, strict=True):
+                found[index] = read.get(resource.key) or Reading(resource, None, "the source gave no answer for it")
+        return found
+
+
+def _effective(
+    view: View, project: str, resource: CloudResource, asked: RightsizingPreferences
+) -> tuple[EffectivePreferences, EffectivePolicy]:
+    attributes = partial(_attributes, view.snapshot, project, resource)
+    policy = view.policies.effective(project, resource.workload_id, attributes)
+    return merge_preferences(asked, policy), policy
+
+
+def _attributes(snapshot: CatalogSnapshot, project: str, resource: CloudResource) -> dict[str, object]:
+    return attributes_of_resource(project, resource, resource.capacity or _listed_capacity(snapshot, resource))
+
+
+def _listed_capacity(snapshot: CatalogSnapshot, resource: CloudResource) -> Capacity:
+    """What the catalogue says that one instance has, as far as a condition may ask for it."""
+    index = snapshot.type_index.get((resource.cloud, resource.instance_type))
+    if index is None:
+        return Capacity()
+    types = snapshot.types
+    vcpus, memory, model = float(types.vcpus[index]), float(types.memory_gib[index]), int(types.gpu_model[index])
+    return Capacity(
+        vcpus=vcpus if math.isfinite(vcpus) else None,
+        memory_gib=memory if math.isfinite(memory) else None,
+        gpu_model=snapshot.gpu_models[model] if model >= 0 else "",
+        gpus=float(types.gpu_count[index]),
+    )
+
+
+def _commitments(view: View) -> tuple[Commitment, ...]:
+    """In the order of their ids, so that the same world gives the same advice."""
+    return tuple(commitment for _, commitment in sorted(view.state.rooms.commitments.items(), key=itemgetter(0)))
+
+
+def _is_described(resource: CloudResource) -> bool:
+    """Whether the request says what the resource is, and not only which one."""
+    return bool(resource.instance_type) or resource.capacity is not None
+
+
+def _look_up(
+    source: TelemetrySource, asked: CloudResource, deadline: datetime
+) -> CloudResource | Reading | TrimtabError:
+    """The resource as the source's inventory has it; what the caller knows besides stays."""
+    scope = Scope(regions=frozenset({(asked.cloud, asked.region)}))
+    try:
+        for listed in source.inventory(scope, deadline):
+            if listed.resource_id == asked.resource_id:
+                return replace(
+                    listed,
+                    workload_id=asked.workload_id or listed.workload_id,
+                    team=asked.team or listed.team,
+                    price_nanos_per_hour=asked.price_nanos_per_hour or listed.price_nanos_per_hour,
+                    arm_ready=asked.arm_ready or listed.arm_ready,
+                )
+    except TrimtabError as error:
+        return Reading(asked, None, error.message)
+    return NotFoundError(
+        ErrorReason.NOT_FOUND,
+        f"{source.name} lists no resource {asked.resource_id!r} in {asked.cloud} {asked.region}",
+        metadata={"resource": asked.resource_id, "telemetry_source": source.name},
+    )
+
+
+def _readings(
+    source: TelemetrySource, resources: Sequence[CloudResource], window: Window, deadline: datetime
+) -> dict[str, Reading]:
+    """Readings by resource; where the source as a whole fails, each reads as failed."""
+    read: dict[str, Reading] = {}
+    try:
+        for reading in source.read(resources, window, deadline):
+            read[reading.resource.key] = reading
+    except TrimtabError as error:
+        failed = {one.key: Reading(one, None, error.message) for one in resources if one.key not in read}
+        return read | failed
+    return read
+
+
+def _no_source(name: str, project: str) -> NotFoundError:
+    return NotFoundError(
+        ErrorReason.NOT_FOUND,
+        f"no telemetry source {name!r} is open to the project",
+        metadata={"telemetry_source": name, "project": project},
+    )

@@ -1,0 +1,22 @@
+"""What a worker process does for one large request: advise. It reads the catalogue from the same mapped files."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.catalog.storage import open_snapshot
+from trimtab_service.domain.commitments import Commitment
+from trimtab_service.domain.rightsizing import Advice
+from trimtab_service.rightsizing.advisor import SizingCase, advise
+
+
+def advise_apart(catalog: Path, case: SizingCase, commitments: Sequence[Commitment], instant: datetime) -> Advice:
+    """As `rightsizing.advisor.advise`, with the catalogue of a directory."""
+    return advise(case, _opened(catalog), commitments, instant)
+
+
+@lru_cache(maxsize=2)
+def _opened(directory: Path) -> CatalogSnapshot:
+    return open_snapshot(directory)
