@@ -39,6 +39,8 @@ class Spot:
 
     def predict(self) -> Floats:
         """Takes the pure Newton aim; what it adds to the cover, at no change of the price."""
+        self.amount.predict()
+        self.left.predict()
         self.amount_lift, self.left_lift = -self.amount.dual, -self.left.dual
         added: Floats = self.conductance * (self.amount_lift - self.left_lift)
         return added
@@ -48,6 +50,7 @@ class Spot:
         amount = (aim - self.amount.value_step * self.amount.dual_step) / self.amount.value
         left = (aim - self.left.value_step * self.left.dual_step) / self.left.value
         self.amount_lift, self.left_lift = self.amount_lift + amount, self.left_lift + left
+        self.amount.lift, self.left.lift = amount, left
         added: Floats = self.conductance * (amount - left)
         return added
 
@@ -91,11 +94,11 @@ class Block:
 
     def factor(self) -> Floats:
         """(K+M, K+M): how the slots' prices answer to their levels: the weighted inverse of the hours' arrows."""
-        rest = self.paid.value / self.paid.dual
-        rest += self.cover.value / self.cover.dual
+        rest = self.paid.weigh() + self.cover.weigh()
+        idle = self.idle.weigh()
         if self.spot is not None:
             rest[self.spot.rows] += self.spot.factor()
-        draws = [pair.value / pair.dual for pair in self.drawn]
+        draws = [pair.weigh() for pair in self.drawn]
         self.diagonal = rest.copy()
         for rows, draw in zip(self.rows, draws, strict=True):
             self.diagonal[rows] += draw
@@ -105,10 +108,10 @@ class Block:
         for m, (rows, rate, draw) in enumerate(zip(self.rows, self.rates, draws, strict=True)):
             # r^2 d - (r d)^2 / D written without cancellation, as (r d / D) r (D - d).
             others = rest[rows] if budgets == 1 else self.diagonal[rows] - draw
-            draw *= rate  # noqa: PLW2901 - in place on purpose: the array is spent here
-            draw /= self.diagonal[rows]
-            self.shares.append(draw)
-            arrow[m, m] = self.idle.value[m] / self.idle.dual[m] + np.einsum("kh,kh,k->h", draw, others, rate[:, 0])
+            share = draw / self.diagonal[rows]
+            share *= rate
+            self.shares.append(share)
+            arrow[m, m] = idle[m] + rate[:, 0] @ (share * others)
         for m in range(budgets):
             for other in range(m):
                 arrow[m, other] = arrow[other, m] = -self._overlap(m, other)

@@ -75,6 +75,8 @@ def _products(blocks: list[Block], purchases: Pair, limits: Pair) -> float:
 def _iterate(program: Program, start: Start, products: float) -> None:
     blocks, purchases, limits = start.blocks, start.purchases, start.limits
     solver = _factored(program, start)
+    purchases.weigh()
+    limits.weigh()
     levels = start.levels(program)
     demand = np.zeros((program.slots, program.columns.covers.shape[0]))
     for block in blocks:
@@ -141,18 +143,20 @@ def _solve(program: Program, start: Start, solver: "_Factor", demand: Floats, dr
     columns, purchases, limits = program.columns, start.purchases, start.limits
     right = columns.reached(demand) - drift
     # The dual slack of a purchase is cost - prices reached; lifts are in units of the amounts.
-    right += (purchases.lift * purchases.dual / purchases.value).ravel()
+    lift = -purchases.value if purchases.lift is None else purchases.lift
+    limit_lift = -limits.value if limits.lift is None else limits.lift
+    right += (lift / purchases.ratio).ravel()
     spare = program.cap_limits - program.caps @ start.amounts - limits.value.ravel()
-    force = ((limits.dual * limits.lift / limits.value).ravel() - spare * (limits.dual / limits.value).ravel())
+    force = ((limit_lift[0] - spare) / limits.ratio[0])
     right -= program.caps.T @ force
     step = solver.solve(right)
     level_step = columns.levels(step, program.slots)
     for block in start.blocks:
         block.follow(level_step[:, block.segment])
     purchases.value_step = step[None, :]
-    purchases.dual_step = (purchases.lift - purchases.value_step) * purchases.dual / purchases.value
+    purchases.dual_step = (lift - purchases.value_step) / purchases.ratio
     limits.value_step = (spare - program.caps @ step)[None, :]
-    limits.dual_step = (limits.lift - limits.value_step) * limits.dual / limits.value
+    limits.dual_step = (limit_lift - limits.value_step) / limits.ratio
 
 
 def _lengths(start: Start, *, bounded: bool = True) -> tuple[float, float]:

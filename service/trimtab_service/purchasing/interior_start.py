@@ -9,8 +9,8 @@ from trimtab_service.purchasing.complementary_pair import Pair
 from trimtab_service.purchasing.interior_block import Block, Rows, Spot
 from trimtab_service.purchasing.program import Floats, Program
 
-_BLOCK_NUMBERS: Final = 32_768
-"""Numbers of one array of a block: a few such arrays fit the second-level cache."""
+_BLOCK_NUMBERS: Final = 65_536
+"""Numbers of one array of a block: few enough for the caches, enough that a call costs more than its overhead."""
 
 
 @dataclass(slots=True, eq=False)
