@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from trimtab_service.domain.offers import PriceBasis, PurchaseOption
+from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.workloads import Residency
 
 
@@ -25,6 +26,8 @@ class Rules:
     approval_threshold_micros: int | None = None
     tolerance_fraction: float | None = None
     minimum_gain_fraction: float | None = None
+    rightsizing: RightsizingPreferences | None = None
+    apply_approval_threshold_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,10 @@ class RuleSource:
 
 @dataclass(frozen=True, slots=True)
 class EffectivePolicy:
-    """What holds for one request. `key` identifies the content: masks made from it are cached by it.
+    """What holds for one request. `key` identifies what placement reads of it: masks made from it are cached by it.
 
     `residencies` are each to be met (their intersection holds). `sources` has every value with its source.
+    `rightsizing` is merged over the levels field by field; None where no policy prefers anything of it.
     """
 
     key: str = ""
@@ -82,6 +86,9 @@ class EffectivePolicy:
     revision: int = 0
     sources: tuple[RuleSource, ...] = ()
     not_applicable: tuple[str, ...] = field(default=())
+    rightsizing: RightsizingPreferences | None = None
+    apply_approval_threshold_micros: int | None = None
+    apply_approval_source: str = ""
 
 
 NO_POLICY = EffectivePolicy()

@@ -1,9 +1,9 @@
 """What callers and policies prefer of rightsizing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 
-from trimtab_service.domain.dimensions import Dimension
+from trimtab_service.domain.dimensions import DIMENSIONS, Dimension
 from trimtab_service.domain.offers import Cloud
 
 
@@ -59,3 +59,55 @@ DEFAULT_PREFERENCES = RightsizingPreferences(
     allow_burstable=False,
 )
 """What holds where no level says anything. `allow_architecture_change` None: only where the resource is `arm_ready`."""
+
+
+def overlaid(near: RightsizingPreferences | None, far: RightsizingPreferences) -> RightsizingPreferences:
+    """What holds where a nearer level speaks before a farther one: field by field, of a dimension member by member."""
+    if near is None:
+        return far
+    values = {
+        name: far_value if (near_value := getattr(near, name)) is None else near_value
+        for name in _PLAIN
+        if (far_value := getattr(far, name)) is not None or getattr(near, name) is not None
+    }
+    return RightsizingPreferences(dimensions=_joined(near.dimensions, far.dimensions), **values)
+
+
+def missing_from(near: RightsizingPreferences | None, far: RightsizingPreferences) -> RightsizingPreferences:
+    """Of what a farther level says, what a nearer one leaves open: what the farther one is the source of."""
+    if near is None:
+        return far
+    values = {name: getattr(far, name) for name in _PLAIN if getattr(near, name) is None}
+    by_dimension = {preference.dimension: preference for preference in near.dimensions}
+    left = []
+    for preference in far.dimensions:
+        nearer = by_dimension.get(preference.dimension, DimensionPreference(preference.dimension))
+        percentile = preference.percentile if nearer.percentile is None else None
+        headroom = preference.headroom_fraction if nearer.headroom_fraction is None else None
+        if percentile is not None or headroom is not None:
+            left.append(DimensionPreference(preference.dimension, percentile, headroom))
+    return RightsizingPreferences(dimensions=tuple(left), **values)
+
+
+def _joined(
+    near: tuple[DimensionPreference, ...], far: tuple[DimensionPreference, ...]
+) -> tuple[DimensionPreference, ...]:
+    """Per dimension, in the order of the dimensions."""
+    first = {preference.dimension: preference for preference in near}
+    second = {preference.dimension: preference for preference in far}
+    joined = []
+    for dimension in DIMENSIONS:
+        nearer, farther = first.get(dimension), second.get(dimension)
+        if nearer is None or farther is None:
+            only = nearer or farther
+            if only is not None:
+                joined.append(only)
+            continue
+        percentile = farther.percentile if nearer.percentile is None else nearer.percentile
+        headroom = farther.headroom_fraction if nearer.headroom_fraction is None else nearer.headroom_fraction
+        joined.append(DimensionPreference(dimension, percentile, headroom))
+    return tuple(joined)
+
+
+_PLAIN = tuple(field.name for field in fields(RightsizingPreferences) if field.name != "dimensions")
+"""Fields whose nearest value holds as a whole."""

@@ -8,7 +8,7 @@ from trimtab_service.domain.dimensions import Dimension, Metric
 from trimtab_service.domain.offers import Cloud, PriceBasis
 from trimtab_service.domain.policy import RuleSource
 from trimtab_service.domain.reasons import AdviceReason, SeriesNote
-from trimtab_service.domain.resources import Capacity, CloudResource
+from trimtab_service.domain.resources import Autoscaling, Capacity, CloudResource
 
 
 class Finding(StrEnum):
@@ -86,7 +86,11 @@ class DimensionProjection:
 
 @dataclass(frozen=True, slots=True)
 class RightsizingOption:
-    """A size, its price, its risk, and how it would have done. `rank` 0 is the present size."""
+    """A size, its price, its risk, and how it would have done. `rank` 0 is the present size.
+
+    `autoscaling` are the bounds of a group that scales by itself, `limits` what a container may burst to. `used_hours`
+    are the hours of the week to run in (0 is Monday 00:00 UTC, to 167) where the action is to run by schedule.
+    """
 
     rank: int
     action: Action
@@ -111,6 +115,9 @@ class RightsizingOption:
     reasons: tuple[AdviceReason, ...] = ()
     gpu_share: str = ""
     back_test: BackTest | None = None
+    autoscaling: Autoscaling | None = None
+    limits: Capacity | None = None
+    used_hours: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,16 @@ from typing import Any, Final, TypeVar
 
 from trimtab_service.domain.documents import to_document
 from trimtab_service.domain.policy import EffectivePolicy, Rules, RuleSource
+from trimtab_service.domain.preferences import RightsizingPreferences, missing_from, overlaid
 from trimtab_service.policy import wording
 
 T = TypeVar("T")
 _KEY_BYTES: Final = 16
-_UNTOLD: Final = ("key", "revision", "sources", "not_applicable", "approval_source")
-"""Fields of an effective policy that say where it comes from, not what holds."""
+_UNTOLD: Final = (
+    *("key", "revision", "sources", "not_applicable", "approval_source"),
+    *("rightsizing", "apply_approval_threshold_micros", "apply_approval_source"),
+)
+"""Fields of an effective policy that say where it comes from, or that placement never reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ def merge(policies: Sequence[Applicable], revision: int, not_applicable: tuple[s
             residencies.append(policy.rules.residency)
     nearest = sorted((policy for policy in policies if not policy.note), key=_nearest_first)
     approval = _least(policies, lambda rules: rules.approval_threshold_micros)
+    apply_approval = _least(policies, lambda rules: rules.apply_approval_threshold_micros)
     limits = {
         "max_price_age": _least(policies, lambda rules: rules.max_price_age),
         "max_expected_interruptions": _least(policies, lambda rules: rules.max_expected_interruptions),
         "max_cost_micros": _least(policies, lambda rules: rules.max_cost_micros),
         "approval_threshold_micros": approval,
+        "apply_approval_threshold_micros": apply_approval,
         "tolerance_fraction": _first(nearest, lambda rules: rules.tolerance_fraction),
         "minimum_gain_fraction": _first(nearest, lambda rules: rules.minimum_gain_fraction),
     }
@@ -60,12 +66,20 @@ def merge(policies: Sequence[Applicable], revision: int, not_applicable: tuple[s
             value, policy = chosen
             values[field] = value
             sources.append(RuleSource(field.removesuffix("_micros"), _IN_WORDS[field](value), policy.source))
+    preferred: RightsizingPreferences | None = None
+    for policy in nearest:
+        if policy.rules.rightsizing is not None:
+            said = missing_from(preferred, policy.rules.rightsizing)
+            sources.extend(wording.preference_sources(said, policy.source))
+            preferred = overlaid(preferred, policy.rules.rightsizing)
     merged = EffectivePolicy(
         residencies=tuple(dict.fromkeys(residencies)),
         options=_common(rules.options for rules in (policy.rules for policy in policies)),
         price_bases=_common(rules.price_bases for rules in (policy.rules for policy in policies)),
         required_tags=frozenset[str]().union(*(policy.rules.required_tags or () for policy in policies)),
         approval_source=approval[1].name if approval is not None else "",
+        apply_approval_source=apply_approval[1].name if apply_approval is not None else "",
+        rightsizing=preferred,
         revision=revision,
         sources=tuple(sources),
         not_applicable=not_applicable,
@@ -79,6 +93,7 @@ _IN_WORDS: Final[dict[str, Callable[[Any], str]]] = {
     "max_expected_interruptions": wording.number,
     "max_cost_micros": wording.amount,
     "approval_threshold_micros": wording.amount,
+    "apply_approval_threshold_micros": wording.amount,
     "tolerance_fraction": wording.number,
     "minimum_gain_fraction": wording.number,
 }

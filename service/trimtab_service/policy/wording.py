@@ -1,10 +1,12 @@
 """Rules in words: what `GetEffectivePolicy` and refusals show."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from datetime import timedelta
 
 from trimtab_service.domain.money import Money
 from trimtab_service.domain.policy import Rules, RuleSource
+from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.workloads import RegionKey, Residency
 
 _HOUR = timedelta(hours=1)
@@ -28,6 +30,34 @@ def list_sources(rules: Rules, source: str) -> Iterator[RuleSource]:
         yield RuleSource("price_bases", names(rules.price_bases), source)
     if rules.required_tags:
         yield RuleSource("required_tags", names(rules.required_tags), source)
+
+
+def preference_sources(preferences: RightsizingPreferences, source: str) -> Iterator[RuleSource]:
+    """One value for each preference of rightsizing that is set, under the contract's names after `rightsizing.`."""
+    for part in fields(RightsizingPreferences):
+        value = getattr(preferences, part.name)
+        if part.name == "dimensions":
+            for preference in preferences.dimensions:
+                prefix = f"rightsizing.dimensions.{preference.dimension.value}"
+                if preference.percentile is not None:
+                    yield RuleSource(f"{prefix}.percentile", number(preference.percentile), source)
+                if preference.headroom_fraction is not None:
+                    yield RuleSource(f"{prefix}.headroom_fraction", number(preference.headroom_fraction), source)
+        elif value is not None:
+            yield RuleSource(f"rightsizing.{part.name.removesuffix('_micros')}", _preferred(part.name, value), source)
+
+
+def _preferred(field: str, value: object) -> str:
+    """A preference in words."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, timedelta):
+        return duration(value)
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(item if isinstance(item, str) else ":".join(item) for item in value))
+    if isinstance(value, int) and field.endswith("_micros"):
+        return amount(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def names(values: Iterable[str | RegionKey]) -> str:

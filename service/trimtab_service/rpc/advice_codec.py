@@ -17,7 +17,7 @@ from trimtab_service.domain.rightsizing import (
     SeriesSummary,
     TelemetrySummary,
 )
-from trimtab_service.rpc.resource_encoder import fill_capacity, fill_resource
+from trimtab_service.rpc.resource_encoder import fill_autoscaling, fill_capacity, fill_resource
 from trimtab_service.rpc.sizing_vocabulary import (
     ACTION_CODE,
     DIMENSION_CODE,
@@ -64,6 +64,12 @@ def fill_option(message: pb.RightsizingOption, option: RightsizingOption) -> Non
         message.reasons.extend([reason.name for reason in option.reasons])
     if option.back_test is not None:
         fill_back_test(message.back_test, option.back_test)
+    if option.autoscaling is not None:
+        fill_autoscaling(message.autoscaling, option.autoscaling)
+    if option.limits is not None:
+        fill_capacity(message.limits, option.limits)
+    if option.used_hours:
+        message.used_hours.extend(option.used_hours)
 
 
 def fill_back_test(message: pb.BackTest, test: BackTest) -> None:

@@ -33,7 +33,7 @@ def fill_resource(message: pb.CloudResource, resource: CloudResource) -> None:
     for key, value in resource.tags:
         message.tags[key] = value
     if resource.autoscaling is not None:
-        _fill_autoscaling(message.autoscaling, resource.autoscaling)
+        fill_autoscaling(message.autoscaling, resource.autoscaling)
     message.workload_id = resource.workload_id
     message.team = resource.team
     if resource.start_time is not None:
@@ -60,7 +60,8 @@ def fill_capacity(message: pb.Capacity, capacity: Capacity) -> None:
         message.disk_mibps = capacity.disk_mibps
 
 
-def _fill_autoscaling(message: pb.Autoscaling, autoscaling: Autoscaling) -> None:
+def fill_autoscaling(message: pb.Autoscaling, autoscaling: Autoscaling) -> None:
+    """How a group scales by itself."""
     message.min_count = autoscaling.min_count
     message.max_count = autoscaling.max_count
     message.target_dimension = DIMENSION_CODE[autoscaling.target_dimension]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.documents import from_document, to_document
 from trimtab_service.domain.events import PolicyChanged
 from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption
@@ -20,6 +21,7 @@ from trimtab_service.domain.policy import (
     Rules,
     RuleSource,
 )
+from trimtab_service.domain.preferences import DimensionPreference, RightsizingPreferences
 from trimtab_service.domain.workloads import RegionKey, Residency
 from trimtab_service.policy.policy_set import PolicySet
 
@@ -365,6 +367,45 @@ def test_every_policy_comes_back_from_its_document(present: list[PolicyDefinitio
         assert from_document(PolicyContent, to_document(definition.content)) == definition.content
 
 
+def test_preferences_of_rightsizing_take_the_nearest_level_field_by_field() -> None:
+    """A nearer level hides only the fields that it sets itself; each value names the policy it comes from."""
+    cpu, memory = Dimension.CPU, Dimension.MEMORY
+    far = RightsizingPreferences(
+        profile="safe",
+        max_risk=1.0,
+        dimensions=(DimensionPreference(cpu, 99.0, 0.2), DimensionPreference(memory, None, 0.1)),
+    )
+    near = RightsizingPreferences(max_risk=3.0, dimensions=(DimensionPreference(cpu, 95.0),))
+    held = effective(policy(DEPLOYMENT, "a", Rules(rightsizing=far)), policy(PROJECT, "b", Rules(rightsizing=near)))
+    assert held.rightsizing == RightsizingPreferences(
+        profile="safe",
+        max_risk=3.0,
+        dimensions=(DimensionPreference(cpu, 95.0, 0.2), DimensionPreference(memory, None, 0.1)),
+    )
+    assert set(held.sources) == {
+        RuleSource("rightsizing.max_risk", "3", "projects/p/policies/b"),
+        RuleSource("rightsizing.dimensions.cpu.percentile", "95", "projects/p/policies/b"),
+        RuleSource("rightsizing.profile", "safe", "policies/a"),
+        RuleSource("rightsizing.dimensions.cpu.headroom_fraction", "0.2", "policies/a"),
+        RuleSource("rightsizing.dimensions.memory.headroom_fraction", "0.1", "policies/a"),
+    }
+
+
+def test_rules_of_rightsizing_leave_placement_as_it_was() -> None:
+    """Masks of placement are kept by `key`: a rule that placement never reads must not make them anew."""
+    plain = Rules(max_cost_micros=5)
+    more = Rules(max_cost_micros=5, rightsizing=RightsizingPreferences(max_risk=1.0), apply_approval_threshold_micros=9)
+    assert effective(policy(PROJECT, "a", plain)).key == effective(policy(PROJECT, "a", more)).key
+    assert effective(policy(PROJECT, "a", Rules(rightsizing=RightsizingPreferences(max_risk=1.0)))).key == ""
+
+
+def test_the_least_threshold_of_approval_holds_and_names_its_policy() -> None:
+    """A nearer level cannot lift the amount above which applying needs a second person."""
+    levels = [Rules(apply_approval_threshold_micros=5), Rules(apply_approval_threshold_micros=9)]
+    held = effective(*(policy(level, "a", rules) for level, rules in zip(LEVELS, levels, strict=False)))
+    assert (held.apply_approval_threshold_micros, held.apply_approval_source) == (5, "policies/a")
+
+
 def test_every_rule_reaches_what_holds() -> None:
     """A rule that is added to `Rules` and forgotten in merging would silently not hold."""
     said = Rules(
@@ -378,6 +419,8 @@ def test_every_rule_reaches_what_holds() -> None:
         approval_threshold_micros=1,
         tolerance_fraction=0.1,
         minimum_gain_fraction=0.1,
+        rightsizing=RightsizingPreferences(max_risk=1.0),
+        apply_approval_threshold_micros=1,
     )
     assert all(getattr(said, field.name) is not None for field in fields(Rules))
     held = effective(policy(PROJECT, "a", said))
