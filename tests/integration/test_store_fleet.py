@@ -1,9 +1,10 @@
 """A fleet analysis is worked on by one at a time, keeps what was found once, and goes on after whoever held it died."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from trimtab_service.domain.errors import AbortedError, AlreadyExistsError, FailedPreconditionError, NotFoundError
 from trimtab_service.store import fleet, profiles
@@ -42,8 +43,8 @@ def _key(number: int, body: bytes = b"body", project: str = "p") -> RequestKey:
     return RequestKey(project, "StartFleetAnalysis", f"00000000-0000-0000-0000-{number:012d}", body)
 
 
-def _results(*keys: str) -> list[FleetResult]:
-    return [FleetResult(key, "optimized", key.encode()) for key in keys]
+def _results(*keys: str) -> Callable[[Connection], list[FleetResult]]:
+    return lambda _: [FleetResult(key, "optimized", key.encode()) for key in keys]
 
 
 def test_the_same_request_starts_one_analysis(store: FleetStore) -> None:

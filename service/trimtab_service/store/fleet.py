@@ -176,33 +176,21 @@ class FleetStore:
             return renewed
 
     def record(
-        self, held: FleetAnalysisRecord, results: Sequence[FleetResult], progress: bytes, resources: int, now: datetime
+        self,
+        held: FleetAnalysisRecord,
+        results: Callable[[Connection], Sequence[FleetResult]],
+        progress: bytes,
+        resources: int,
+        now: datetime,
     ) -> FleetAnalysisRecord:
         """Add results and progress in one transaction. A resource that has a result keeps it.
 
-        Raises AbortedError when another holds the lease: then nothing was written.
+        `results` is called in the transaction and may write what belongs to them. Raises AbortedError when another
+        holds the lease: then nothing was written.
         """
         with self._database.write() as conn:
             current = _held(conn, held)
-            done = current.resources_done
-            if results:
-                keys = [result.resource_key for result in results]
-                known = set(conn.execute(_keys_of(held).where(FLEET_RESULTS.c.resource_key.in_(keys))).scalars())
-                fresh = [result for result in results if result.resource_key not in known]
-                rows = [
-                    {
-                        "project": held.project,
-                        "analysis_id": held.analysis_id,
-                        "sequence": done + place,
-                        "resource_key": result.resource_key,
-                        "finding": result.finding,
-                        "advice": result.advice,
-                    }
-                    for place, result in enumerate(fresh, start=1)
-                ]
-                if rows:
-                    conn.execute(insert(FLEET_RESULTS), rows)
-                done += len(rows)
+            done = current.resources_done + _add(conn, held, results(conn), current.resources_done)
             changed = current._replace(
                 resources=resources,
                 resources_done=done,
@@ -327,6 +315,28 @@ def _held(conn: Connection, held: FleetAnalysisRecord) -> FleetAnalysisRecord:
     if current.lease_token != held.lease_token or current.is_over:
         raise AbortedError(ErrorReason.STATE_CONFLICT, "another process works on the analysis now")
     return current
+
+
+def _add(conn: Connection, held: FleetAnalysisRecord, results: Sequence[FleetResult], done: int) -> int:
+    """Insert those that are new, numbered on from `done`; says how many."""
+    keys = [result.resource_key for result in results]
+    if not keys:
+        return 0
+    known = set(conn.execute(_keys_of(held).where(FLEET_RESULTS.c.resource_key.in_(keys))).scalars())
+    rows = [
+        {
+            "project": held.project,
+            "analysis_id": held.analysis_id,
+            "sequence": done + place,
+            "resource_key": result.resource_key,
+            "finding": result.finding,
+            "advice": result.advice,
+        }
+        for place, result in enumerate((one for one in results if one.resource_key not in known), start=1)
+    ]
+    if rows:
+        conn.execute(insert(FLEET_RESULTS), rows)
+    return len(rows)
 
 
 def _write(conn: Connection, record: FleetAnalysisRecord) -> None:
