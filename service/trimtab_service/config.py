@@ -124,6 +124,15 @@ class Settings:
     decision_log_retention: timedelta = _setting(
         timedelta(days=90), values.duration(3600, 86_400 * 3650), "How long decisions are kept."
     )
+    analysis_workers: int = _setting(
+        1, values.integer(1, 256), "Processes for heavy sizing work, beside each serving process; started when needed."
+    )
+    analysis_retention: timedelta = _setting(
+        timedelta(days=90), values.duration(3600, 86_400 * 3650), "How long ended fleet analyses are kept."
+    )
+    profile_retention: timedelta = _setting(
+        timedelta(days=35), values.duration(3600, 86_400 * 3650), "How long read series are kept without a new run."
+    )
     reservation_ttl: timedelta = _setting(
         timedelta(minutes=15), values.duration(1, 86_400 * 7), "How long reserved room is held by default."
     )

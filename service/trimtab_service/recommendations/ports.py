@@ -51,6 +51,14 @@ class Actuator(Protocol):
         ...
 
 
+class Actuators(Protocol):
+    """The deployment's configured actuators."""
+
+    def find(self, project: str, resource: CloudResource, operation: Operation) -> Actuator | None:
+        """The one that may carry the operation out for the project; None where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why a recommendation may not be carried out now, with the detail for people."""

@@ -121,3 +121,7 @@ class TelemetrySources(Protocol):
     def get(self, project: str, name: str) -> TelemetrySource | None:
         """One; None when there is none of that name that the project may use."""
         ...
+
+    def max_read_cost_nanos(self, project: str, name: str) -> int | None:
+        """The deployment's cap on what one analysis may pay to it, in nano-USD; None: no cap, or no such source."""
+        ...

@@ -1,0 +1,251 @@
+"""The file that names the deployment's cloud accounts, read and checked as a whole.
+
+TOML with one `[[accounts]]` table an account. Only this file says where the service connects to: no call carries a URL,
+a role or a region that is not in it.
+"""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from trimtab_service import settings_values as values
+from trimtab_service.clouds.accounts import CLOUD_OF_KIND, CloudAccount
+from trimtab_service.clouds.kinds import missing_extra
+from trimtab_service.config import ConfigError
+from trimtab_service.domain.identity import EVERY_PROJECT
+from trimtab_service.domain.money import nanos_from_usd
+from trimtab_service.domain.offers import Cloud
+from trimtab_service.rightsizing.ports import SourceKind
+
+_TABLE: Final = "accounts"
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_AWS_ACCOUNT: Final = re.compile(r"\d{12}")
+_AWS_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+
+Reader = Callable[[object], object]
+
+
+def load_accounts(path: Path | None) -> tuple[CloudAccount, ...]:
+    """The accounts of a file, by name; none without a file.
+
+    Raises:
+        ConfigError: with every fault, each naming the account and the key. Values are not repeated in it, since one
+            may have been put into the wrong key.
+
+    """
+    if path is None:
+        return ()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"cloud_accounts: {path} cannot be read ({type(error).__name__})"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"cloud_accounts: {path} is not TOML: {error}"]) from None
+    return parse_accounts(document)
+
+
+def parse_accounts(document: Mapping[str, object]) -> tuple[CloudAccount, ...]:
+    """The accounts of a parsed file. Raises ConfigError as `load_accounts` does."""
+    faults = [f"cloud_accounts: unknown key {key!r}; the file holds [[{_TABLE}]]" for key in document if key != _TABLE]
+    tables = document.get(_TABLE, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigError([*faults, f"cloud_accounts: {_TABLE} is a list of tables: [[{_TABLE}]]"])
+    accounts = [account for at, table in enumerate(tables) if (account := _account(table, at, faults)) is not None]
+    faults += _joint_faults(accounts)
+    if faults:
+        raise ConfigError(faults)
+    return tuple(sorted(accounts, key=lambda account: account.name))
+
+
+def _account(table: Mapping[str, object], at: int, faults: list[str]) -> CloudAccount | None:
+    where = f"cloud_accounts: {_TABLE}[{at}]"
+    name, kind = table.get("name"), table.get("kind")
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        where = f"cloud_accounts: {name}"
+    if kind not in set(SourceKind):
+        faults.append(f"{where}: kind: one of {', '.join(SourceKind)}")
+        return None
+    chosen = SourceKind(str(kind))
+    readers = _COMMON | _OF_KIND[chosen]
+    found = [f"{where}: {key}: required" for key in sorted(_REQUIRED[chosen] - table.keys())]
+    parsed: dict[str, object] = {}
+    for key, raw in table.items():
+        if key == "kind":
+            continue
+        if key not in readers:
+            found.append(f"{where}: {key}: not a key of kind {chosen}")
+            continue
+        try:
+            parsed[_FIELDS.get(key, key)] = readers[key](raw)
+        except ValueError as error:
+            found.append(f"{where}: {key}: {error}")
+    if not found:
+        cloud = {} if "cloud" in parsed else {"cloud": CLOUD_OF_KIND.get(chosen)}
+        account = CloudAccount(kind=chosen, **parsed, **cloud)  # type: ignore[arg-type] # each value came from the reader of its own key
+        found = [f"{where}: {fault}" for fault in _faults(account)]
+        if not found:
+            return account
+    faults += found
+    return None
+
+
+def _faults(account: CloudAccount) -> Iterator[str]:
+    """What single keys cannot tell."""
+    if account.external_id and not account.role_arn:
+        yield "external_id: only with role_arn"
+    for key, url in (("endpoint_url", account.endpoint_url), *account.endpoints):
+        # A signature or a token in the clear can be replayed; a Prometheus inside a cluster often asks for neither.
+        open_prometheus = account.kind is SourceKind.PROMETHEUS and account.credentials_file is None
+        if url.startswith("http://") and not open_prometheus and not _on_loopback(url):
+            yield f"{key}: https, or http on loopback"
+    if account.credentials_file is not None and not account.credentials_file.is_file():
+        yield "credentials_file: no such file"
+    if account.connect_timeout > account.call_timeout or account.read_timeout > account.call_timeout:
+        yield "call_timeout: at least connect_timeout and read_timeout"
+    missing = missing_extra(account.kind)
+    if missing:
+        yield f"kind {account.kind} needs the extra `{missing}`: pip install 'trimtab[service,{missing}]'"
+
+
+def _joint_faults(accounts: list[CloudAccount]) -> Iterator[str]:
+    for one, other in combinations(accounts, 2):
+        if one.name == other.name:
+            yield f"cloud_accounts: {one.name}: the name is taken"
+        elif one.changes and other.changes and _overlap(one, other):
+            yield f"cloud_accounts: {other.name}: changes of the same account and projects are {one.name}'s already"
+
+
+def _overlap(one: CloudAccount, other: CloudAccount) -> bool:
+    """Whether it would be open which of the two carries a change out."""
+    same = (one.kind, one.account) == (other.kind, other.account)
+    regions = not one.regions or not other.regions or set(one.regions) & set(other.regions)
+    projects = EVERY_PROJECT in one.projects | other.projects or one.projects & other.projects
+    return bool(same and regions and projects)
+
+
+def _on_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _matching(pattern: re.Pattern[str], expected: str) -> Reader:
+    def read(raw: object) -> str:
+        shown = values.text(raw)
+        if not pattern.fullmatch(shown):
+            raise ValueError(f"expected {expected}")
+        return shown
+
+    return read
+
+
+def _word(raw: object) -> str:
+    shown = values.text(raw)
+    if not shown or shown != shown.strip() or not shown.isprintable():
+        raise ValueError("expected a word")
+    return shown
+
+
+def _words(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise ValueError("expected a list of words")
+    found = tuple(_word(entry) for entry in raw)
+    if len(set(found)) != len(found):
+        raise ValueError("an entry stands twice")
+    return found
+
+
+def _projects(raw: object) -> frozenset[str]:
+    found = frozenset(_words(raw))
+    if EVERY_PROJECT in found and len(found) > 1:
+        raise ValueError("* stands alone")
+    if any("/" in project for project in found):
+        raise ValueError("expected project ids, without projects/")
+    return found
+
+
+def _url(raw: object) -> str:
+    shown = values.text(raw)
+    parts = urlsplit(shown)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected an http(s) URL without query")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL holds no credential; name a credentials_file")
+    return shown.rstrip("/")
+
+
+def _urls(raw: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(raw, dict):
+        raise ValueError("expected a table of URLs by service")  # noqa: TRY004 - every reader answers ValueError
+    return tuple(sorted((_word(service), _url(url)) for service, url in raw.items()))
+
+
+def _dollars(raw: object) -> int:
+    """USD as text or number, in nanos. A TOML float is read by its shortest text."""
+    if isinstance(raw, bool):
+        raise ValueError("expected an amount in USD")  # noqa: TRY004 - every reader answers ValueError
+    nanos = nanos_from_usd(raw if isinstance(raw, Decimal | str | float) else str(raw))
+    if nanos < 0:
+        raise ValueError("expected an amount of at least 0")
+    return nanos
+
+
+def _cloud(raw: object) -> Cloud:
+    return Cloud(values.choice(*Cloud)(raw))
+
+
+_FIELDS: Final = {"max_read_cost_usd": "max_read_cost_nanos"}
+"""Keys of the file whose value is kept under another name, in another unit."""
+
+_COMMON: Final[dict[str, Reader]] = {
+    "name": _matching(_NAME, "1 to 63 of a-z, 0-9, . _ -, beginning and ending with a letter or digit"),
+    "account": _word,
+    "projects": _projects,
+    "changes": values.boolean,
+    "credentials_file": values.path,
+    "endpoint_url": _url,
+    "endpoints": _urls,
+    "connect_timeout": values.duration(0.05, 60),
+    "read_timeout": values.duration(0.05, 600),
+    "call_timeout": values.duration(0.05, 3600),
+    "concurrency": values.integer(1, 64),
+    "max_read_cost_usd": _dollars,
+    "resolution": values.duration(60, 3600),
+    "team_tag": _word,
+    "workload_tag": _word,
+}
+
+_OF_KIND: Final[dict[SourceKind, dict[str, Reader]]] = {
+    SourceKind.CLOUDWATCH: {
+        "account": _matching(_AWS_ACCOUNT, "the 12 digits of an AWS account"),
+        "regions": _words,
+        "role_arn": _matching(_AWS_ROLE, "the ARN of a role"),
+        "external_id": _word,
+    },
+    SourceKind.CLOUD_MONITORING: {"regions": _words, "service_account": _word},
+    SourceKind.AZURE_MONITOR: {
+        "regions": _words,
+        "tenant_id": _word,
+        "client_id": _word,
+        "resource_groups": _words,
+    },
+    SourceKind.PROMETHEUS: {"regions": _words, "cloud": _cloud},
+    SourceKind.SIMULATED: {"regions": _words, "cloud": _cloud},
+}
+
+_ALWAYS: Final = frozenset({"name", "account", "projects"})
+_REQUIRED: Final[dict[SourceKind, frozenset[str]]] = {
+    SourceKind.CLOUDWATCH: _ALWAYS | {"regions"},
+    SourceKind.CLOUD_MONITORING: _ALWAYS,
+    SourceKind.AZURE_MONITOR: _ALWAYS,
+    SourceKind.PROMETHEUS: _ALWAYS | {"endpoint_url"},
+    SourceKind.SIMULATED: _ALWAYS,
+}

@@ -1,0 +1,161 @@
+"""The deployment's telemetry sources and actuators, each open to some projects, connected when first used."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from trimtab_service.clouds.accounts import CloudAccount
+from trimtab_service.clouds.kinds import Connect, Connection, connect
+from trimtab_service.clouds.patience import Patience
+from trimtab_service.domain.recommendations import Operation
+from trimtab_service.domain.resources import CloudResource
+from trimtab_service.recommendations.ports import Actuator, Effect, Observed
+from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, TelemetrySource, Window
+
+
+class _Connected:
+    """The connection of one account, made by the first caller that needs it; the others wait for that."""
+
+    def __init__(self, make: Callable[[], Connection]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Connection | None = None
+
+    @property
+    def made(self) -> Connection | None:
+        return self._made
+
+    def get(self) -> Connection:
+        if self._made is None:
+            with self._lock:
+                if self._made is None:
+                    self._made = self._make()
+        return self._made
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source that can be listed without its SDK."""
+
+    configured: CloudAccount
+    connected: _Connected = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.configured.name
+
+    @property
+    def kind(self) -> SourceKind:
+        return self.configured.kind
+
+    @property
+    def account(self) -> str:
+        return self.configured.account
+
+    def inventory(self, scope: Scope, deadline: datetime) -> Iterator[CloudResource]:
+        return self.connected.get().source.inventory(scope, deadline)
+
+    def estimate(self, resources: Sequence[CloudResource], window: Window) -> ReadCost:
+        return self.connected.get().source.estimate(resources, window)
+
+    def read(self, resources: Sequence[CloudResource], window: Window, deadline: datetime) -> Iterator[Reading]:
+        return self.connected.get().source.read(resources, window, deadline)
+
+    def spent(self) -> ReadCost:
+        made = self.connected.made
+        return ReadCost() if made is None else made.source.spent()
+
+
+@dataclass(frozen=True, slots=True)
+class _Actuator:
+    """The actuator of one account, for resources of that account in its regions only."""
+
+    configured: CloudAccount
+    connected: _Connected = field(repr=False)
+
+    def handles(self, resource: CloudResource, operation: Operation) -> bool:
+        of = self.configured
+        if resource.cloud is not of.cloud or resource.account != of.account:
+            return False
+        if of.regions and resource.region not in of.regions:
+            return False
+        actuator = self.connected.get().actuator
+        return actuator is not None and actuator.handles(resource, operation)
+
+    def observe(self, resource: CloudResource, operation: Operation, deadline: datetime) -> Observed:
+        return self._actuator.observe(resource, operation, deadline)
+
+    def carry_out(self, resource: CloudResource, operation: Operation, token: str, deadline: datetime) -> Effect:
+        return self._actuator.carry_out(resource, operation, token, deadline)
+
+    @property
+    def _actuator(self) -> Actuator:
+        actuator = self.connected.get().actuator
+        if actuator is None:
+            raise ValueError(f"{self.configured.name} changes nothing: ask `handles` first")
+        return actuator
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredSources:
+    """Implements `rightsizing.ports.TelemetrySources`."""
+
+    sources: tuple[_Source, ...]
+
+    def of_project(self, project: str) -> tuple[TelemetrySource, ...]:
+        """Those that the project may use, by name."""
+        return tuple(source for source in self.sources if source.configured.open_to(project))
+
+    def get(self, project: str, name: str) -> TelemetrySource | None:
+        """One; None when there is none of that name that the project may use."""
+        return self._get(project, name)
+
+    def max_read_cost_nanos(self, project: str, name: str) -> int | None:
+        """The deployment's cap on what one analysis may pay to it, in nano-USD; None: no cap, or no such source."""
+        found = self._get(project, name)
+        return None if found is None else found.configured.max_read_cost_nanos
+
+    def _get(self, project: str, name: str) -> _Source | None:
+        usable = (source for source in self.sources if source.configured.open_to(project))
+        return next((source for source in usable if source.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredActuators:
+    """Implements `recommendations.ports.Actuators`."""
+
+    actuators: tuple[_Actuator, ...]
+
+    def find(self, project: str, resource: CloudResource, operation: Operation) -> Actuator | None:
+        """The one that may carry the operation out for the project; None where there is none."""
+        for actuator in self.actuators:
+            if actuator.configured.open_to(project) and actuator.handles(resource, operation):
+                return actuator
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Clouds:
+    """Everything that the configured accounts offer."""
+
+    sources: ConfiguredSources
+    actuators: ConfiguredActuators
+
+
+def open_clouds(accounts: Sequence[CloudAccount], patience: Patience, connect_to: Connect = connect) -> Clouds:
+    """Sources and actuators of accounts (`configuration.load_accounts`). Nothing is connected yet.
+
+    Only accounts with `changes` have an actuator.
+    """
+    connected = [(one, _connected(one, patience, connect_to)) for one in sorted(accounts, key=lambda one: one.name)]
+    return Clouds(
+        sources=ConfiguredSources(tuple(_Source(account, link) for account, link in connected)),
+        actuators=ConfiguredActuators(
+            tuple(_Actuator(account, link) for account, link in connected if account.changes)
+        ),
+    )
+
+
+def _connected(account: CloudAccount, patience: Patience, connect_to: Connect) -> _Connected:
+    return _Connected(lambda: connect_to(account, patience))
