@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,18 +10,29 @@ from typing import Any, Final, Self
 
 import grpc
 from google.protobuf import message_factory
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, placement_service_pb2, policy_service_pb2
+from trimtab.v1 import (
+    catalog_service_pb2,
+    commitment_service_pb2,
+    placement_service_pb2,
+    policy_service_pb2,
+    rightsizing_service_pb2,
+)
 
+_MODULES: Final = (
+    placement_service_pb2,
+    catalog_service_pb2,
+    policy_service_pb2,
+    commitment_service_pb2,
+    rightsizing_service_pb2,
+)
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
-    service
-    for module in (placement_service_pb2, catalog_service_pb2, policy_service_pb2, commitment_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
+    service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()
 )
 
 Reply = Message | status_pb2.Status | Callable[[Any], Message]
@@ -30,7 +41,7 @@ Reply = Message | status_pb2.Status | Callable[[Any], Message]
 
 @dataclass(frozen=True, slots=True)
 class SeenCall:
-    """A call as it arrived. `time_remaining` is in seconds."""
+    """A call as it arrived; of a stream of requests the first. `time_remaining` is in seconds."""
 
     method: str
     request: Any
@@ -82,16 +93,27 @@ class CannedServer:
 
     def _handler(self, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
-            service.full_name,
-            {
-                method.name: grpc.unary_unary_rpc_method_handler(
-                    self._behaviour(method.name),
-                    request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
-                    response_serializer=lambda reply: reply.SerializeToString(),
-                )
-                for method in service.methods
-            },
+            service.full_name, {method.name: self._method(method) for method in service.methods}
         )
+
+    def _method(self, method: MethodDescriptor) -> "grpc.RpcMethodHandler[Any, Any]":
+        """One reply, also where the contract has a stream of them."""
+        behave = self._behaviour(method.name)
+        parsed: Any = {
+            "request_deserializer": message_factory.GetMessageClass(method.input_type).FromString,
+            "response_serializer": lambda reply: reply.SerializeToString(),
+        }
+        if method.client_streaming:
+
+            def upload(requests: Iterator[Any], context: grpc.ServicerContext) -> Message:
+                first = next(requests)
+                list(requests)
+                return behave(first, context)
+
+            return grpc.stream_unary_rpc_method_handler(upload, **parsed)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(lambda *call: iter([behave(*call)]), **parsed)
+        return grpc.unary_unary_rpc_method_handler(behave, **parsed)
 
     def _behaviour(self, method: str) -> Callable[[Any, grpc.ServicerContext], Message]:
         def behave(request: Message, context: grpc.ServicerContext) -> Message:

@@ -4,6 +4,7 @@ from trimtab.channel import service_config
 from trimtab.client import Client
 from trimtab.credentials import Tls, TokenFile, TokenSource
 from trimtab.errors import CallError, TrimtabError
+from trimtab.telemetry import resource, series
 from trimtab.workloads import data_set, workload
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "TokenSource",
     "TrimtabError",
     "data_set",
+    "resource",
+    "series",
     "service_config",
     "workload",
 ]

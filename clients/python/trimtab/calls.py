@@ -102,6 +102,27 @@ class Caller:
         finally:
             replies.cancel()
 
+    def upload(
+        self,
+        method: grpc.StreamUnaryMultiCallable[Request, Reply],
+        path: str,
+        requests: Iterator[Request],
+        timeout: float | None = None,
+    ) -> Reply:
+        """Make a call that sends many messages, and wait for its answer. Never retried. Timeouts and errors as `unary`.
+
+        What the iterator raises ends the call, which then reads as UNKNOWN.
+        """
+        if timeout is None:
+            timeout = self.timeout
+        if timeout is None:
+            timeout = TIMEOUTS.get(path.rpartition("/")[2], DEFAULT_TIMEOUT)
+        metadata = None if self.token is None else (("authorization", f"Bearer {self.token()}"),)
+        try:
+            return method(requests, timeout=timeout, metadata=metadata, wait_for_ready=self.wait_for_ready or None)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, method=path) from error
+
     def parent(self, given: str = "") -> str:
         """The parent that was given, or the client's project."""
         return given or f"projects/{self.project}"

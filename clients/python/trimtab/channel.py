@@ -36,6 +36,10 @@ TIMEOUTS: Final[Mapping[str, float]] = MappingProxyType(
         "ListOffers": 30.0,
         "DryRunPolicy": 120.0,
         "RefreshCatalog": 120.0,
+        # A source may have to be read first.
+        "Rightsize": 30.0,
+        "BatchRightsize": 120.0,
+        "StreamRightsize": 120.0,
         # With `validate_only` it lists a fleet and prices the reading.
         "StartFleetAnalysis": 120.0,
     }
@@ -47,6 +51,7 @@ SERVICES: Final = (
     "trimtab.v1.CatalogService",
     "trimtab.v1.PolicyService",
     "trimtab.v1.CommitmentService",
+    "trimtab.v1.RightsizingService",
 )
 """Services of the contract."""
 

@@ -5,13 +5,16 @@ Every reader raises ValueError with a sentence that says what was expected.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.type.money_pb2 import Money
 
-from trimtab.v1 import types_pb2
+from trimtab.v1 import rightsizing_pb2, types_pb2
 from trimtab.v1.placement_service_pb2 import Residency
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
 
 CLOUDS: Final[Mapping[str, types_pb2.Cloud.ValueType]] = {
     "aws": types_pb2.CLOUD_AWS,
@@ -37,6 +40,7 @@ _MAX_UNITS = 2**63
 _NANOS = Decimal(1_000_000_000)
 
 _Value = TypeVar("_Value")
+_Member = TypeVar("_Member", bound=int)
 
 
 def cloud(text: str) -> types_pb2.Cloud.ValueType:
@@ -52,6 +56,31 @@ def purchase_option(text: str) -> types_pb2.PurchaseOption.ValueType:
 def architecture(text: str) -> types_pb2.Architecture.ValueType:
     """`x86_64` or `arm64`."""
     return _one_of(ARCHITECTURES, text.replace("-", "_"))
+
+
+def metric(text: str) -> rightsizing_pb2.Metric.ValueType:
+    """`cpu`, `memory`, `network-in`, `disk-read-ops`, `gpu`, `gpu-memory`, ..."""
+    return _member(rightsizing_pb2.Metric, text)
+
+
+def unit(text: str) -> rightsizing_pb2.Unit.ValueType:
+    """`percent`, `ratio`, `vcpus`, `bytes`, `gib`, `bytes-per-second`, `count`, `gpus`, ..."""
+    return _member(rightsizing_pb2.Unit, text)
+
+
+def statistic(text: str) -> rightsizing_pb2.Statistic.ValueType:
+    """`average`, `maximum`, `sum` or `counter`."""
+    return _member(rightsizing_pb2.Statistic, text)
+
+
+def dimension(text: str) -> rightsizing_pb2.Dimension.ValueType:
+    """`cpu`, `memory`, `network`, `disk-iops`, `disk-throughput`, `gpu` or `gpu-memory`."""
+    return _member(rightsizing_pb2.Dimension, text)
+
+
+def resource_kind(text: str) -> rightsizing_pb2.CloudResource.Kind.ValueType:
+    """`instance`, `instance-group`, `endpoint`, `training-job`, `container` or `database`."""
+    return _member(rightsizing_pb2.CloudResource.Kind, text)
 
 
 def region(text: str) -> types_pb2.RegionRef:
@@ -101,6 +130,12 @@ def word(enum: EnumDescriptor, number: int) -> str:
         return str(number)
     first = enum.values_by_number[0].name
     return value.name.removeprefix(first.removesuffix("UNSPECIFIED")).lower().replace("_", "-")
+
+
+def _member(enum: "_EnumTypeWrapper[_Member]", text: str) -> _Member:
+    """A value by its word, as `word` writes it; underscores do as well."""
+    words = {word(enum.DESCRIPTOR, number): number for number in enum.values() if number}
+    return _one_of(words, text.replace("_", "-"))
 
 
 def _one_of(words: Mapping[str, _Value], text: str) -> _Value:

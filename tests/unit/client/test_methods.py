@@ -10,6 +10,7 @@ from tests.support.canned_server import SERVICES, CannedServer
 from trimtab.v1.commitment_service_pb2 import Commitment, ImportCommitmentsResponse
 from trimtab.v1.placement_service_pb2 import Outcome, Workload
 from trimtab.v1.policy_service_pb2 import Policy
+from trimtab.v1.rightsizing_service_pb2 import RightsizeRequest, SeriesPoints, StartFleetAnalysisRequest
 
 CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "Place": lambda client: client.placement.place(Workload()),
@@ -35,6 +36,15 @@ CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "GetCommitment": lambda client: client.commitments.get_commitment("c"),
     "ListCommitments": lambda client: list(client.commitments.list_commitments()),
     "EndCommitment": lambda client: client.commitments.end_commitment("c"),
+    "Rightsize": lambda client: client.rightsizing.rightsize(RightsizeRequest()),
+    "BatchRightsize": lambda client: client.rightsizing.batch_rightsize([RightsizeRequest()]),
+    "StreamRightsize": lambda client: client.rightsizing.stream_rightsize(RightsizeRequest(), [SeriesPoints()]),
+    "ListTelemetrySources": lambda client: list(client.rightsizing.list_telemetry_sources()),
+    "StartFleetAnalysis": lambda client: client.fleet_analyses.start_fleet_analysis(StartFleetAnalysisRequest()),
+    "GetFleetAnalysis": lambda client: client.fleet_analyses.get_fleet_analysis("f"),
+    "ListFleetAnalyses": lambda client: list(client.fleet_analyses.list_fleet_analyses()),
+    "CancelFleetAnalysis": lambda client: client.fleet_analyses.cancel_fleet_analysis("f"),
+    "WatchFleetAnalysis": lambda client: list(client.fleet_analyses.watch_fleet_analysis("f")),
 }
 
 
