@@ -111,7 +111,15 @@ def scored(results: list[Window]) -> dict[str, float]:
 def table(title: str, report: dict[str, dict[str, float]]) -> None:
     """Prints the figures of all profiles."""
     print(f"\n{title}")
-    columns = ("exceedance", "slack", "catalogue_exceedance", "catalogue_slack", "reported", "windows_exceeded", "windows")
+    columns = (
+        "exceedance",
+        "slack",
+        "catalogue_exceedance",
+        "catalogue_slack",
+        "reported",
+        "windows_exceeded",
+        "windows",
+    )
     print(f"{'':22}" + "".join(f"{name:>22}" for name in columns))
     for name, figures in report.items():
         print(f"{name:22}" + "".join(f"{figures[column]:>22.2f}" for column in columns))

@@ -81,7 +81,8 @@ def _made(random: np.random.Generator, days: int, per_day: int) -> F64:
     for _ in range(random.poisson(random.choice([0, 2, 20]))):
         begin = int(random.integers(size))
         load[begin : begin + int(random.integers(1, max(2, per_day // 20)))] += random.uniform(0.5, 4.0) * load.mean()
-    return np.clip(load, 0.0, 100.0)
+    percent: F64 = np.clip(load, 0.0, 100.0)
+    return percent
 
 
 def _correlated(random: np.random.Generator, size: int) -> F64:

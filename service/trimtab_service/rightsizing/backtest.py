@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I64
+from trimtab_service.rightsizing.arrays import Floats
 from trimtab_service.rightsizing.estimators import Estimator
 from trimtab_service.rightsizing.intervals import CONFIDENCE_LEVEL, Interval, interval_of_days
 from trimtab_service.rightsizing.loads import Loads
@@ -62,46 +63,55 @@ def _mean_of_days(values: F64) -> F64:
     known = ~np.isnan(values)
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
-    unknown: F64 = np.full(total.shape, np.nan)
-    return np.divide(total, count, out=unknown, where=count > 0)
+    mean: F64 = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
 
 
-def cuts_of(days: int, train_days: int = TRAIN_DAYS, most: int = MOST_WINDOWS) -> I64:
-    """Cuts to walk over: each day after the first `train_days`, and the end.
+def cuts_of(days: int, train_days: int = TRAIN_DAYS, most: int = MOST_WINDOWS, every_days: int = 1) -> I64:
+    """Cuts to walk over: every so many days after the first `train_days`, and the end.
 
-    In a history shorter than twice `train_days` the training is half of it, at least a day; the latest `most` tests
-    are kept.
+    In a history shorter than twice `train_days` the training is half of it, at least a day; the latest `most` days
+    are tested.
     """
-    first = max(LEAST_TRAIN_DAYS, min(train_days, days // 2))
-    return np.arange(max(first, days - most), days + 1, dtype=np.int64)
+    first = max(LEAST_TRAIN_DAYS, min(train_days, days // 2), days - most)
+    return np.append(np.arange(first, days, every_days, dtype=np.int64), days)
 
 
 def walk_forward(estimator: Estimator, samples: Samples) -> Walk:
     """How `estimator` did at the cuts of `samples`; the last cut must be the number of days, the others are tested."""
     levels = estimator.levels(samples)
-    return tested(levels, samples.loads, samples.cuts)
+    return walked(levels, samples.loads, samples.cuts)
 
 
-def tested(levels: F64, loads: Loads, cuts: I64) -> Walk:
-    """The walk of levels [r][cuts] that were advised at `cuts`, of which the last is the end."""
+def walked(levels: F64, loads: Loads, cuts: I64, samples: Floats | None = None) -> Walk:
+    """The walk of levels [r][cuts] that were advised at `cuts`, of which the last is the end.
+
+    A level holds until the next cut, so where cuts are days apart, each of those days tests it. `samples` [r][days]
+    are the measured samples of each day, if they are counted already.
+    """
     if cuts[-1] != loads.days:
         raise ValueError("the last cut must be the number of days")
-    days = loads.by_day()[:, cuts[:-1]]
-    return Walk(levels[:, :-1], *_held_against(days, levels[:, :-1]), advised=levels[:, -1])
+    advised = np.repeat(levels[:, :-1], np.diff(cuts), axis=1)
+    counted = loads.samples_by_day() if samples is None else samples
+    return Walk(advised, *_held_against(loads.by_day()[:, cuts[0] :], counted[:, cuts[0] :], advised), levels[:, -1])
 
 
-def _held_against(days: F64 | np.ndarray, levels: F64) -> tuple[I64, I64, F64]:
-    """(samples above, samples, mean unused share) of days [r][w][points] against levels [r][w]."""
-    known = ~np.isnan(days)
-    size = levels[:, :, None]
-    # A window whose level is not known tests nothing.
-    known &= ~np.isnan(size)
-    measured = known.sum(axis=2)
+def _held_against(days: Floats, samples: Floats, levels: F64) -> tuple[I64, I64, F64]:
+    """(samples above, samples, mean unused share) of days [r][w][points] against levels [r][w].
+
+    A window whose level is not known tests nothing; gaps are above nothing and fill nothing.
+    """
+    # Sums of short rows: a product with ones is several times faster than a reduction.
+    ones = np.ones(days.shape[2], dtype=days.dtype)
+    # In the precision of the samples, so that a level that is a sample is equal to it.
+    size = levels.astype(days.dtype)
+    measured = np.where(np.isnan(levels), 0, samples)
     with np.errstate(invalid="ignore", divide="ignore"):
-        exceeded = (days > size).sum(axis=2)
-        idle = np.where(known & (size > 0), np.maximum(1.0 - days / size, 0.0), 0.0).sum(axis=2)
-        unused = np.where(measured > 0, idle / measured, np.nan)
-    return exceeded.astype(np.int64), measured.astype(np.int64), unused
+        exceeded = np.greater(days, size[:, :, None], out=np.empty_like(days)) @ ones
+        # fmin takes the number of a number and NaN, so that gaps count as the size until they are taken out.
+        used = np.fmin(days, size[:, :, None]) @ ones - (days.shape[2] - samples) * size
+        unused = np.where(measured > 0, np.where(size > 0, 1 - used / (size * measured), 0.0), np.nan)
+    return exceeded.astype(np.int64), measured.astype(np.int64), np.maximum(unused, 0.0).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,8 @@ def capacity_test(
     The capacity was not learned from the series (a catalogue type is what it is), so every measured day tests it.
     """
     days = loads.by_day()[resource : resource + 1]
-    exceeded, measured, unused = _held_against(days, np.full((1, loads.days), capacity))
+    counted = loads.samples_by_day()[resource : resource + 1]
+    exceeded, measured, unused = _held_against(days, counted, np.full((1, loads.days), capacity))
     total = int(measured.sum())
     if not total:
         return None

@@ -36,20 +36,20 @@ def level_of_least_regret(levels: Floats, masses: Masses, exchange: float) -> F6
     bill. Of equal levels the lowest is taken.
     """
     # The same as the largest (exchange - 1) F + M/s, which needs no division by the total.
-    gain = masses.moment * inverse_levels(levels)[:, None, :]
-    gain += masses.weight * masses.weight.dtype.type(exchange - 1.0)
+    gain = masses.weight * masses.weight.dtype.type(exchange - 1.0)
+    gain += masses.filled
     return _picked(levels, masses, np.argmax(gain, axis=2))
 
 
 def inverse_levels(levels: Floats) -> Floats:
-    """1 / level [r][l]; nought for a level of nought, where nothing is unused, and for one that no sample has."""
+    """1 / level; nought for a level of nought, where nothing is unused, and for one that no sample has."""
     inverse = np.zeros_like(levels)
     return np.divide(1.0, levels, out=inverse, where=levels > 0)
 
 
 def _picked(levels: Floats, masses: Masses, at: I64) -> F64:
-    found = np.take_along_axis(levels, at, axis=1).astype(np.float64)
-    return np.where(masses.total > 0, found, np.nan)
+    found = np.take_along_axis(levels, at.T, axis=1).astype(np.float64)
+    return np.where(masses.total.T > 0, found, np.nan)
 
 
 class CheapestLevel(NamedTuple):

@@ -69,6 +69,14 @@ class Loads:
         """A view [resources][days][points per day]."""
         return self.values.reshape(self.values.shape[0], self.days, self.points_per_day)
 
+    def samples_by_day(self) -> Floats:
+        """Measured samples of each day [resources][days], in the type of the values."""
+        days = self.by_day()
+        known = np.equal(days, days, out=np.empty_like(days))
+        # A product with ones sums short rows several times faster than a reduction.
+        found: Floats = known @ np.ones(days.shape[2], dtype=days.dtype)
+        return found
+
     def weekdays(self) -> I64:
         """Weekday of each point [points]; Monday is 0."""
         size = self.values.shape[1]

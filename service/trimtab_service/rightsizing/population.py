@@ -35,16 +35,17 @@ class Weighting:
 class Masses(NamedTuple):
     """The weighted distribution at each cut, as running sums along the levels.
 
-    `weight` [r][c][l]: weight of the samples at or below the level; its last entry is all weight, nought where
-    nothing is known. `moment` [r][c][l]: sum of weight times value of those samples.
+    `weight` [c][r][l]: weight of the samples at or below the level; its last entry is all weight, nought where
+    nothing is known. `filled` [c][r][l]: sum of weight times value / level of those samples, which is how much of a
+    size of that level they use.
     """
 
     weight: Floats
-    moment: Floats
+    filled: Floats
 
     @property
     def total(self) -> Floats:
-        """All weight [r][c]."""
+        """All weight [c][r]."""
         return self.weight[:, :, -1]
 
 

@@ -69,7 +69,9 @@ SAFE: Final = Profile(
     version=1,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(100.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(1.5), weekday_aware=True),
+        Recipe(
+            LeastRegret(100.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(1.5), weekday_aware=True
+        ),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.20, never_below_peak=True),
     ),
 )
@@ -79,7 +81,9 @@ BALANCED: Final = Profile(
     version=1,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(50.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(0.75), weekday_aware=True),
+        Recipe(
+            LeastRegret(50.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(0.75), weekday_aware=True
+        ),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.15, never_below_peak=True),
     ),
 )

@@ -1,12 +1,14 @@
 """A population of every single sample: exact, for one resource or a few."""
 
 import math
+from dataclasses import replace
 from typing import Final, Self
 
 import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I64
 from trimtab_service.rightsizing.arrays import Floats
+from trimtab_service.rightsizing.levels import inverse_levels
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
 
@@ -16,7 +18,7 @@ _HALF: Final = 0.5
 class _Sorted:
     """What all views of one population share: samples in ascending order and how old each column is."""
 
-    __slots__ = ("cuts", "loads", "masses", "order", "values", "weekdays")
+    __slots__ = ("cuts", "finite", "has_gaps", "inverse", "loads", "masses", "order", "values", "weekdays")
 
     def __init__(self, loads: Loads, cuts: I64) -> None:
         values = np.asarray(loads.values, dtype=np.float64)
@@ -25,10 +27,16 @@ class _Sorted:
         self.order: I64 = np.argsort(values, axis=1, kind="stable")
         # NaN sorts last; as +inf it keeps the levels ascending, and its weight is nought.
         self.values: F64 = np.take_along_axis(values, self.order, axis=1)
-        self.values[np.isnan(self.values)] = np.inf
+        self.has_gaps = bool(np.isnan(self.values[:, -1]).any())
+        self.finite = self.values
+        """The same with nought for gaps."""
+        if self.has_gaps:
+            self.finite = np.where(np.isnan(self.values), 0.0, self.values)
+            self.values[np.isnan(self.values)] = np.inf
+        self.inverse = inverse_levels(self.values)
         self.weekdays = loads.weekdays()
-        self.masses: dict[Weighting, tuple[F64, Masses]] = {}
-        """Weights [r][c][l] and distributions by weighting. A cache: equal keys have equal values."""
+        self.masses: dict[Weighting, Masses] = {}
+        """Distributions by weighting. A cache: equal keys have equal values."""
 
     def column_weights(self, weighting: Weighting) -> F64:
         """Weight of each column at each cut [c][points]."""
@@ -102,33 +110,29 @@ class Samples:
         """The same samples in another weighting."""
         return type(self)(self._sorted, weighting)
 
-    def _weights_and_masses(self) -> tuple[F64, Masses]:
+    def masses(self) -> Masses:
+        """The distribution at each cut."""
         known = self._sorted.masses.get(self._weighting)
         if known is None:
             known = self._sorted.masses[self._weighting] = self._measure()
         return known
 
-    def _measure(self) -> tuple[F64, Masses]:
-        values = self._sorted.values
-        weights: F64 = np.moveaxis(self._sorted.column_weights(self._weighting)[:, self._sorted.order], 0, 1)
-        finite = np.isfinite(values)
-        if not finite.all():
-            weights *= finite[:, None, :]
-            values = np.where(finite, values, 0.0)
-        moment = np.cumsum(weights * values[:, None, :], axis=2)
-        return weights, Masses(np.cumsum(weights, axis=2), moment)
-
-    def masses(self) -> Masses:
-        """The distribution at each cut."""
-        return self._weights_and_masses()[1]
+    def _measure(self) -> Masses:
+        shared = self._sorted
+        weights = shared.column_weights(self._weighting)[:, shared.order]
+        if shared.has_gaps:
+            weights *= np.isfinite(shared.values)
+        filled = np.cumsum(weights * shared.finite, axis=2)
+        filled *= shared.inverse
+        return Masses(np.cumsum(weights, axis=2), filled)
 
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c]."""
-        weights, _ = self._weights_and_masses()
-        present = weights > 0
-        last = present.shape[2] - 1 - np.argmax(present[:, :, ::-1], axis=2)
-        found: F64 = np.take_along_axis(self._sorted.values, last, axis=1)
-        return np.where(present.any(axis=2), found, np.nan)
+        shared = self._sorted
+        known = shared.column_weights(replace(self._weighting, half_life_days=None)) > 0
+        values = np.where(known[None, :, :], self.loads.values[:, None, :], np.nan)
+        found: F64 = np.fmax.reduce(values, axis=2)
+        return found
 
     def evidence(self) -> Evidence:
         """Days and samples at each cut."""

@@ -6,6 +6,7 @@ loses nothing since no type lies between. The catalogue's own tables serve place
 leaves out by default (burstable types, other architectures) and know nothing of GPUs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -20,8 +21,10 @@ NO_TYPE: Final = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SizeTable:
-    """`vcpus` [i] and `memories_gib` [j] ascend; `type_index` and `price_nanos` [i + 1][j + 1] are of the cheapest type
-    with at least so much, `NO_TYPE` and +inf where there is none, as in the last row and column.
+    """The cheapest type of each size. `vcpus` [i] and `memories_gib` [j] ascend.
+
+    `type_index` and `price_nanos` [i + 1][j + 1] are of the cheapest type with at least so much of both, `NO_TYPE` and
+    +inf where there is none, as in the last row and column.
     """
 
     vcpus: F64
@@ -47,7 +50,7 @@ class SizeTable:
         return cls(cpu_axis, memory_axis, types[rank], prices[rank])
 
     def cheapest(self, vcpus: Floats, memory_gib: Floats) -> tuple[I32, F64]:
-        """(type, nano-USD per hour) for needs [r]; `NO_TYPE` and +inf where no type is large enough or a need is NaN."""
+        """(type, nano-USD per hour) for needs [r]; `NO_TYPE`, +inf where none is large enough or a need is NaN."""
         slot = self._slot(vcpus, memory_gib)
         return self.type_index.ravel()[slot], self.price_nanos.ravel()[slot]
 
@@ -96,3 +99,15 @@ def _allowed(snapshot: CatalogSnapshot, types: TypeFilter) -> Bools:
         wanted = [i for i, family in enumerate(snapshot.families) if family in types.families]
         allowed &= np.isin(columns.family, wanted)
     return allowed
+
+
+def cheapest_types(tables: Sequence[SizeTable], table_of: I32, vcpus: Floats, memory_gib: Floats) -> tuple[I32, F64]:
+    """(type, nano-USD per hour) of each resource [r] in its own cell's table, `tables[table_of[r]]`."""
+    types = np.full(table_of.size, NO_TYPE, dtype=np.int32)
+    prices = np.full(table_of.size, np.inf)
+    order = np.argsort(table_of, kind="stable")
+    ends = np.searchsorted(table_of[order], np.arange(len(tables) + 1))
+    for number, table in enumerate(tables):
+        rows = order[ends[number] : ends[number + 1]]
+        types[rows], prices[rows] = table.cheapest(vcpus[rows], memory_gib[rows])
+    return types, prices

@@ -1,0 +1,268 @@
+"""A population of daily histograms: what a fleet is back-tested with.
+
+Each resource's samples are counted by day on a ladder of levels relative to its own highest sample: steps of 4 % down
+to a third of it, then of 12 %, 62 levels in all. A sample counts at the next level up, so levels err on the safe side:
+by less than one step (4 % for whatever decides the size of most loads), on average half. Anything below the lowest
+level, a thirtieth to a hundredth of the peak, counts there. Weights are per day: the hours of one day count alike.
+"""
+
+import math
+from typing import Final, Self
+
+import numpy as np
+
+from trimtab_service.catalog.arrays import F64, I64, Bools
+from trimtab_service.rightsizing.arrays import F32, Floats
+from trimtab_service.rightsizing.loads import Loads
+from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
+
+COLUMNS: Final = 64
+"""Histogram columns of a day; the last one takes the gaps and afterwards stands for +inf."""
+_FINE: Final = 40
+_FINE_STEP: Final = float(np.log2(1.04))
+_COARSE_STEP: Final = float(np.log2(1.12))
+_LADDER_LEVELS: Final = COLUMNS - 1
+_FIXED_POINT: Final = 1 << 20
+_HALF: Final = 0.5
+
+
+def _ladder() -> F64:
+    """Levels relative to the peak, ascending; the last is 1."""
+    down = np.arange(_LADDER_LEVELS, dtype=np.float64)
+    steps = np.where(down < _FINE, down * _FINE_STEP, _FINE * _FINE_STEP + (down - _FINE) * _COARSE_STEP)
+    return np.exp2(-steps)[::-1].copy()
+
+
+LADDER: Final = _ladder()
+"""Levels relative to a resource's peak."""
+
+_PACKED: Final = np.append(1 + (np.rint(LADDER * _FIXED_POINT).astype(np.int64) << 32), 1)
+_INVERSE: Final = np.append(1 / (LADDER * _FIXED_POINT), 0.0).astype(np.float32)
+
+
+class _Days:
+    """Histograms by day, and what all views of them share. What is derived is made when first asked for.
+
+    `weight`, `filled` [day][r][l] are as in `Masses`, each day by itself.
+    """
+
+    __slots__ = (
+        *("_histograms", "_members", "_running", "cuts", "known", "loads"),
+        *("levels_by_day", "masses", "peaks", "peaks_by_day", "scale", "weekdays"),
+    )
+
+    def __init__(self, loads: Loads, cuts: I64) -> None:
+        days = loads.by_day()
+        self.loads = loads
+        self.cuts = cuts
+        self.weekdays = loads.day_weekdays()
+        peaks = np.fmax.reduce(days, axis=2)
+        self.scale: F32 = np.fmax.reduce(peaks, axis=1)
+        """Highest sample [r]; NaN where nothing was measured."""
+        self.known: F32 = loads.samples_by_day().astype(np.float32, copy=False)
+        """Samples [r][day]."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            relative = peaks / self.scale[:, None]
+        # A load of nothing but nought stands on the ladder's end, which the scale of nought brings down again.
+        relative[self.scale == 0] = 1.0
+        self.peaks_by_day: F32 = np.where(np.isnan(peaks), np.float32(np.nan), relative)
+        self._histograms: Masses | None = None
+        self._members: dict[frozenset[int], Bools] = {}
+        self._running: dict[frozenset[int], Masses] = {}
+        self.masses: dict[Weighting, Masses] = {}
+        self.peaks: dict[Weighting, Floats] = {}
+        self.levels_by_day: dict[float, Floats] = {}
+
+    @property
+    def histograms(self) -> Masses:
+        """Each day by itself [day][r][l]."""
+        if self._histograms is None:
+            counts = _counted(self.loads, self.scale)
+            # One running sum gives both: counts in the low half of a word, their values in fixed point in the high.
+            counts *= _PACKED
+            np.cumsum(counts, axis=2, out=counts)
+            halves = counts.view(np.uint32)
+            weight = halves[:, :, 0::2].astype(np.float32)
+            weight[:, :, -1] = weight[:, :, -2]
+            filled = halves[:, :, 1::2].astype(np.float32)
+            filled *= _INVERSE
+            self._histograms = Masses(weight, filled)
+        return self._histograms
+
+    def counts_in(self, weekdays: frozenset[int]) -> Bools:
+        """Whether each day is of those weekdays [day]."""
+        known = self._members.get(weekdays)
+        if known is None:
+            known = self._members[weekdays] = np.array([day in weekdays for day in self.weekdays.tolist()])
+        return known
+
+    def windowed(self, weekdays: frozenset[int], first: I64, last: I64) -> Masses:
+        """Sums over days `first` to `last` (excluded) [c], counted in days of those weekdays."""
+        chosen = np.flatnonzero(self.counts_in(weekdays))
+        if (last - first == 1).all():
+            days = chosen[first]
+            return Masses(self.histograms.weight[days], self.histograms.filled[days])
+        known = self._running.get(weekdays)
+        if known is None:
+            known = self._running[weekdays] = Masses(*(_running(part, chosen) for part in self.histograms))
+        # Windows that begin with the first day are the running sums themselves.
+        return Masses(*(part[last] if not first.any() else part[last] - part[first] for part in known))
+
+    def combined(self, weighting: Weighting) -> Masses:
+        """The distribution at each cut."""
+        clock = np.append(0, np.cumsum(self.counts_in(weighting.weekdays)))[self.cuts]
+        if weighting.half_life_days is None:
+            return self.windowed(weighting.weekdays, np.maximum(clock - self.window(weighting), 0), clock)
+        weights = self.day_weights(weighting)
+        return Masses(*(_combined(weights, part) for part in self.histograms))
+
+    def window(self, weighting: Weighting) -> int:
+        """Length of the window in days of the weekdays that count."""
+        if weighting.window_days is None:
+            return self.loads.days
+        return max(1, math.ceil(weighting.window_days * len(weighting.weekdays) / len(ALL_DAYS) - 1e-9))
+
+    def day_weights(self, weighting: Weighting) -> F32:
+        """Weight of each day at each cut [c][day]."""
+        days = np.arange(self.loads.days)
+        counted = self.counts_in(weighting.weekdays)
+        clock = np.append(0, np.cumsum(counted))
+        old = clock[self.cuts][:, None] - clock[1:][None, :]
+        known = (days[None, :] < self.cuts[:, None]) & counted[None, :] & (old < self.window(weighting))
+        if weighting.half_life_days is None:
+            flat: F32 = known.astype(np.float32)
+            return flat
+        weights: F32 = np.where(known, np.exp2(-(old + 0.5) / weighting.half_life_days), 0.0).astype(np.float32)
+        return weights
+
+
+def _counted(loads: Loads, peak: F32) -> I64:
+    """Samples by level [day][r][l]; gaps in the last column."""
+    values = np.asarray(loads.values, dtype=np.float32)
+    resources, days, per_day = values.shape[0], loads.days, loads.points_per_day
+    with np.errstate(invalid="ignore", divide="ignore"):
+        down = np.log2(peak[:, None] / values)
+        # The fine ladder is below the coarse one up to where they meet.
+        coarse = down * np.float32(1 / _COARSE_STEP)
+        coarse += np.float32(_FINE - _FINE * _FINE_STEP / _COARSE_STEP)
+        down *= np.float32(1 / _FINE_STEP)
+        np.minimum(down, coarse, out=down)
+    # fmin takes the number of a number and NaN: nought (down is infinite) counts at the lowest level.
+    at = _LADDER_LEVELS - 1 - np.fmin(down, np.float32(_LADDER_LEVELS - 1)).astype(np.int64)
+    gaps = np.isnan(values)
+    if gaps.any():
+        at[gaps] = COLUMNS - 1
+    rows = np.arange(resources)[:, None, None]
+    at = at.reshape(resources, days, per_day)
+    at += (np.arange(days)[None, :, None] * resources + rows) * COLUMNS
+    found = np.bincount(at.reshape(-1), minlength=days * resources * COLUMNS)
+    return found.astype(np.int64, copy=False).reshape(days, resources, COLUMNS)
+
+
+class DailySketch:
+    """`Population` of daily histograms. Levels are relative to `scale` [r], each resource's highest sample."""
+
+    __slots__ = ("_days", "_weighting")
+
+    def __init__(self, days: _Days, weighting: Weighting) -> None:
+        self._days = days
+        self._weighting = weighting
+
+    @classmethod
+    def of(cls, loads: Loads, cuts: I64 | None = None, weighting: Weighting | None = None) -> Self:
+        """The sketch of `loads`; without `cuts`, as it is known at the end."""
+        chosen = np.array([loads.days], dtype=np.int64) if cuts is None else np.asarray(cuts, dtype=np.int64)
+        return cls(_Days(loads, chosen), weighting or Weighting())
+
+    @property
+    def scale(self) -> F32:
+        """What levels are relative to [r]; NaN where nothing was measured."""
+        return self._days.scale
+
+    @property
+    def samples(self) -> F32:
+        """Measured samples of each day [r][day]."""
+        return self._days.known
+
+    @property
+    def loads(self) -> Loads:
+        """What it was made of."""
+        return self._days.loads
+
+    @property
+    def weighting(self) -> Weighting:
+        """The weighting of this view."""
+        return self._weighting
+
+    @property
+    def cuts(self) -> I64:
+        """Ascending day numbers [c]."""
+        return self._days.cuts
+
+    @property
+    def levels(self) -> Floats:
+        """The ladder [r][l], ending on +inf."""
+        ladder = np.append(LADDER, np.inf).astype(np.float32)
+        return np.broadcast_to(ladder, (self._days.scale.size, COLUMNS))
+
+    @property
+    def points_per_day(self) -> int:
+        """Samples in a full day."""
+        return self._days.loads.points_per_day
+
+    def weighted(self, weighting: Weighting) -> Self:
+        """The same days in another weighting."""
+        return type(self)(self._days, weighting)
+
+    def masses(self) -> Masses:
+        """The distribution at each cut."""
+        shared = self._days
+        known = shared.masses.get(self._weighting)
+        if known is None:
+            known = shared.masses[self._weighting] = shared.combined(self._weighting)
+        return known
+
+    def peaks(self) -> Floats:
+        """Highest sample of positive weight [r][c], not rounded."""
+        shared = self._days
+        known = shared.peaks.get(self._weighting)
+        if known is None:
+            weights = shared.day_weights(self._weighting) > 0
+            found = [np.fmax.reduce(shared.peaks_by_day, axis=1, where=row, initial=-1.0) for row in weights]
+            stacked = np.stack(found, axis=1)
+            known = shared.peaks[self._weighting] = np.where(stacked < 0, np.float32(np.nan), stacked)
+        return known
+
+    def evidence(self) -> Evidence:
+        """Days and samples at each cut."""
+        samples = np.cumsum(self._days.known, axis=1)[:, self.cuts - 1].astype(np.float64)
+        first = np.argmax(~np.isnan(self.loads.values), axis=1) / self.points_per_day
+        return Evidence(np.where(samples > 0, self.cuts[None, :] - first[:, None], 0.0), samples)
+
+    def daily_levels(self, share: float) -> Floats:
+        """Level at or below which `share` of a day's samples lie [r][day]; NaN for days under half measured."""
+        shared = self._days
+        known = shared.levels_by_day.get(share)
+        if known is None:
+            enough = shared.known >= _HALF * self.points_per_day
+            known = shared.peaks_by_day
+            if share < 1:
+                weight = shared.histograms.weight
+                at = np.argmax(weight >= weight[:, :, -1:] * np.float32(share - 1e-6), axis=2).T
+                known = LADDER.astype(np.float32)[np.minimum(at, _LADDER_LEVELS - 1)]
+            known = shared.levels_by_day[share] = np.where(enough, known, np.float32(np.nan))
+        return known
+
+
+def _combined(weights: F32, daily: F32) -> F32:
+    """Weighted sums over days [c][r * l]; `weights` [c][day], `daily` [day][r][l]."""
+    found: F32 = weights @ daily.reshape(daily.shape[0], -1)
+    return found.reshape(-1, *daily.shape[1:])
+
+
+def _running(daily: F32, chosen: I64) -> F32:
+    """Sums over the first 0, 1, 2... chosen days [chosen + 1][r][l]."""
+    total = np.zeros((chosen.size + 1, *daily.shape[1:]), dtype=np.float32)
+    for number, day in enumerate(chosen):
+        np.add(total[number], daily[day], out=total[number + 1])
+    return total
