@@ -210,7 +210,9 @@ class RecommendationContent:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A recommendation as it stands. Ids are lower-case ULIDs."""
+    """A recommendation as it stands. Ids are lower-case ULIDs. `content_hash` is of the stored content: what an
+    approval is bound to.
+    """
 
     project: str
     recommendation_id: str
@@ -229,6 +231,7 @@ class Recommendation:
     applied_operations: tuple[AppliedOperation, ...] = ()
     realized_impact: RealizedImpact | None = None
     superseded_by: str = ""
+    content_hash: str = ""
 
     @property
     def name(self) -> str:

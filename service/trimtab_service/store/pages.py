@@ -75,7 +75,7 @@ def page_size(requested: int) -> int:
 def encode_token(cursor: Cursor, request: ListRequest) -> str:
     """The token of the page after `cursor`."""
     payload = _HEAD.pack(to_micros(cursor.create_time)) + cursor.id.encode()
-    return base64.urlsafe_b64encode(_FORMAT + _seal(payload, request) + payload).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_FORMAT + seal_of(payload, request) + payload).decode().rstrip("=")
 
 
 def decode_token(request: ListRequest) -> Cursor | None:
@@ -93,9 +93,9 @@ def decode_token(request: ListRequest) -> Cursor | None:
         (micros,) = _HEAD.unpack_from(payload)
         cursor = Cursor(from_micros(micros), payload[_HEAD.size :].decode())
     except (binascii.Error, struct.error, ValueError, OverflowError):
-        raise _refused() from None
-    if raw[:1] != _FORMAT or "\x00" in cursor.id or seal != _seal(payload, request):
-        raise _refused()
+        raise refused_token() from None
+    if raw[:1] != _FORMAT or "\x00" in cursor.id or seal != seal_of(payload, request):
+        raise refused_token()
     return cursor
 
 
@@ -120,13 +120,14 @@ def read_page(conn: Connection, listing: Listing[T], request: ListRequest) -> Pa
     return Page(tuple(listing.read(row) for row in rows[:size]), token)
 
 
-def _seal(payload: bytes, request: ListRequest) -> bytes:
-    """Binds a token to its list: 96 bits of a hash over unambiguous parts."""
+def seal_of(payload: bytes, request: ListRequest) -> bytes:
+    """What binds a token to its list: 96 bits of a hash over unambiguous parts."""
     parts = (request.method.encode(), request.parent.encode(), request.filter.encode(), payload)
     framed = b"".join(struct.pack(">I", len(part)) + part for part in parts)
     return hashlib.sha256(framed).digest()[:_SEAL_BYTES]
 
 
-def _refused() -> InvalidArgumentError:
+def refused_token() -> InvalidArgumentError:
+    """What a token of another list is answered with."""
     why = "was not issued for this list, parent and filter"
     return InvalidArgumentError([Violation("page_token", ErrorReason.PAGE_TOKEN_INVALID, why)])

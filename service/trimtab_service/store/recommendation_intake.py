@@ -1,0 +1,214 @@
+"""Taking in what a run advises: the same finding is the same recommendation, however often it is found."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import Boolean, ColumnElement, Connection, literal_column, select
+
+from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
+from trimtab_service.recommendations.identity import SIZING_KINDS
+from trimtab_service.recommendations.lifecycle import REFRESHED, SERVICE
+from trimtab_service.store.recommendation_rows import (
+    SELECTED,
+    Prepared,
+    StoredRecommendation,
+    assembled,
+    etag_of,
+    first_transition,
+    fresh,
+    packed,
+    refreshed,
+    unpacked,
+)
+from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
+from trimtab_service.store.recommendation_writes import (
+    add_transitions,
+    confirm,
+    insert_rows,
+    replace_rows,
+    take_numbers,
+)
+
+CHUNK: Final = 2_000
+"""Rows of one transaction: a fifth of a second that others wait for their turn."""
+
+_LOOKUP: Final = 500
+_R: Final = RECOMMENDATIONS.c
+IS_LIVE: Final = literal_column("recommendations.is_live", Boolean)
+"""In the very words of the index over it, without which SQLite would not use it."""
+
+_REVIVED: Final = frozenset({State.EXPIRED.value, State.SUPERSEDED.value})
+_REFRESHED: Final = frozenset(state.value for state in REFRESHED)
+_SIZING: Final = tuple(sorted(kind.value for kind in SIZING_KINDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One run's findings for one project, at one instant. What is ACTIVE lasts `lifetime` from then."""
+
+    project: str
+    now: datetime
+    lifetime: timedelta
+    new_id: Callable[[datetime], str]
+
+    def take(self, conn: Connection, prepared: Sequence[Prepared]) -> list[Recommendation]:
+        """Upsert by identity in the caller's transaction, which has the turn; one recommendation each, in order.
+
+        Not there: made. ACTIVE and DISMISSED: refreshed, or only confirmed when nothing changed. EXPIRED and
+        SUPERSEDED: refreshed and ACTIVE again. CLAIMED and FAILED: left as they are. Other sizing advice that is
+        ACTIVE on the same resource is SUPERSEDED. Identities are distinct.
+        """
+        rows = _live(conn, self.project, prepared)
+        wanted = {one.content.identity for one in prepared}
+        known = {row.identity: row for row in rows if row.identity in wanted}
+        expire_time = self.now + self.lifetime
+        added: list[StoredRecommendation] = []
+        changed: list[StoredRecommendation] = []
+        confirmed: list[str] = []
+        steps: list[tuple[str, Transition]] = []
+        touched = [row for one in prepared if (row := known.get(one.content.identity)) is not None]
+        moving = len(prepared) - len(touched) + sum(_moves(one, known) for one in prepared)
+        number = take_numbers(conn, self.project, moving) if moving else 0
+        taken: list[Recommendation] = []
+        for one in prepared:
+            row = known.get(one.content.identity)
+            if row is None:
+                made = fresh(self.project, self.new_id(self.now), one, self.now, expire_time, number)
+                number += 1
+                added.append(made)
+                taken.append(_made(made, one))
+            elif row.state not in _REFRESHED:
+                taken.append(row.recommendation())
+            elif not _moves(one, known):
+                confirmed.append(row.recommendation_id)
+                until = expire_time if row.state == State.ACTIVE else None
+                taken.append(assembled(row._replace(refresh_time=self.now, expire_time=until), one.content))
+            else:
+                until = None if row.state == State.DISMISSED else expire_time
+                new = refreshed(row, one, self.now, until, number)
+                number += 1
+                if row.state in _REVIVED:
+                    steps.append((row.recommendation_id, self._step(row, State.ACTIVE, TransitionReason.ADVISED)))
+                    body = packed(replace(unpacked(row.body), superseded_by=""))
+                    new = new._replace(state=State.ACTIVE.value, body=body)
+                changed.append(new)
+                taken.append(assembled(new, one.content))
+        insert_rows(conn, added)
+        replace_rows(conn, changed)
+        confirm(conn, self.project, confirmed, self.now, expire_time)
+        add_transitions(conn, self.project, steps)
+        self._supersede(conn, taken, [row for row in rows if row.identity not in wanted])
+        return taken
+
+    def _supersede(
+        self, conn: Connection, taken: Sequence[Recommendation], others: Sequence[StoredRecommendation]
+    ) -> None:
+        """What earlier runs advised on the same resources, and this one replaces."""
+        by_group = {
+            one.content.exclusive_group: one
+            for one in taken
+            if one.content.kind in SIZING_KINDS and one.content.exclusive_group and one.state is State.ACTIVE
+        }
+        rivals = [
+            row
+            for row in others
+            if row.state == State.ACTIVE and row.kind in _SIZING and row.exclusive_group in by_group
+        ]
+        if not rivals:
+            return
+        number = take_numbers(conn, self.project, len(rivals))
+        replace_rows(
+            conn,
+            [
+                row._replace(
+                    state=State.SUPERSEDED.value,
+                    update_time=self.now,
+                    expire_time=None,
+                    change=number + index,
+                    body=packed(replace(unpacked(row.body), superseded_by=by_group[row.exclusive_group].name)),
+                )
+                for index, row in enumerate(rivals)
+            ],
+        )
+        step = TransitionReason.REPLACED
+        add_transitions(
+            conn,
+            self.project,
+            [(row.recommendation_id, self._step(row, State.SUPERSEDED, step)) for row in rivals],
+        )
+
+    def _step(self, row: StoredRecommendation, to: State, reason: TransitionReason) -> Transition:
+        return Transition(self.now, State(row.state), to, SERVICE, reason)
+
+
+def _moves(one: Prepared, known: dict[str, StoredRecommendation]) -> bool:
+    """Whether taking it in changes a row that is there."""
+    row = known.get(one.content.identity)
+    if row is None or row.state not in _REFRESHED:
+        return False
+    return row.state in _REVIVED or row.content_hash != one.content_hash
+
+
+def _live(conn: Connection, project: str, prepared: Sequence[Prepared]) -> list[StoredRecommendation]:
+    """What holds one of the identities, or is of the same resource as one."""
+    groups = sorted({one.content.exclusive_group for one in prepared} - {""})
+    alone = [one.content.identity for one in prepared if not one.content.exclusive_group]
+    return _of_groups(conn, project, groups) + [
+        row for part in _parts(alone, _LOOKUP) for row in _of_groups(conn, project, [""], _R.identity.in_(part))
+    ]
+
+
+def _of_groups(
+    conn: Connection, project: str, groups: Sequence[str], narrowing: ColumnElement[bool] | None = None
+) -> list[StoredRecommendation]:
+    found: list[StoredRecommendation] = []
+    for part in _parts(groups, _LOOKUP):
+        wanted = SELECTED.where(_R.project == project, IS_LIVE, _R.exclusive_group.in_(part))
+        if narrowing is not None:
+            wanted = wanted.where(narrowing)
+        found += [StoredRecommendation(*row) for row in conn.execute(wanted).all()]
+    return found
+
+
+def _made(row: StoredRecommendation, prepared: Prepared) -> Recommendation:
+    """What `assembled` makes of a fresh row, without asking what is known to be empty."""
+    return Recommendation(
+        row.project,
+        row.recommendation_id,
+        etag_of(row.change),
+        State.ACTIVE,
+        prepared.content,
+        row.create_time,
+        row.update_time,
+        row.refresh_time,
+        row.expire_time,
+        (first_transition(row.create_time),),
+        content_hash=row.content_hash,
+    )
+
+
+def _parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    left = iter(items)
+    while part := list(islice(left, size)):
+        yield part
+
+
+def sizing_of(conn: Connection, project: str, groups: Sequence[str]) -> list[StoredRecommendation]:
+    """The ACTIVE sizing advice on the resources of these groups."""
+    rows = _of_groups(conn, project, groups)
+    return [row for row in rows if row.state == State.ACTIVE and row.kind in _SIZING]
+
+
+def is_taken(conn: Connection, row: StoredRecommendation) -> bool:
+    """Whether another recommendation than the row's holds its identity."""
+    wanted = select(_R.recommendation_id).where(
+        _R.project == row.project,
+        IS_LIVE,
+        _R.exclusive_group == row.exclusive_group,
+        _R.identity == row.identity,
+        _R.recommendation_id != row.recommendation_id,
+    )
+    return conn.execute(wanted).first() is not None

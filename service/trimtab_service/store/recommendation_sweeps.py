@@ -1,0 +1,101 @@
+"""What time does to recommendations: those not confirmed expire, and closed ones are forgotten after their keep."""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, delete, func, select
+
+from trimtab_service.domain.recommendations import State, Transition, TransitionReason
+from trimtab_service.recommendations.lifecycle import OPEN, SERVICE
+from trimtab_service.store.recommendation_intake import sizing_of
+from trimtab_service.store.recommendation_rows import SELECTED, StoredRecommendation
+from trimtab_service.store.recommendation_tables import (
+    RECOMMENDATION_OPERATIONS,
+    RECOMMENDATION_RUNS,
+    RECOMMENDATION_TRANSITIONS,
+    RECOMMENDATIONS,
+    RESOURCE_LEASES,
+)
+from trimtab_service.store.recommendation_writes import add_transitions, replace_rows, take_numbers
+from trimtab_service.store.serial import take_turn
+
+_R: Final = RECOMMENDATIONS.c
+_OPEN: Final = tuple(sorted(state.value for state in OPEN))
+
+
+def expire(conn: Connection, now: datetime, limit: int) -> int:
+    """Expire up to `limit` ACTIVE recommendations whose time is over; returns how many."""
+    take_turn(conn)
+    due = SELECTED.where(_R.expire_time < now).order_by(_R.expire_time).limit(limit)
+    rows = [StoredRecommendation(*row) for row in conn.execute(due)]
+    _close(conn, rows, now, TransitionReason.NOT_CONFIRMED)
+    return len(rows)
+
+
+def retire(
+    conn: Connection, project: str, groups: list[str], now: datetime, reason: TransitionReason
+) -> list[StoredRecommendation]:
+    """Expire the ACTIVE sizing advice of these exclusive groups; returns what it was."""
+    take_turn(conn)
+    rows = sizing_of(conn, project, groups)
+    _close(conn, rows, now, reason)
+    return rows
+
+
+def prune(conn: Connection, before: datetime, limit: int) -> int:
+    """Delete up to `limit` closed recommendations not changed since `before`, with all that hangs on them."""
+    left = limit
+    project = conn.execute(select(func.min(_R.project))).scalar()
+    while project is not None and left > 0:
+        ids = (
+            conn.execute(
+                select(_R.recommendation_id)
+                .where(_R.project == project, _R.update_time < before, _R.state.not_in(_OPEN))
+                .order_by(_R.update_time, _R.recommendation_id)
+                .limit(left)
+            )
+            .scalars()
+            .all()
+        )
+        if ids:
+            for table in (
+                RECOMMENDATION_TRANSITIONS,
+                RECOMMENDATION_OPERATIONS,
+                RECOMMENDATION_RUNS,
+                RECOMMENDATIONS,
+            ):
+                conn.execute(delete(table).where(table.c.project == project, table.c.recommendation_id.in_(ids)))
+        left -= len(ids)
+        project = conn.execute(select(func.min(_R.project)).where(_R.project > project)).scalar()
+    return limit - left
+
+
+def prune_leases(conn: Connection, before: datetime, limit: int) -> int:
+    """Delete up to `limit` leases that ended before `before`: so long ago that nobody holds their token."""
+    leases = RESOURCE_LEASES.c
+    old = select(leases.project, leases.resource_key).where(leases.expire_time < before).limit(limit)
+    gone = 0
+    for project, key in conn.execute(old).all():
+        wanted = delete(RESOURCE_LEASES).where(
+            leases.project == project, leases.resource_key == key, leases.expire_time < before
+        )
+        gone += conn.execute(wanted).rowcount
+    return gone
+
+
+def _close(conn: Connection, rows: list[StoredRecommendation], now: datetime, reason: TransitionReason) -> None:
+    by_project: dict[str, list[StoredRecommendation]] = defaultdict(list)
+    for row in rows:
+        by_project[row.project].append(row)
+    for project, own in sorted(by_project.items()):
+        number = take_numbers(conn, project, len(own))
+        replace_rows(
+            conn,
+            [
+                row._replace(state=State.EXPIRED.value, update_time=now, expire_time=None, change=number + index)
+                for index, row in enumerate(own)
+            ],
+        )
+        step = Transition(now, State.ACTIVE, State.EXPIRED, SERVICE, reason)
+        add_transitions(conn, project, [(row.recommendation_id, step) for row in own])

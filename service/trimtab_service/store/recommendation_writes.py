@@ -1,0 +1,173 @@
+"""How rows of recommendations are written: many at once by what each engine has for it, and numbered per project."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
+from trimtab_service.store.columns import to_micros
+from trimtab_service.store.recommendation_rows import COLUMNS, StoredRecommendation
+from trimtab_service.store.recommendation_tables import (
+    RECOMMENDATION_CHANGES,
+    RECOMMENDATION_TRANSITIONS,
+    RECOMMENDATIONS,
+)
+from trimtab_service.store.serial import take_turn
+
+if TYPE_CHECKING:
+    import psycopg
+
+_R: Final = RECOMMENDATIONS.c
+_T: Final = RECOMMENDATION_TRANSITIONS.c
+_TIMES: Final = tuple(index for index, name in enumerate(COLUMNS) if name.endswith("_time"))
+_FEW: Final = 16
+"""Up to this many rows a plain INSERT costs less than setting up a COPY."""
+
+_CHUNKS: Final = (256, 32, 4, 1)
+"""Rows of one statement on SQLite. Few sizes, so that the driver keeps each prepared."""
+
+
+def take_numbers(conn: Connection, project: str, count: int) -> int:
+    """Take `count` numbers of the project's sequence of changes; returns the first of them.
+
+    Takes the turn, so numbers become visible in ascending order: a watcher that has seen one never finds a smaller
+    one later.
+    """
+    take_turn(conn)
+    changes = RECOMMENDATION_CHANGES
+    ours = changes.c.project == project
+    last = conn.execute(select(changes.c.last).where(ours)).scalar()
+    if last is None:
+        conn.execute(insert(changes), {"project": project, "last": count})
+        return 1
+    conn.execute(update(changes).where(ours).values(last=last + count))
+    return int(last) + 1
+
+
+def last_number(conn: Connection, project: str) -> int:
+    """The number of the project's last change, 0 before the first."""
+    changes = RECOMMENDATION_CHANGES
+    return int(conn.execute(select(changes.c.last).where(changes.c.project == project)).scalar() or 0)
+
+
+def insert_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
+    """Add rows whose keys are free."""
+    if not rows:
+        return
+    if conn.dialect.name == "sqlite":
+        plain = [_with_integer_times(row) for row in rows]
+        begin = 0
+        for size in _CHUNKS:
+            while len(plain) - begin >= size:
+                part = tuple(chain.from_iterable(plain[begin : begin + size]))
+                conn.exec_driver_sql(_sqlite_insert(size), part)
+                begin += size
+    elif len(rows) <= _FEW:
+        conn.execute(insert(RECOMMENDATIONS), [row._asdict() for row in rows])
+    else:
+        _copy(conn, rows)
+
+
+def replace_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
+    """Put rows in the place of those of the same key. On both engines that costs what updating each column would."""
+    if not rows:
+        return
+    for project in {row.project for row in rows}:
+        own = [row.recommendation_id for row in rows if row.project == project]
+        conn.execute(delete(RECOMMENDATIONS).where(_R.project == project, _R.recommendation_id.in_(own)))
+    insert_rows(conn, rows)
+
+
+def add_transitions(conn: Connection, project: str, made: Sequence[tuple[str, Transition]]) -> None:
+    """Append transitions, each to the recommendation of its id; at most one an id."""
+    if not made:
+        return
+    ids = [own for own, _ in made]
+    counted = (
+        select(_T.recommendation_id, func.max(_T.number))
+        .where(_T.project == project, _T.recommendation_id.in_(ids))
+        .group_by(_T.recommendation_id)
+    )
+    last = {own: int(number) for own, number in conn.execute(counted)}
+    conn.execute(
+        insert(RECOMMENDATION_TRANSITIONS),
+        [
+            {
+                "project": project,
+                "recommendation_id": own,
+                "number": last.get(own, 0) + 1,
+                "time": transition.time,
+                "from_state": "" if transition.from_state is None else transition.from_state.value,
+                "to_state": transition.to_state.value,
+                "actor": transition.actor,
+                "reason": transition.reason.value,
+                "comment": transition.comment,
+            }
+            for own, transition in made
+        ],
+    )
+
+
+def transitions_of(conn: Connection, project: str, ids: Sequence[str]) -> dict[str, list[Transition]]:
+    """The transitions after the first, oldest first, by recommendation."""
+    found: dict[str, list[Transition]] = {}
+    wanted = (
+        select(_T.recommendation_id, _T.time, _T.from_state, _T.to_state, _T.actor, _T.reason, _T.comment)
+        .where(_T.project == project, _T.recommendation_id.in_(ids))
+        .order_by(_T.recommendation_id, _T.number)
+    )
+    for own, time, before, after, actor, reason, comment in conn.execute(wanted):
+        made = Transition(
+            time, State(before) if before else None, State(after), actor, TransitionReason(reason), comment
+        )
+        found.setdefault(own, []).append(made)
+    return found
+
+
+def new_transition(before: Recommendation, after: Recommendation) -> Transition | None:
+    """The transition that one step added, if it added one."""
+    return after.history[-1] if len(after.history) > len(before.history) else None
+
+
+def confirm(conn: Connection, project: str, ids: Sequence[str], now: datetime, expire_time: datetime) -> None:
+    """Note that a run found the same again. That is no change: etags stay, and watchers are not told."""
+    if not ids:
+        return
+    mine = (_R.project == project) & _R.recommendation_id.in_(ids)
+    conn.execute(update(RECOMMENDATIONS).where(mine).values(refresh_time=now))
+    active = mine & (_R.state == State.ACTIVE.value)
+    conn.execute(update(RECOMMENDATIONS).where(active).values(expire_time=expire_time))
+
+
+@cache
+def _sqlite_insert(rows: int) -> str:
+    """Many rows in one statement: the driver gives up the interpreter's lock around each."""
+    marks = "(" + ", ".join("?" for _ in COLUMNS) + ")"
+    return f"INSERT INTO recommendations ({', '.join(COLUMNS)}) VALUES {', '.join([marks] * rows)}"  # noqa: S608 - names of columns
+
+
+def _with_integer_times(row: StoredRecommendation) -> tuple[Any, ...]:
+    """What `UtcTimestamp` binds on SQLite."""
+    values: list[Any] = list(row)
+    for index in _TIMES:
+        if values[index] is not None:
+            values[index] = to_micros(values[index])
+    return tuple(values)
+
+
+def _copy(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
+    """COPY, which costs a third of the fastest INSERT."""
+    driver: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment] # psycopg's by our engine
+    statement = f"COPY recommendations ({', '.join(COLUMNS)}) FROM STDIN"
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        write: Callable[[Sequence[Any]], None] = copy.write_row
+        for row in rows:
+            write(row)
+
+
+BY_KEY: Final = (_R.project == bindparam("of_project")) & (_R.recommendation_id == bindparam("of_id"))
+"""One recommendation."""

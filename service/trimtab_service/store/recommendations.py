@@ -1,0 +1,281 @@
+"""Recommendations as they are kept."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from trimtab_service.domain.errors import AbortedError, FailedPreconditionError, NotFoundError
+from trimtab_service.domain.filters import parse_filter
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.domain.recommendations import (
+    AppliedOperation,
+    Recommendation,
+    RecommendationContent,
+    State,
+    TransitionReason,
+)
+from trimtab_service.store import recommendation_sweeps as sweeps
+from trimtab_service.store.engines import Database
+from trimtab_service.store.filters import compile_filter, kinds
+from trimtab_service.store.idempotency import RequestKey, once
+from trimtab_service.store.pages import ListRequest, Page
+from trimtab_service.store.recommendation_intake import CHUNK, Intake, is_taken
+from trimtab_service.store.recommendation_leases import is_held
+from trimtab_service.store.recommendation_pages import read_recommendations
+from trimtab_service.store.recommendation_rows import (
+    FIELDS,
+    SELECTED,
+    VERIFY_AFTER,
+    Prepared,
+    StoredRecommendation,
+    body_of,
+    etag_of,
+    packed,
+)
+from trimtab_service.store.recommendation_runs import operations_of
+from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
+from trimtab_service.store.recommendation_writes import (
+    add_transitions,
+    last_number,
+    new_transition,
+    replace_rows,
+    take_numbers,
+    transitions_of,
+)
+from trimtab_service.store.serial import take_turn
+from trimtab_service.store.writer import GroupCommitWriter
+
+DEFAULT_LIFETIME: Final = timedelta(days=14)
+"""What is not confirmed by a run for so long expires."""
+
+Revise = Callable[[Recommendation], Recommendation]
+
+_R: Final = RECOMMENDATIONS.c
+
+
+class RecommendationStore:
+    """The recommendations of all projects. Everything raises UnavailableError when the database does not answer."""
+
+    __slots__ = ("_database", "_writer", "lifetime")
+
+    def __init__(self, database: Database, writer: GroupCommitWriter, lifetime: timedelta = DEFAULT_LIFETIME) -> None:
+        self._database = database
+        self._writer = writer
+        self.lifetime = lifetime
+
+    def take_in(
+        self,
+        project: str,
+        contents: Sequence[RecommendationContent],
+        now: datetime,
+        new_id: Callable[[datetime], str],
+    ) -> tuple[Recommendation, ...]:
+        """Upsert what a run advises, by identity; what each became, in order. Of one identity twice, the last counts.
+
+        Each 2,000 are one transaction of their own, beside the writer's thread: a run that dies in between has taken
+        in the first ones, and taking all of them in again changes nothing about those.
+        """
+        distinct = {content.identity: content for content in contents}
+        prepared = [Prepared.of(content) for content in distinct.values()]
+        intake = Intake(project, now, self.lifetime, new_id)
+        taken: dict[str, Recommendation] = {}
+        for begin in range(0, len(prepared), CHUNK):
+            part = prepared[begin : begin + CHUNK]
+            with self._database.change() as conn:
+                for one, made in zip(part, intake.take(conn, part), strict=True):
+                    taken[one.content.identity] = made
+        return tuple(taken[content.identity] for content in contents)
+
+    def retire(
+        self,
+        project: str,
+        resource_keys: Sequence[str],
+        now: datetime,
+        reason: TransitionReason = TransitionReason.NOT_CONFIRMED,
+    ) -> int:
+        """Expire the ACTIVE sizing advice on resources that a run found to need none; returns how many.
+
+        Only for what was looked at and found in order, or gone (RESOURCE_GONE): neither too little data nor a source
+        that failed is a reason to take anything back.
+        """
+        gone = 0
+        for begin in range(0, len(resource_keys), CHUNK):
+            part = list(resource_keys[begin : begin + CHUNK])
+            with self._database.change() as conn:
+                gone += len(sweeps.retire(conn, project, part, now, reason))
+        return gone
+
+    def get(self, project: str, own: str) -> Recommendation:
+        """One, with its whole history. Raises NotFoundError."""
+        with self._database.read() as conn:
+            return read_one(conn, project, own)
+
+    def list(self, project: str, request: ListRequest, order_by: str = "") -> Page[StoredRecommendation]:
+        """A page. Raises InvalidArgumentError for a bad filter, order, size or token."""
+        with self._database.read() as conn:
+            return read_recommendations(conn, project, request, order_by)
+
+    def operations(self, project: str, ids: Sequence[str]) -> dict[str, tuple[AppliedOperation, ...]]:
+        """What was applied, by recommendation."""
+        with self._database.read() as conn:
+            return {own: tuple(made) for own, made in operations_of(conn, project, ids).items()}
+
+    def change(  # noqa: PLR0913, PLR0917 - what changing a resource takes
+        self,
+        project: str,
+        own: str,
+        etag: str,
+        revise: Revise,
+        now: datetime,
+        request: RequestKey,
+        answer: Callable[[Recommendation], bytes],
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """Put in its place what `revise` makes of it, and return `answer` of that: the first one to the same request.
+
+        `revise` is pure and runs on the writer's thread. Raises NotFoundError, AbortedError (ETAG_MISMATCH) when
+        `etag` is neither empty nor current, FailedPreconditionError (STATE_CONFLICT) while it is being applied, and
+        what `revise` raises.
+        """
+
+        def unit(conn: Connection) -> bytes:
+            return once(
+                conn, request, now, lambda: answer(change_one(conn, project, own, etag, revise, now, self.lifetime))
+            )
+
+        return self._writer.run(unit, timeout_s)
+
+    def last_change(self, project: str) -> int:
+        """The number of the project's last change, 0 before the first."""
+        with self._database.read() as conn:
+            return last_number(conn, project)
+
+    def changes_after(
+        self, project: str, number: int, filter_text: str, limit: int
+    ) -> tuple[Sequence[Recommendation], int]:
+        """Up to `limit` recommendations that changed after `number` and match, in the order of their last change.
+
+        With them the number that everything up to which was looked at. Each comes with its whole history.
+        """
+        tree = parse_filter(filter_text, kinds(FIELDS))
+        with self._database.read() as conn:
+            last = last_number(conn, project)
+            behind = SELECTED.where(_R.project == project, _R.change > number, _R.change <= last)
+            wanted = behind.where(compile_filter(tree, FIELDS)).order_by(_R.change).limit(limit)
+            rows = [StoredRecommendation(*row) for row in conn.execute(wanted)]
+            ids = [row.recommendation_id for row in rows]
+            history, operations = transitions_of(conn, project, ids), operations_of(conn, project, ids)
+        seen = rows[-1].change if len(rows) == limit else last
+        return [
+            row.recommendation(history.get(row.recommendation_id, ()), operations.get(row.recommendation_id, ()))
+            for row in rows
+        ], seen
+
+    def to_verify(self, now: datetime, limit: int) -> Iterator[tuple[str, str]]:
+        """Project and id of what was applied and is due to be measured."""
+        wanted = select(_R.project, _R.recommendation_id).where(_R.verify_time < now)
+        with self._database.read() as conn:
+            rows = conn.execute(wanted.order_by(_R.verify_time).limit(limit)).all()
+        yield from ((project, own) for project, own in rows)
+
+
+def read_one(conn: Connection, project: str, own: str) -> Recommendation:
+    """One recommendation with history and operations. Raises NotFoundError."""
+    row = _row(conn, project, own)
+    history = transitions_of(conn, project, [own]).get(own, ())
+    return row.recommendation(history, operations_of(conn, project, [own]).get(own, ()))
+
+
+def change_one(  # noqa: PLR0913, PLR0917 - what changing a resource takes
+    conn: Connection,
+    project: str,
+    own: str,
+    etag: str,
+    revise: Revise,
+    now: datetime,
+    lifetime: timedelta,
+    *,
+    holder: str = "",
+    verify_time: datetime | None = None,
+) -> Recommendation:
+    """The change of `RecommendationStore.change`, in the caller's transaction. `holder` is whose lease is no obstacle.
+
+    `verify_time` is when it is measured next; without it, VERIFY_AFTER after it is applied.
+    """
+    take_turn(conn)
+    row = _row(conn, project, own)
+    before = read_one(conn, project, own)
+    if etag and etag != before.etag:
+        message = f"recommendation {own!r} was changed since it was read"
+        raise AbortedError(ErrorReason.ETAG_MISMATCH, message, metadata={"recommendation": own, "etag": before.etag})
+    if holder != own and is_held(conn, project, before.content.resource.key, own):
+        raise FailedPreconditionError(
+            ErrorReason.STATE_CONFLICT,
+            "it is being carried out at this moment",
+            metadata={"recommendation": before.name, "state": before.state.value.upper()},
+        )
+    after = revise(before)
+    if after is before:
+        return before
+    number = take_numbers(conn, project, 1)
+    is_live = _is_live(conn, row, before, after)
+    impact = after.realized_impact
+    replace_rows(
+        conn,
+        [
+            row._replace(
+                state=after.state.value,
+                is_live=is_live,
+                update_time=now,
+                expire_time=after.expire_time,
+                verify_time=verify_time or _verify_time(row, before, after, now),
+                change=number,
+                realized_monthly_saving_micros=None
+                if impact is None or impact.reason == _NOT_YET
+                else impact.monthly_saving_micros,
+                body=packed(body_of(after)),
+            )
+        ],
+    )
+    step = new_transition(before, after)
+    if step is not None:
+        add_transitions(conn, project, [(own, step)])
+    del lifetime
+    return replace(after, etag=etag_of(number), update_time=now)
+
+
+_NOT_YET: Final = "NOT_MEASURED_YET"
+
+
+def _verify_time(
+    row: StoredRecommendation, before: Recommendation, after: Recommendation, now: datetime
+) -> datetime | None:
+    if after.state is not State.SUCCEEDED or not after.content.telemetry_source:
+        return None
+    return row.verify_time if before.state is State.SUCCEEDED else now + VERIFY_AFTER
+
+
+def _is_live(conn: Connection, row: StoredRecommendation, before: Recommendation, after: Recommendation) -> bool:
+    """Whether it holds its identity after the change. Raises FailedPreconditionError when another one does by now."""
+    if after.state is State.SUCCEEDED:
+        return False
+    if row.is_live or after.state is State.FAILED:
+        return row.is_live
+    if is_taken(conn, row):
+        raise FailedPreconditionError(
+            ErrorReason.STATE_CONFLICT,
+            "a newer recommendation says the same",
+            metadata={"recommendation": before.name, "state": before.state.value.upper()},
+        )
+    return True
+
+
+def _row(conn: Connection, project: str, own: str) -> StoredRecommendation:
+    found = conn.execute(SELECTED.where(_R.project == project, _R.recommendation_id == own)).first()
+    if found is None:
+        message = f"recommendation {own!r} does not exist"
+        raise NotFoundError(ErrorReason.NOT_FOUND, message, metadata={"recommendation": own})
+    return StoredRecommendation(*found)
