@@ -1,0 +1,1 @@
+"""Google Cloud: telemetry from Cloud Monitoring, inventory and changes through Compute Engine."""

@@ -1,0 +1,60 @@
+"""Connecting to a Google Cloud project."""
+
+from typing import Any, Final
+
+from trimtab_service.clouds.accounts import CloudAccount
+from trimtab_service.clouds.extras import sdk
+from trimtab_service.clouds.gcp.actuator import ComputeActuator
+from trimtab_service.clouds.gcp.compute import Compute
+from trimtab_service.clouds.gcp.faults import EXTRA
+from trimtab_service.clouds.gcp.inventory import Inventory
+from trimtab_service.clouds.gcp.telemetry import CloudMonitoring
+from trimtab_service.clouds.kinds import Connection
+from trimtab_service.clouds.patience import Patience
+
+MONITORING: Final = "monitoring"
+COMPUTE: Final = "compute"
+"""Names of the two services in `endpoints` of the account."""
+
+_READ_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform.read-only"
+_CHANGE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def connect(account: CloudAccount, patience: Patience) -> Connection:
+    """The connection of an account of kind `cloud_monitoring`.
+
+    Credentials are the process' own (workload identity, metadata server), or those of `credentials_file`, and become
+    the `service_account` where one is named. A plain http endpoint gets none: it is a proxy or a test on loopback.
+    """
+    compute = Compute(account.account, _credentials(account, COMPUTE), account.endpoint(COMPUTE), patience)
+    source = CloudMonitoring(account, _metric_client(account), Inventory(compute, account), patience)
+    return Connection(source, ComputeActuator(compute, account))
+
+
+def _metric_client(account: CloudAccount) -> Any:  # noqa: ANN401 - the SDK is imported late
+    monitoring = sdk("google.cloud.monitoring_v3", EXTRA)
+    endpoint = account.endpoint(MONITORING)
+    if endpoint.startswith("http://"):
+        grpc = sdk("grpc", EXTRA)
+        transports = sdk("google.cloud.monitoring_v3.services.metric_service.transports", EXTRA)
+        channel = grpc.insecure_channel(endpoint.removeprefix("http://"))
+        return monitoring.MetricServiceClient(transport=transports.MetricServiceGrpcTransport(channel=channel))
+    options = {"api_endpoint": endpoint.removeprefix("https://")} if endpoint else None
+    return monitoring.MetricServiceClient(credentials=_credentials(account, MONITORING), client_options=options)
+
+
+def _credentials(account: CloudAccount, service: str) -> Any:  # noqa: ANN401 - the SDK is imported late
+    if account.endpoint(service).startswith("http://"):
+        return sdk("google.auth.credentials", EXTRA).AnonymousCredentials()
+    auth = sdk("google.auth", EXTRA)
+    scopes = [_CHANGE_SCOPE if account.changes else _READ_SCOPE]
+    if account.credentials_file is None:
+        found, _ = auth.default(scopes=scopes)
+    else:
+        found, _ = auth.load_credentials_from_file(str(account.credentials_file), scopes=scopes)
+    if not account.service_account:
+        return found
+    impersonated = sdk("google.auth.impersonated_credentials", EXTRA)
+    return impersonated.Credentials(
+        source_credentials=found, target_principal=account.service_account, target_scopes=scopes
+    )

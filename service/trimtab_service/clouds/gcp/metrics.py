@@ -1,0 +1,131 @@
+"""Which time series of Cloud Monitoring are read, and how they are aligned."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from trimtab_service.domain.dimensions import Metric, Statistic, Unit
+
+_COMPUTE: Final = "compute.googleapis.com/instance"
+_AGENT: Final = "agent.googleapis.com"
+_NODE: Final = "kubernetes.io/node/accelerator"
+
+
+class Subject(StrEnum):
+    """What series are asked for by: the label that names a resource."""
+
+    INSTANCE = "resource.labels.instance_id"
+    GROUP = "metadata.system_labels.instance_group"
+    GROUP_SIZE = "resource.labels.instance_group_name"
+    NODE = "resource.labels.node_name"
+
+    @property
+    def resource_type(self) -> str:
+        """The monitored resource."""
+        return {Subject.GROUP_SIZE: "instance_group", Subject.NODE: "k8s_node"}.get(self, "gce_instance")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One query. `aligner` and reducers are of google.monitoring.v3.Aggregation.
+
+    `device_label` is a metric label that tells the devices of one resource apart. `is_total`: an instance has several
+    series (one a disk, one a load balancer path) that are summed, and of a group the mean over its instances is taken
+    after that. `condition` narrows by metric labels. `agent` names what has to run on the machine for it.
+    """
+
+    metric_type: str
+    metric: Metric
+    unit: Unit
+    statistic: Statistic
+    aligner: str
+    condition: str = ""
+    device_label: str = ""
+    is_total: bool = False
+    agent: str = ""
+
+    @property
+    def group_reducer(self) -> str:
+        """How the instances of a group become one: peaks by their maximum, averages by their mean."""
+        return "REDUCE_MAX" if self.statistic is Statistic.MAXIMUM else "REDUCE_MEAN"
+
+
+def _rate(path: str, metric: Metric, unit: Unit) -> MetricSpec:
+    return MetricSpec(f"{_COMPUTE}/{path}", metric, unit, Statistic.AVERAGE, "ALIGN_RATE", is_total=True)
+
+
+_OPS_AGENT: Final = "Ops Agent"
+_UTILIZATION: Final = f"{_COMPUTE}/cpu/utilization"
+_USED: Final = 'metric.labels.state = "used"'
+_GPU_USED: Final = 'metric.labels.memory_state = "used"'
+
+MACHINE: Final = (
+    MetricSpec(_UTILIZATION, Metric.CPU, Unit.RATIO, Statistic.AVERAGE, "ALIGN_MEAN"),
+    MetricSpec(_UTILIZATION, Metric.CPU, Unit.RATIO, Statistic.MAXIMUM, "ALIGN_MAX"),
+    MetricSpec(
+        f"{_AGENT}/memory/percent_used",
+        Metric.MEMORY,
+        Unit.PERCENT,
+        Statistic.MAXIMUM,
+        "ALIGN_MAX",
+        condition=_USED,
+        agent=_OPS_AGENT,
+    ),
+    _rate("network/received_bytes_count", Metric.NETWORK_IN, Unit.BYTES_PER_SECOND),
+    _rate("network/sent_bytes_count", Metric.NETWORK_OUT, Unit.BYTES_PER_SECOND),
+    _rate("disk/read_ops_count", Metric.DISK_READ_OPS, Unit.COUNT_PER_SECOND),
+    _rate("disk/write_ops_count", Metric.DISK_WRITE_OPS, Unit.COUNT_PER_SECOND),
+    _rate("disk/read_bytes_count", Metric.DISK_READ_BYTES, Unit.BYTES_PER_SECOND),
+    _rate("disk/write_bytes_count", Metric.DISK_WRITE_BYTES, Unit.BYTES_PER_SECOND),
+)
+"""Of every instance and group. CPU comes as a ratio of the vCPUs, twice: means hide the peaks within an interval."""
+
+GPU: Final = (
+    MetricSpec(
+        f"{_AGENT}/gpu/utilization",
+        Metric.GPU,
+        Unit.PERCENT,
+        Statistic.AVERAGE,
+        "ALIGN_MEAN",
+        device_label="gpu_number",
+        agent=_OPS_AGENT,
+    ),
+    MetricSpec(
+        f"{_AGENT}/gpu/memory/bytes_used",
+        Metric.GPU_MEMORY,
+        Unit.BYTES,
+        Statistic.MAXIMUM,
+        "ALIGN_MAX",
+        condition=_GPU_USED,
+        device_label="gpu_number",
+        agent=_OPS_AGENT,
+    ),
+)
+"""Of machines with GPUs that run the Ops Agent with GPU metrics on."""
+
+NODE_ACCELERATORS: Final = (
+    MetricSpec(
+        f"{_NODE}/duty_cycle",
+        Metric.GPU,
+        Unit.PERCENT,
+        Statistic.AVERAGE,
+        "ALIGN_MEAN",
+        device_label="accelerator_id",
+        agent="GKE accelerator metrics",
+    ),
+    MetricSpec(
+        f"{_NODE}/memory_used",
+        Metric.GPU_MEMORY,
+        Unit.BYTES,
+        Statistic.MAXIMUM,
+        "ALIGN_MAX",
+        device_label="accelerator_id",
+        agent="GKE accelerator metrics",
+    ),
+)
+"""Of GKE nodes, GPUs and TPUs alike: GKE measures them itself, without the Ops Agent."""
+
+GROUP_SIZE: Final = MetricSpec(
+    "compute.googleapis.com/instance_group/size", Metric.INSTANCES, Unit.COUNT, Statistic.AVERAGE, "ALIGN_MEAN"
+)
+"""Instances of a managed group."""

@@ -1,0 +1,116 @@
+"""Which queries of ListTimeSeries read a batch of resources."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from trimtab_service.clouds.batches import split
+from trimtab_service.clouds.gcp.inventory import GKE_LABEL, NAME_TAG, group_name
+from trimtab_service.clouds.gcp.machine_types import is_accelerated
+from trimtab_service.clouds.gcp.metrics import GPU, GROUP_SIZE, MACHINE, NODE_ACCELERATORS, MetricSpec, Subject
+from trimtab_service.domain.resources import CloudResource, ResourceKind
+
+SUBJECTS_PER_QUERY: Final = 40
+"""Names in one filter: 40 numeric ids are under half of the 2,048 characters that a filter may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One filter and how its series are put together. `names` are the subjects by the resource they stand for."""
+
+    spec: MetricSpec
+    subject: Subject
+    names: tuple[tuple[str, CloudResource], ...]
+    zone: str = ""
+
+    def filter(self) -> str:
+        """In the language of Cloud Monitoring's filters."""
+        names = ", ".join(quoted(name) for name, _ in self.names)
+        terms = [
+            f"metric.type = {quoted(self.spec.metric_type)}",
+            f"resource.type = {quoted(self.subject.resource_type)}",
+            f"{self.subject.value} = one_of({names})",
+        ]
+        if self.spec.condition:
+            terms.append(self.spec.condition)
+        if self.zone:
+            terms.append(f"resource.labels.{_zone_label(self.subject)} = {quoted(self.zone)}")
+        return " AND ".join(terms)
+
+    def aggregations(self, period_s: int) -> tuple[dict[str, object], dict[str, object] | None]:
+        """Primary and secondary `Aggregation`. Labels that only tell copies of one series apart are folded."""
+        by = [self.subject.value]
+        if self.spec.device_label:
+            by.append(f"metric.labels.{self.spec.device_label}")
+        of_group = self.subject is Subject.GROUP
+        primary: dict[str, object] = {
+            "alignment_period": {"seconds": period_s},
+            "per_series_aligner": self.spec.aligner,
+            "cross_series_reducer": "REDUCE_SUM" if self.spec.is_total else self.spec.group_reducer,
+            "group_by_fields": [*by, Subject.INSTANCE.value] if of_group and self.spec.is_total else by,
+        }
+        if not (of_group and self.spec.is_total):
+            return primary, None
+        # First the total of each instance, then the mean of them: what one instance of the group does.
+        secondary: dict[str, object] = {
+            "alignment_period": {"seconds": period_s},
+            "per_series_aligner": "ALIGN_MEAN",
+            "cross_series_reducer": self.spec.group_reducer,
+            "group_by_fields": by,
+        }
+        return primary, secondary
+
+
+def batches_of(resources: Sequence[CloudResource]) -> Iterator[Sequence[CloudResource]]:
+    """Batches whose resources can share queries: of one kind, and groups of one zone, since their names repeat."""
+    alike: dict[tuple[str, ...], list[CloudResource]] = defaultdict(list)
+    for resource in resources:
+        if resource.kind is ResourceKind.INSTANCE_GROUP:
+            alike["group", resource.region, resource.zone].append(resource)
+        else:
+            alike["instance", str(is_accelerated(resource.instance_type)), str(_is_node(resource))].append(resource)
+    for _, batch in sorted(alike.items()):
+        yield from split(batch, SUBJECTS_PER_QUERY)
+
+
+def queries_of(batch: Sequence[CloudResource]) -> tuple[Query, ...]:
+    """All queries of one batch (of `batches_of`)."""
+    if batch[0].kind is ResourceKind.INSTANCE_GROUP:
+        names = tuple((group_name(one), one) for one in batch)
+        zone = batch[0].zone
+        gpu = GPU if any(is_accelerated(one.instance_type) for one in batch) else ()
+        # GPUs of a group are folded into one mean: numbers of devices repeat from instance to instance.
+        return (
+            *(Query(spec, Subject.GROUP, names, zone) for spec in MACHINE),
+            *(Query(_folded(spec), Subject.GROUP, names, zone) for spec in gpu),
+            Query(GROUP_SIZE, Subject.GROUP_SIZE, names, zone),
+        )
+    ids = tuple((one.resource_id, one) for one in batch)
+    machine = tuple(Query(spec, Subject.INSTANCE, ids) for spec in MACHINE)
+    if not is_accelerated(batch[0].instance_type):
+        return machine
+    if _is_node(batch[0]):
+        nodes = tuple((dict(one.tags).get(NAME_TAG, one.resource_id), one) for one in batch)
+        return (*machine, *(Query(spec, Subject.NODE, nodes) for spec in NODE_ACCELERATORS))
+    return (*machine, *(Query(spec, Subject.INSTANCE, ids) for spec in GPU))
+
+
+def quoted(text: str) -> str:
+    """A string literal of the filter language."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _folded(spec: MetricSpec) -> MetricSpec:
+    return MetricSpec(
+        spec.metric_type, spec.metric, spec.unit, spec.statistic, spec.aligner, spec.condition, agent=spec.agent
+    )
+
+
+def _is_node(resource: CloudResource) -> bool:
+    return GKE_LABEL in dict(resource.tags)
+
+
+def _zone_label(subject: Subject) -> str:
+    return "location" if subject is Subject.GROUP_SIZE else "zone"
