@@ -161,7 +161,12 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
 def retention(settings: Settings) -> Retention:
     """How long things are kept: every decision of the log can be replayed, so the journal stays at least as long."""
     kept = settings.decision_log_retention
-    return Retention(decisions=kept, journal=max(kept, _JOURNAL_KEPT))
+    return Retention(
+        decisions=kept,
+        journal=max(kept, _JOURNAL_KEPT),
+        analyses=settings.analysis_retention,
+        profiles=settings.profile_retention,
+    )
 
 
 def _not_refreshed(runtime: Runtime, error: TrimtabError) -> None:

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, tuple_
 
 from trimtab_service.domain.errors import UnavailableError
-from trimtab_service.store import decisions, journal
+from trimtab_service.store import decisions, fleet, journal, profiles
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import LOCK_PRODUCT, LOCK_PRUNE
 from trimtab_service.store.tables import REQUESTS, RESERVATIONS
@@ -26,6 +26,8 @@ class Retention:
     journal: timedelta = timedelta(days=90)
     reservations: timedelta = timedelta(days=7)
     answers: timedelta = timedelta()
+    analyses: timedelta = timedelta(days=90)
+    profiles: timedelta = timedelta(days=35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Pruned:
     journal: int
     reservations: int
     answers: int
+    analyses: int = 0
+    profiles: int = 0
 
 
 class Maintenance:
@@ -60,6 +64,8 @@ class Maintenance:
             journal=self._all(lambda conn, limit: journal.prune(conn, now - kept.journal, limit)),
             reservations=self._all(lambda conn, limit: _prune_reservations(conn, now - kept.reservations, limit)),
             answers=self._all(lambda conn, limit: _prune_answers(conn, now - kept.answers, limit)),
+            analyses=self._all(lambda conn, limit: fleet.prune(conn, now - kept.analyses, limit)),
+            profiles=self._all(lambda conn, limit: profiles.prune(conn, now - kept.profiles, limit)),
         )
 
     def start(self, clock: Callable[[], datetime], every_s: float = 600.0) -> None:
