@@ -21,7 +21,8 @@ from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.resources import Capacity, CloudResource
 from trimtab_service.domain.rightsizing import Advice
 from trimtab_service.policy.attributes import attributes_of_resource
-from trimtab_service.rightsizing.advisor import SizingCase, advise, source_failed
+from trimtab_service.rightsizing.advisor import advise
+from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.ports import Reading, Scope, TelemetrySource, TelemetrySources, Window
 from trimtab_service.rightsizing.preferences import EffectivePreferences, merge_preferences
 from trimtab_service.rightsizing.telemetry import Telemetry
@@ -123,9 +124,9 @@ class SizingDesk:
     ) -> Advice:
         preferences, policy = _effective(view, project, reading.resource, query.preferences)
         telemetry = reading.telemetry or _NOTHING
-        case = SizingCase(reading.resource, telemetry, preferences, policy, policy.revision, reading.missing)
-        if reading.failure:
-            return source_failed(case, view.snapshot, reading.failure, instant)
+        case = SizingCase(
+            reading.resource, telemetry, preferences, policy, policy.revision, reading.missing, reading.failure
+        )
         commitments = _commitments(view)
         if sum(series.values.size for series in telemetry.series) < HEAVY_POINTS:
             return advise(case, view.snapshot, commitments, instant)

@@ -9,7 +9,8 @@ from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.storage import open_snapshot
 from trimtab_service.domain.commitments import Commitment
 from trimtab_service.domain.rightsizing import Advice
-from trimtab_service.rightsizing.advisor import SizingCase, advise
+from trimtab_service.rightsizing.advisor import advise
+from trimtab_service.rightsizing.case import SizingCase
 
 
 def advise_apart(catalog: Path, case: SizingCase, commitments: Sequence[Commitment], instant: datetime) -> Advice:
