@@ -8,22 +8,23 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection
 
 from trimtab.v1 import rightsizing_service_pb2 as pb
 from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError, UnavailableError
-from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
+from trimtab_service.domain.preferences import DEFAULT_PREFERENCES
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.rightsizing.ports import TelemetrySource, TelemetrySources, Window
 from trimtab_service.rpc.advice_keeping import Intake
 from trimtab_service.rpc.fleet_progress import FleetProgress, SourceCost
 from trimtab_service.rpc.fleet_reading import CHUNK, CaseDesk, Chunk, SourceReader, cost_of
-from trimtab_service.rpc.fleet_request import refusal_by_cost, scope_of
+from trimtab_service.rpc.fleet_request import preferences_of, refusal_by_cost, scope_of
 from trimtab_service.rpc.fleet_task import FleetFound, advise_on
 from trimtab_service.rpc.side_by_side import SideBySide
+from trimtab_service.rpc.vocabulary import Vocabulary
 from trimtab_service.store.fleet import FAILED, SUCCEEDED, FleetAnalysisRecord, FleetResult, FleetStore
 from trimtab_service.store.profiles import ProfileStore
 from trimtab_service.workers import WorkerPool
@@ -46,14 +47,6 @@ class Hold:
     is_cancelled: bool = False
 
 
-class JobDesk(CaseDesk, Protocol):
-    """What a job needs of the project's world."""
-
-    def asked(self, project: str, request: pb.StartFleetAnalysisRequest) -> RightsizingPreferences:
-        """The preferences of a request that was checked when it came."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a job works with."""
@@ -61,7 +54,8 @@ class Surroundings:
     store: FleetStore
     profiles: ProfileStore
     sources: TelemetrySources
-    desk: JobDesk
+    desk: CaseDesk
+    vocabulary: Callable[[], Vocabulary]
     pool: WorkerPool
     intake: Intake
     clock: Callable[[], datetime]
@@ -84,7 +78,7 @@ class FleetJob:
         self._with = surroundings
         self._project = hold.record.project
         self._request = pb.StartFleetAnalysisRequest.FromString(hold.record.request)
-        self._asked = surroundings.desk.asked(self._project, self._request)
+        self._asked = preferences_of(self._request, surroundings.vocabulary())
         self._progress = FleetProgress.from_json(hold.record.progress)
         self._total = 0
 

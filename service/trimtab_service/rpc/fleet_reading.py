@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol
 
-from trimtab_service.domain.commitments import Commitment
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.resources import CloudResource
@@ -16,6 +14,7 @@ from trimtab_service.rightsizing.profile import covered_until, merge, pack, unpa
 from trimtab_service.rightsizing.telemetry import Telemetry
 from trimtab_service.rpc.fleet_progress import SourceCost
 from trimtab_service.rpc.fleet_task import FleetBatch, FleetCase
+from trimtab_service.rpc.sizing_desk import Circumstances
 from trimtab_service.store.profiles import ProfileStore
 
 CHUNK: Final = 200
@@ -27,14 +26,6 @@ _PATIENCE: Final = 2
 _OVERLAP: Final = timedelta(hours=3)
 """Clouds still correct the points of the last hours; they are read again."""
 _NOTHING: Final = Telemetry(())
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What an analysis is priced by, the same for all of its resources. `catalog` is the directory of a version."""
-
-    catalog: Path
-    commitments: tuple[Commitment, ...]
 
 
 class CaseDesk(Protocol):

@@ -5,16 +5,24 @@ from collections.abc import Callable, Sequence
 from trimtab.v1 import rightsizing_service_pb2 as pb
 from trimtab_service.domain.errors import FailedPreconditionError
 from trimtab_service.domain.money import NANOS_PER_MICRO, Money, usd_from_nanos
+from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rightsizing.ports import Scope
+from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.fleet_progress import SourceCost
-from trimtab_service.rpc.vocabulary import CLOUD_OF
+from trimtab_service.rpc.preferences_parser import parse_preferences
+from trimtab_service.rpc.vocabulary import CLOUD_OF, Vocabulary
 
 
 def scope_of(request: pb.StartFleetAnalysisRequest) -> Scope:
     """Which resources a (checked) request asks for."""
     regions = frozenset((CLOUD_OF[region.cloud], region.region) for region in request.regions)
     return Scope(regions, tuple(sorted(request.tags.items())))
+
+
+def preferences_of(request: pb.StartFleetAnalysisRequest, vocabulary: Vocabulary) -> RightsizingPreferences:
+    """The preferences of a request that was checked when it came; a catalogue may have lost a name since then."""
+    return parse_preferences(request.preferences, vocabulary, Violations(), "preferences")
 
 
 def refusal_by_cost(

@@ -2,20 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
-from trimtab_service.catalog.snapshot import CatalogSnapshot
-from trimtab_service.catalog.storage import open_snapshot
 from trimtab_service.domain.commitments import Commitment
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.recommendations import RecommendationContent
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.intake import RETIRING, content_of
-from trimtab_service.rightsizing.advisor import SizingCase, advise, source_failed
+from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.preferences import EffectivePreferences
 from trimtab_service.rightsizing.profile import unpack
 from trimtab_service.rpc.advice_codec import encode_advice
+from trimtab_service.rpc.sizing_task import advise_apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +56,20 @@ class FleetFound:
 
 def advise_on(batch: FleetBatch) -> tuple[FleetFound, ...]:
     """One answer a case, in their order."""
-    snapshot = _opened(batch.catalog)
-    return tuple(_found(case, snapshot, batch) for case in batch.cases)
+    return tuple(_found(case, batch) for case in batch.cases)
 
 
-@lru_cache(maxsize=2)
-def _opened(directory: Path) -> CatalogSnapshot:
-    return open_snapshot(directory)
-
-
-def _found(case: FleetCase, snapshot: CatalogSnapshot, batch: FleetBatch) -> FleetFound:
+def _found(case: FleetCase, batch: FleetBatch) -> FleetFound:
     sizing = SizingCase(
-        case.resource, unpack(case.profile), case.preferences, case.policy, case.policy.revision, case.missing
+        case.resource,
+        unpack(case.profile),
+        case.preferences,
+        case.policy,
+        case.policy.revision,
+        case.missing,
+        case.failure,
     )
-    if case.failure:
-        advice = source_failed(sizing, snapshot, case.failure, batch.instant)
-    else:
-        advice = advise(sizing, snapshot, batch.commitments, batch.instant)
+    advice = advise_apart(batch.catalog, sizing, batch.commitments, batch.instant)
     return FleetFound(
         case.resource,
         advice.finding.value,
