@@ -39,7 +39,9 @@ _KINDS: Final[dict[SourceKind, _Kind]] = {
         "trimtab_service.clouds.gcp.connection", "gcp", ("google.cloud.monitoring_v3", "google.cloud.compute_v1")
     ),
     SourceKind.AZURE_MONITOR: _Kind(
-        "trimtab_service.clouds.azure.connection", "azure", ("azure.identity", "azure.mgmt.compute")
+        "trimtab_service.clouds.azure.connection",
+        "azure",
+        ("azure.identity", "azure.mgmt.compute", "azure.mgmt.monitor", "azure.monitor.querymetrics"),
     ),
     SourceKind.PROMETHEUS: _Kind("trimtab_service.clouds.prometheus.connection", "prometheus", ("httpx",)),
     SourceKind.SIMULATED: _Kind("trimtab_service.clouds.simulated.connection"),

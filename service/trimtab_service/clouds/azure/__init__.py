@@ -1,0 +1,1 @@
+"""Azure: telemetry from Azure Monitor, inventory and changes through the Compute resource provider."""
