@@ -26,6 +26,7 @@ from trimtab.client import Client
 from trimtab.telemetry import POINTS_A_MESSAGE, in_parts
 from trimtab.v1 import rightsizing_service_pb2 as pb
 
+_HOUR: Final = timedelta(hours=1)
 _WEEK: Final = timedelta(weeks=1)
 _DEFAULT_LOOKBACK: Final = timedelta(days=14)
 _SUFFIX: Final = ".png"
@@ -160,7 +161,7 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
             _bring_up(request, age // _WEEK)
             moved = f"{one.resource_id}: ends {out.length(age)} ago; read as if it ended within the last week"
             notes.print(Text(moved, style="dim"))
-        questions.append(_Question(request, age % _WEEK if age >= _WEEK else timedelta()))
+        questions.append(_Question(request, timedelta(hours=age % _WEEK // _HOUR + 1) if age >= _WEEK else timedelta()))
     if not questions:
         raise typer.BadParameter("no file with a metric that sizes go by", param_hint="PATH")
     if not resource.type and questions[0].request.resource.instance_type == ASSUMED_TYPE:
