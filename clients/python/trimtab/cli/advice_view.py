@@ -83,41 +83,28 @@ def option_name(option: pb.RightsizingOption) -> str:
     return f"{name}, by schedule" if option.action == action.ACTION_SCHEDULE else name
 
 
-def compared(by_profile: Mapping[str, RightsizingAdvice]) -> Table:
+def compared(by_profile: Mapping[str, RightsizingAdvice]) -> list[Part]:
     """The first option of each profile, side by side."""
     made = out.table(
-        *(
-            "profile",
-            "finding",
-            "first option",
-            "month",
-            "saves",
-            "risk",
-            "exceeded",
-            "slack",
-            "rule exceeded",
-            "rule slack",
-        ),
-        right=["month", "saves", "risk", "exceeded", "slack", "rule exceeded", "rule slack"],
+        *("  profile", "first option", "month", "saves", "risk", "exceeded", "slack", "ahead", "slack ahead"),
+        right=["month", "saves", "risk", "exceeded", "slack", "ahead", "slack ahead"],
     )
     for profile, advice in by_profile.items():
-        option = advice.options[0] if advice.options else advice.current
         if not advice.HasField("current"):
-            made.add_row(profile, finding_word(advice.finding), *["-"] * 8)
+            made.add_row(f"  {profile}", finding_word(advice.finding), *["-"] * 7)
             continue
-        test = option.back_test
-        tested = option.HasField("back_test")
+        option = advice.options[0] if advice.options else advice.current
+        test, tested = option.back_test, option.HasField("back_test")
+        shares = (test.exceedance, test.slack, test.rule_exceedance, test.rule_slack)
         made.add_row(
-            profile,
-            finding_word(advice.finding),
-            option_name(option) if advice.options else f"{option_name(option)} (as it is)",
+            f"  {profile}",
+            option_name(option) if advice.options else f"{option_name(option)}, as it is",
             out.dollars(option.monthly_cost, 2),
             out.dollars(option.monthly_saving, 2),
             f"{option.risk:.1f}",
-            *([_share(test.exceedance), _share(test.slack)] if tested else ["-", "-"]),
-            *([_share(test.rule_exceedance), _share(test.rule_slack)] if tested else ["-", "-"]),
+            *(_share(share) if tested else "-" for share in shares),
         )
-    return made
+    return [made, Text("  ahead: the profile's rule walked forward, in each window knowing only its past", style="dim")]
 
 
 def summary(advices: Sequence[RightsizingAdvice]) -> Table:
@@ -133,37 +120,22 @@ def summary(advices: Sequence[RightsizingAdvice]) -> Table:
 
 
 def _options(options: Iterable[pb.RightsizingOption]) -> Table:
+    """`up to` is the upper end of the confidence interval of what was exceeded."""
     made = out.table(
-        *(
-            "  #",
-            "option",
-            "what",
-            "an hour",
-            "month",
-            "saves",
-            "risk",
-            "binding",
-            "exceeded (95 %)",
-            "slack",
-            "effort",
-        ),
-        right=["  #", "an hour", "month", "saves", "risk", "exceeded (95 %)", "slack"],
+        *("  #", "option", "what", "month", "saves", "risk", "binding", "exceeded", "up to", "slack", "effort"),
+        right=["  #", "month", "saves", "risk", "exceeded", "up to", "slack"],
     )
     for option in options:
         test, tested = option.back_test, option.HasField("back_test")
         made.add_row(
             f"  {option.rank}" if option.rank else "  now",
             option_name(option),
-            "" if not option.rank else vocabulary.word(pb.RightsizingOption.Action.DESCRIPTOR, option.action),
-            Text(out.per_hour(option.price_per_hour), style="" if _is_listed(option) else "yellow"),
-            out.dollars(option.monthly_cost, 2),
+            vocabulary.word(pb.RightsizingOption.Action.DESCRIPTOR, option.action) if option.rank else "",
+            Text(out.dollars(option.monthly_cost, 2), style="" if _is_listed(option) else "yellow"),
             out.dollars(option.monthly_saving, 2) if option.rank else "",
             f"{option.risk:.1f}",
             vocabulary.word(pb.Dimension.DESCRIPTOR, option.binding_dimension) if option.binding_dimension else "-",
-            f"{_share(test.exceedance)} ({_share(test.exceedance_low)}-{_share(test.exceedance_high)})"
-            if tested
-            else "-",
-            _share(test.slack) if tested else "-",
+            *(_share(share) if tested else "-" for share in (test.exceedance, test.exceedance_high, test.slack)),
             vocabulary.word(pb.MigrationEffort.DESCRIPTOR, option.migration_effort) if option.rank else "",
         )
     return made

@@ -58,7 +58,7 @@ def show_json_lines(messages: Iterable[Message]) -> None:
         sys.stdout.write(MessageToJson(message, indent=None) + "\n")
 
 
-_UNBROKEN = {"cost", "price", "made", "verdict", "changed", "until"}
+_UNBROKEN = {"cost", "price", "made", "verdict", "changed", "until", "month", "saves", "exceeded", "slack ahead"}
 """Columns whose entries are short, and of no use when broken over lines."""
 
 

@@ -219,7 +219,7 @@ def _show(by_profile: Mapping[str, pb.RightsizingAdvice], *, as_json: bool, comp
         return
     first = next(iter(by_profile.values()))
     if compare:
-        out.show(Text(f"\n{first.resource.resource_id}", style="bold"), compared(by_profile))
+        out.show(Text(f"\n{first.resource.resource_id}", style="bold"), *compared(by_profile))
     else:
         out.show(*([] if details else [""]), *advice_parts(first, details=details))
 
