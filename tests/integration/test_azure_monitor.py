@@ -153,19 +153,23 @@ def test_gpu_machines_say_that_azure_does_not_measure_gpus(
 
 
 def test_a_scale_set_is_read_machine_by_machine(azure: AzureFake, connection: Connection, clock: StoppedClock) -> None:
-    """Means and sums become those of one machine, peaks the highest, and the number of machines is a series."""
+    """Shares become mean or peak, amounts are summed, memory is the fullest machine's, the size is a series."""
     own = azure.put("virtualMachineScaleSets", "web", sku={"name": "Standard_D4s_v5", "capacity": 2})
     later = BEGIN + timedelta(minutes=5)
     azure.store(own, CPU, [(BEGIN, {"average": 10.0, "maximum": 50.0}), (later, {"average": 20.0})], "web_0")
     azure.store(own, CPU, [(BEGIN, {"average": 30.0, "maximum": 90.0})], "web_1")
     azure.store(own, "Network In Total", [(BEGIN, {"total": 100.0})], "web_0")
     azure.store(own, "Network In Total", [(BEGIN, {"total": 300.0})], "web_1")
+    azure.store(own, FREE, [(BEGIN, {"minimum": 8.0 * GIB})], "web_0")
+    azure.store(own, FREE, [(BEGIN, {"minimum": 4.0 * GIB})], "web_1")
     group = machine(own, kind=ResourceKind.INSTANCE_GROUP, instance_type="Standard_D4s_v5", count=2)
     reading = read(connection, clock, group)["web"]
     assert series(reading, Metric.CPU, Statistic.AVERAGE)[0].values.tolist() == [20.0, 20.0]
     assert series(reading, Metric.CPU, Statistic.MAXIMUM)[0].values.tolist() == [90.0]
     assert series(reading, Metric.INSTANCES)[0].values.tolist() == [2.0, 1.0]
-    assert series(reading, Metric.NETWORK_IN)[0].values.tolist() == [200.0]
+    assert series(reading, Metric.NETWORK_IN)[0].values.tolist() == [400.0]
+    (memory,) = series(reading, Metric.MEMORY)
+    assert (memory.unit, memory.values.tolist()) == (Unit.PERCENT, [75.0])
 
 
 def test_long_windows_are_asked_for_in_parts_that_meet(

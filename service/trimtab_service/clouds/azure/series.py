@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -40,8 +40,9 @@ class Collected:
     def raw_series(self, memory_gib: float | None, step_s: int, *, is_group: bool) -> Iterator[RawSeries]:
         """The series of one machine. Memory is left out where the size of the machine is not known.
 
-        Of a group its machines are put together instant by instant: averages and sums become those of one machine in
-        the mean, peaks the highest of any; and how many machines were measured is a series too.
+        Of a group its machines are put together instant by instant: shares become the mean or the highest of any,
+        amounts are summed; and how many machines were measured is a series too. Memory of a group is the fullest machine's, in
+        per cent: a sum would hide it.
         """
         for spec in SPECS:
             machines = [points for (of, _), points in self.points.items() if of is spec and points]
@@ -51,18 +52,26 @@ class Collected:
                 machines = [[(at, memory_gib * _GIB - free) for at, free in points] for points in machines]
             if not machines:
                 continue
-            if not is_group:
+            if is_group:
+                yield from _of_group(spec, machines, memory_gib, step_s)
+            else:
                 yield _series(spec, [point for points in machines for point in points], step_s)
-                continue
-            at: dict[int, list[float]] = defaultdict(list)
-            for points in machines:
-                for stamp, value in dict(points).items():
-                    at[stamp].append(value)
-            fold = max if spec.statistic is Statistic.MAXIMUM else _mean
-            yield _series(spec, [(stamp, fold(values)) for stamp, values in at.items()], step_s)
-            if (spec.metric, spec.statistic) == (Metric.CPU, Statistic.AVERAGE):
-                sizes = [(stamp, float(len(values))) for stamp, values in at.items()]
-                yield _series(_SIZE, sizes, step_s)
+
+
+def _of_group(spec: MetricSpec, machines: list[Points], memory_gib: float | None, step_s: int) -> Iterator[RawSeries]:
+    at: dict[int, list[float]] = defaultdict(list)
+    for points in machines:
+        for stamp, value in dict(points).items():
+            at[stamp].append(value)
+    if spec.name == AVAILABLE_MEMORY and memory_gib:
+        whole = memory_gib * _GIB
+        peaks = [(stamp, 100 * max(values) / whole) for stamp, values in at.items()]
+        yield _series(replace(spec, unit=Unit.PERCENT), peaks, step_s)
+        return
+    fold = max if spec.statistic is Statistic.MAXIMUM else _mean if spec.unit is Unit.PERCENT else sum
+    yield _series(spec, [(stamp, fold(values)) for stamp, values in at.items()], step_s)
+    if (spec.metric, spec.statistic) == (Metric.CPU, Statistic.AVERAGE):
+        yield _series(_SIZE, [(stamp, float(len(values))) for stamp, values in at.items()], step_s)
 
 
 _SIZE: Final = MetricSpec("", "", Metric.INSTANCES, Unit.COUNT, Statistic.AVERAGE)

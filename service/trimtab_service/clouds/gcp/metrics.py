@@ -29,9 +29,9 @@ class Subject(StrEnum):
 class MetricSpec:
     """One query. `aligner` and reducers are of google.monitoring.v3.Aggregation.
 
-    `device_label` is a metric label that tells the devices of one resource apart. `is_total`: an instance has several
-    series (one a disk, one a load balancer path) that are summed, and of a group the mean over its instances is taken
-    after that. `condition` narrows by metric labels. `agent` names what has to run on the machine for it.
+    `device_label` is a metric label that tells the devices of one resource apart. `is_total`: an amount, of which an
+    instance has several series (one a disk, one a load balancer path); they are summed, over a
+    group too. `condition` narrows by metric labels. `agent` names what has to run on the machine for it.
     """
 
     metric_type: str
@@ -45,8 +45,10 @@ class MetricSpec:
     agent: str = ""
 
     @property
-    def group_reducer(self) -> str:
-        """How the instances of a group become one: peaks by their maximum, averages by their mean."""
+    def reducer(self) -> str:
+        """How the series of one subject become one: amounts are summed, peaks are the highest, averages the mean."""
+        if self.is_total:
+            return "REDUCE_SUM"
         return "REDUCE_MAX" if self.statistic is Statistic.MAXIMUM else "REDUCE_MEAN"
 
 

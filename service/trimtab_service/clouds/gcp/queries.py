@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from trimtab_service.clouds.batches import split
 from trimtab_service.clouds.gcp.inventory import GKE_LABEL, NAME_TAG, group_name
 from trimtab_service.clouds.gcp.machine_types import is_accelerated
 from trimtab_service.clouds.gcp.metrics import GPU, GROUP_SIZE, MACHINE, NODE_ACCELERATORS, MetricSpec, Subject
+from trimtab_service.domain.dimensions import Unit
 from trimtab_service.domain.resources import CloudResource, ResourceKind
 
 SUBJECTS_PER_QUERY: Final = 40
@@ -38,28 +39,17 @@ class Query:
             terms.append(f"resource.labels.{_zone_label(self.subject)} = {quoted(self.zone)}")
         return " AND ".join(terms)
 
-    def aggregations(self, period_s: int) -> tuple[dict[str, object], dict[str, object] | None]:
-        """Primary and secondary `Aggregation`. Labels that only tell copies of one series apart are folded."""
+    def aggregation(self, period_s: int) -> dict[str, object]:
+        """The `Aggregation`. Labels that only tell copies of one series apart are folded."""
         by = [self.subject.value]
         if self.spec.device_label:
             by.append(f"metric.labels.{self.spec.device_label}")
-        of_group = self.subject is Subject.GROUP
-        primary: dict[str, object] = {
+        return {
             "alignment_period": {"seconds": period_s},
             "per_series_aligner": self.spec.aligner,
-            "cross_series_reducer": "REDUCE_SUM" if self.spec.is_total else self.spec.group_reducer,
-            "group_by_fields": [*by, Subject.INSTANCE.value] if of_group and self.spec.is_total else by,
-        }
-        if not (of_group and self.spec.is_total):
-            return primary, None
-        # First the total of each instance, then the mean of them: what one instance of the group does.
-        secondary: dict[str, object] = {
-            "alignment_period": {"seconds": period_s},
-            "per_series_aligner": "ALIGN_MEAN",
-            "cross_series_reducer": self.spec.group_reducer,
+            "cross_series_reducer": self.spec.reducer,
             "group_by_fields": by,
         }
-        return primary, secondary
 
 
 def batches_of(resources: Sequence[CloudResource]) -> Iterator[Sequence[CloudResource]]:
@@ -80,7 +70,7 @@ def queries_of(batch: Sequence[CloudResource]) -> tuple[Query, ...]:
         names = tuple((group_name(one), one) for one in batch)
         zone = batch[0].zone
         gpu = GPU if any(is_accelerated(one.instance_type) for one in batch) else ()
-        # GPUs of a group are folded into one mean: numbers of devices repeat from instance to instance.
+        # GPUs of a group are folded: their numbers repeat from instance to instance.
         return (
             *(Query(spec, Subject.GROUP, names, zone) for spec in MACHINE),
             *(Query(_folded(spec), Subject.GROUP, names, zone) for spec in gpu),
@@ -103,9 +93,8 @@ def quoted(text: str) -> str:
 
 
 def _folded(spec: MetricSpec) -> MetricSpec:
-    return MetricSpec(
-        spec.metric_type, spec.metric, spec.unit, spec.statistic, spec.aligner, spec.condition, agent=spec.agent
-    )
+    """Of all GPUs of a group: shares in the mean, amounts together."""
+    return replace(spec, device_label="", is_total=spec.unit is Unit.BYTES)
 
 
 def _is_node(resource: CloudResource) -> bool:

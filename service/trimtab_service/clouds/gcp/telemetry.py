@@ -115,7 +115,6 @@ class CloudMonitoring:
     def _ask(self, query: Query, window: Window, deadline: datetime) -> Collected:
         """All pages of one query. A metric type that nothing has ever written has no series."""
         period = self._period_s
-        primary, secondary = query.aggregations(period)
         request: dict[str, object] = {
             "name": f"projects/{self._account.account}",
             "filter": query.filter(),
@@ -124,11 +123,9 @@ class CloudMonitoring:
                 "start_time": {"seconds": int(window.start.timestamp()) // period * period},
                 "end_time": {"seconds": int(window.end.timestamp()) // period * period},
             },
-            "aggregation": primary,
+            "aggregation": query.aggregation(period),
             "page_size": _PAGE_POINTS,
         }
-        if secondary is not None:
-            request["secondary_aggregation"] = secondary
         collected = Collected(query.spec, query.subject, period)
         while True:
             try:

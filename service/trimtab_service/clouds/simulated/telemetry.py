@@ -79,7 +79,7 @@ class SimulatedTelemetry:
         return Reading(resource, Telemetry(tuple(self._series(instance, stamps))), missing=missing)
 
     def _series(self, instance: SimulatedInstance, stamps: I64) -> Iterator[RawSeries]:
-        loads, share = instance.loads, 1.0 / instance.resource.count
+        loads = instance.loads
 
         def values(shape: Shape, what: str) -> F64:
             return load_at(shape, self._world.seed, f"{instance.resource.resource_id}/{what}", stamps)
@@ -88,17 +88,17 @@ class SimulatedTelemetry:
             return RawSeries(metric, unit, statistic, stamps, of, device, STEP_S)
 
         average, maximum = Statistic.AVERAGE, Statistic.MAXIMUM
-        yield series(Metric.CPU, Unit.VCPUS, share * values(loads.cpu_vcpus, "cpu"), average)
-        yield series(Metric.NETWORK_IN, Unit.BYTES_PER_SECOND, share * values(loads.network_in_bps, "in"), average)
-        yield series(Metric.NETWORK_OUT, Unit.BYTES_PER_SECOND, share * values(loads.network_out_bps, "out"), average)
-        yield series(Metric.DISK_READ_OPS, Unit.COUNT_PER_SECOND, share * values(loads.disk_ops, "ops"), average)
-        yield series(Metric.DISK_READ_BYTES, Unit.BYTES_PER_SECOND, share * values(loads.disk_bps, "disk"), average)
+        yield series(Metric.CPU, Unit.VCPUS, values(loads.cpu_vcpus, "cpu"), average)
+        yield series(Metric.NETWORK_IN, Unit.BYTES_PER_SECOND, values(loads.network_in_bps, "in"), average)
+        yield series(Metric.NETWORK_OUT, Unit.BYTES_PER_SECOND, values(loads.network_out_bps, "out"), average)
+        yield series(Metric.DISK_READ_OPS, Unit.COUNT_PER_SECOND, values(loads.disk_ops, "ops"), average)
+        yield series(Metric.DISK_READ_BYTES, Unit.BYTES_PER_SECOND, values(loads.disk_bps, "disk"), average)
         if instance.resource.kind is ResourceKind.INSTANCE_GROUP:
             size = np.full(stamps.shape, float(instance.resource.count))
             yield series(Metric.INSTANCES, Unit.COUNT, size, average)
         if not instance.has_agent:
             return
-        yield series(Metric.MEMORY, Unit.GIB, share * values(loads.memory_gib, "memory"), maximum)
+        yield series(Metric.MEMORY, Unit.GIB, values(loads.memory_gib, "memory"), maximum)
         for gpu in range(loads.gpus):
             if loads.gpu_percent is not None:
                 busy = np.minimum(values(loads.gpu_percent, f"gpu{gpu}"), 100.0)
