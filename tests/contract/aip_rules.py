@@ -35,7 +35,20 @@ EXCLUSIVE = (
     field_behavior_pb2.IDENTIFIER,
 )
 # Explain and DryRun change nothing; the items of a Batch carry a request_id each.
-READ_ONLY = ("Get", "List", "Explain", "DryRun", "Batch", "Watch", "Stream", "Summarize")
+READ_ONLY = (
+    "Get",
+    "List",
+    "Explain",
+    "DryRun",
+    "Batch",
+    "Watch",
+    "Stream",
+    "Summarize",
+    "Evaluate",
+    "Backtest",
+    "Plan",
+    "Fetch",
+)
 PREPOSITIONS = {"By", "For", "From", "In", "Of", "On", "To", "With"}
 
 
