@@ -1,0 +1,323 @@
+"""How big a resource should be: telemetry, catalogue, preferences and policy in; findings and ranked options out.
+
+A pure function: no clock, no randomness, no I/O; the same arguments give the same advice.
+
+The order of what is told: stop (where nobody uses it), then other sizes by net cost (see `selection`), then parts of a
+GPU, then a schedule. The last two are hand-overs: what they save depends on others, or on another engine.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.domain.commitments import MILLI, Commitment
+from trimtab_service.domain.coverage import OfferFacts
+from trimtab_service.domain.dimensions import Dimension
+from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
+from trimtab_service.domain.reasons import AdviceReason
+from trimtab_service.domain.resources import Capacity, ResourceKind
+from trimtab_service.domain.rightsizing import Action, Advice, Finding, RightsizingOption, TelemetrySummary
+from trimtab_service.rightsizing.candidates import Candidates, Sized, candidates_of, sized_for, sized_now
+from trimtab_service.rightsizing.case import SizingCase
+from trimtab_service.rightsizing.evidence import Evidence
+from trimtab_service.rightsizing.findings import finding_of, overall_reasons
+from trimtab_service.rightsizing.hours_of_week import usage_of
+from trimtab_service.rightsizing.idleness import is_idle
+from trimtab_service.rightsizing.needs import Needs, needs_of
+from trimtab_service.rightsizing.options import Size, Teller, size_now, size_of_pick
+from trimtab_service.rightsizing.ownership import Ownership
+from trimtab_service.rightsizing.present import Present, Unsupported, present_of
+from trimtab_service.rightsizing.pricing import hours_of, monthly_micros
+from trimtab_service.rightsizing.readings import Readings, read
+from trimtab_service.rightsizing.region_offers import region_offers
+from trimtab_service.rightsizing.requests import requests_of
+from trimtab_service.rightsizing.selection import Pick, Standing, select
+from trimtab_service.rightsizing.sharing import shares
+from trimtab_service.rightsizing.sufficiency import confidence_of, lacking
+from trimtab_service.rightsizing.throttling import priced_needs, want_of
+
+_NOTHING_READ: Final = TelemetrySummary(None, None, ())
+
+
+def advise(case: SizingCase, snapshot: CatalogSnapshot, commitments: Sequence[Commitment], instant: datetime) -> Advice:
+    """What to do about the size of one resource at an instant (aware UTC).
+
+    `commitments` are those that the project owns, active or not. Never raises for what telemetry holds; what cannot be
+    sized, and what is not known well enough, are findings.
+    """
+    preferences = case.preferences.values
+    if case.failure:
+        return _unanswered(case, snapshot, instant, Finding.SOURCE_FAILED, (case.failure, *case.missing))
+    present = present_of(case.resource, snapshot, instant.date())
+    if isinstance(present, Unsupported):
+        return _unanswered(case, snapshot, instant, Finding.UNSUPPORTED, present.missing)
+    readings = read(case.telemetry, present, preferences.lookback or timedelta(days=14), instant)
+    missing = lacking(readings, present, preferences)
+    if missing:
+        told = (*missing, *case.missing)
+        return _unanswered(case, snapshot, instant, Finding.INSUFFICIENT_DATA, told, readings)
+    needs = needs_of(readings, present, preferences)
+    return _Sizing(case, snapshot, present, readings, needs, instant).advice(commitments)
+
+
+def _unanswered(
+    case: SizingCase,
+    snapshot: CatalogSnapshot,
+    instant: datetime,
+    finding: Finding,
+    missing: tuple[str, ...],
+    readings: Readings | None = None,
+) -> Advice:
+    """The answers that say nothing about savings."""
+    return Advice(
+        finding=finding,
+        resource=case.resource,
+        reasons=(),
+        missing=missing,
+        current=None,
+        options=(),
+        telemetry=_NOTHING_READ if readings is None else readings.summary,
+        preferences=case.preferences.sources,
+        confidence=0.0,
+        catalog_version=snapshot.version,
+        policy_revision=case.policy_revision,
+        as_of=instant,
+        hours_per_month=hours_of(case.resource),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizing:
+    """One sizing under way."""
+
+    case: SizingCase
+    snapshot: CatalogSnapshot
+    present: Present
+    readings: Readings
+    needs: Needs
+    instant: datetime
+
+    def advice(self, commitments: Sequence[Commitment]) -> Advice:
+        present, hours = self.present, hours_of(self.case.resource)
+        ownership = Ownership(commitments, self.instant)
+        sized = sized_now(present, self.needs)
+        covered = 0 if ownership.is_empty else ownership.present(self._facts(), sized.count)
+        cost = monthly_micros(present.price_nanos, sized.count * MILLI, hours)
+        net = monthly_micros(present.price_nanos, sized.count * MILLI - covered, hours)
+        current_size = size_now(present, sized, net, covered)
+        preferences = self._limits()
+        needs = self.needs
+        if preferences.throttled_hour_cost_micros is not None:
+            needs = priced_needs(needs)
+        regions = [] if present.resource.kind is ResourceKind.CONTAINER else self._regions(needs, preferences)
+        teller = self._teller(needs, hours, cost, net, covered, sized)
+        current = teller.tell(current_size, 0)
+        limit = 4.0 if preferences.max_risk is None else preferences.max_risk
+        fits = _fits(teller, current_size)
+        want = want_of(needs, teller, current_size, preferences, hours)
+        standing = Standing(sized, net, want, serves=fits and current.risk <= limit)
+        picks, rejected = select(regions, present, standing, preferences, ownership, hours)
+        if preferences.throttled_hour_cost_micros is not None:
+            teller, current = self._retold(teller, current_size, picks)
+        idle = is_idle(self.needs, self.readings, present)
+        options, rejected = self._options(teller, current, picks, regions, rejected, standing, idle=idle)
+        finding = finding_of(options, current, idle=idle and bool(preferences.allow_stop), serves=standing.serves)
+        return Advice(
+            finding=finding,
+            resource=self.case.resource,
+            reasons=overall_reasons(finding, options, current, self.needs, self.readings, rejected, preferences),
+            missing=(),
+            current=current,
+            options=options,
+            telemetry=self.readings.summary,
+            preferences=self.case.preferences.sources,
+            confidence=confidence_of(self.readings),
+            catalog_version=self.snapshot.version,
+            policy_revision=self.case.policy_revision,
+            as_of=self.instant,
+            hours_per_month=hours,
+            rejections=tuple(sorted(rejected.items(), key=lambda item: item[0].name)),
+        )
+
+    def _limits(self) -> RightsizingPreferences:
+        """The preferences; where an hour of want has a price, the default limit of risk gives way to it."""
+        preferences = self.case.preferences.values
+        if preferences.throttled_hour_cost_micros is None:
+            return preferences
+        said = {rule.field for rule in self.case.preferences.sources if rule.source != "default"}
+        if "rightsizing.max_risk" in said:
+            return preferences
+        return replace(preferences, max_risk=max(3.0, DEFAULT_PREFERENCES.max_risk or 0.0))
+
+    def _facts(self) -> OfferFacts:
+        """What coverage by commitments looks at in the present size."""
+        present, resource = self.present, self.present.resource
+        own = region_offers(self.snapshot, resource.cloud, resource.region, present.option)
+        at = None if own is None or present.type_index is None else own.position.get(present.type_index)
+        if own is not None and at is not None:
+            return own.facts(at)
+        capacity = present.capacity
+        return OfferFacts(
+            resource.cloud, resource.region, resource.instance_type, present.family, capacity.vcpus or 0.0,
+            capacity.memory_gib or 0.0, capacity.gpu_model, capacity.gpus, present.price_nanos,
+            (resource.zone,) if resource.zone else (),
+        )  # fmt: skip
+
+    def _regions(self, needs: Needs, preferences: RightsizingPreferences) -> list[Candidates]:
+        """Candidates of the resource's own region, and of those asked for."""
+        resource = self.present.resource
+        own = (resource.cloud, resource.region)
+        others = sorted(place for place in preferences.regions or () if place != own)
+        today = self.instant.date()
+        found = (region_offers(self.snapshot, cloud, region, self.present.option) for cloud, region in (own, *others))
+        return [
+            candidates_of(offers, self.present, needs, preferences, self.case.policy, today)
+            for offers in found
+            if offers is not None
+        ]
+
+    def _teller(self, needs: Needs, hours: float, cost: int, net: int, covered: int, sized: Sized) -> Teller:
+        return Teller(self.present, needs, Evidence(needs.measured), hours, cost, net, covered, sized)
+
+    def _retold(self, teller: Teller, size: Size, picks: Sequence[Pick]) -> tuple[Teller, RightsizingOption]:
+        """With the levels that the price of a throttled hour came to: those of the best candidate, or of the present."""
+        best = size_of_pick(picks[0], self.present, self._sized(picks[0]), teller.sized_now) if picks else size
+        levels = [teller.capacity_of(best, need) for need in teller.needs.of]
+        needs = priced_needs(self.needs, levels)
+        told = replace(teller, needs=needs, evidence=Evidence(needs.measured))
+        return told, told.tell(size, 0)
+
+    def _sized(self, pick: Pick) -> Sized:
+        """How many of a candidate, and for a group that scales by itself its bounds."""
+        candidates = pick.candidates
+        if self.present.resource.autoscaling is None:
+            return Sized(int(candidates.count[pick.at]))
+        capacities = [
+            float(capacity if need.is_per_instance else capacity / candidates.count[pick.at])
+            for need, capacity in zip(candidates.needs.of, candidates.capacities[:, pick.at], strict=True)
+        ]
+        return sized_for(self.present, candidates.needs, capacities)
+
+    def _options(
+        self,
+        teller: Teller,
+        current: RightsizingOption,
+        picks: Sequence[Pick],
+        regions: Sequence[Candidates],
+        rejected: Counter[AdviceReason],
+        standing: Standing,
+        *,
+        idle: bool,
+    ) -> tuple[tuple[RightsizingOption, ...], Counter[AdviceReason]]:
+        """Everything that is offered, in the order of telling, at most as many as were asked for."""
+        preferences, present = self.case.preferences.values, self.present
+        sizes: list[Size] = []
+        if idle and preferences.allow_stop:
+            sizes.append(self._stop(teller, current))
+        if present.resource.kind is ResourceKind.CONTAINER:
+            sizes += self._requests(teller, standing, rejected)
+        sizes += [size_of_pick(pick, present, self._sized(pick), teller.sized_now) for pick in picks]
+        if preferences.allow_gpu_sharing and present.gpus and regions and standing.serves:
+            sizes += shares(regions[0], present, teller.needs, teller.hours)
+        most = preferences.max_options or 5
+        options = [teller.tell(size, rank) for rank, size in enumerate(sizes[:most], 1)]
+        scheduled = self._schedule(teller, current, len(options) + 1) if len(options) < most and not idle else None
+        if scheduled is not None:
+            options.append(scheduled)
+        return tuple(options), rejected
+
+    def _stop(self, teller: Teller, current: RightsizingOption) -> Size:
+        """Nothing is left but volumes and addresses, which are not priced here."""
+        size = size_now(self.present, replace(teller.sized_now), 0, 0)
+        del current
+        return replace(
+            size, action=Action.STOP, sized=Sized(0), capacity=Capacity(), price_nanos=0, net_micros=0,
+            reasons=(AdviceReason.IDLE, *((AdviceReason.GPU_IDLE,) if self.present.gpus else ())),
+        )  # fmt: skip
+
+    def _requests(self, teller: Teller, standing: Standing, rejected: Counter[AdviceReason]) -> list[Size]:
+        """Other requests of a container, where they differ by more than the disruption of a restart is worth."""
+        present, preferences = self.present, self.case.preferences.values
+        asked = requests_of(present, self.needs)
+        own = present.capacity
+        part = _request_part(own, asked.capacity)
+        price = round(present.price_nanos * part)
+        net = monthly_micros(price, asked.sized.count * MILLI, teller.hours)
+        size = replace(
+            size_now(present, asked.sized, net, 0),
+            action=Action.SET_REQUESTS, capacity=asked.capacity, limits=asked.limits, price_nanos=price,
+            reasons=() if present.price_nanos else (AdviceReason.NO_PRICE,),
+        )  # fmt: skip
+        if not standing.serves:
+            return [size]
+        before = standing.sized.count
+        saved = 1.0 - part * asked.sized.count / before
+        if saved <= 0:
+            return []
+        if saved < (preferences.minimum_saving_to_disruption or 0.0) * 0.1 or preferences.never_shrink:
+            forbidden = preferences.never_shrink
+            rejected[AdviceReason.SHRINK_FORBIDDEN if forbidden else AdviceReason.NOT_WORTH_THE_DISRUPTION] += 1
+            return []
+        if teller.net_micros - net < (preferences.minimum_monthly_saving_micros or 0):
+            rejected[AdviceReason.SAVING_UNDER_FLOOR] += 1
+            return []
+        return [size]
+
+    def _schedule(self, teller: Teller, current: RightsizingOption, rank: int) -> RightsizingOption | None:
+        """The present size in the hours of the week in which it is used."""
+        resource = self.present.resource
+        if (
+            resource.kind in {ResourceKind.CONTAINER, ResourceKind.TRAINING_JOB}
+            or resource.autoscaling is not None
+            or resource.running_hours_per_month is not None
+        ):
+            return None
+        usage = usage_of(self.needs, self.present, self.instant)
+        if usage is None:
+            return None
+        share = usage.on / (usage.on + usage.off)
+        hours = teller.hours * share
+        count = current.count * MILLI
+        cost = monthly_micros(self.present.price_nanos, count, hours)
+        net = monthly_micros(self.present.price_nanos, count - teller.present_covered, hours)
+        if teller.net_micros - net < max(1, self.case.preferences.values.minimum_monthly_saving_micros or 0):
+            return None
+        return replace(
+            current,
+            rank=rank,
+            action=Action.SCHEDULE,
+            monthly_cost_micros=cost,
+            monthly_net_cost_micros=net,
+            monthly_saving_micros=teller.cost_micros - cost,
+            monthly_net_saving_micros=teller.net_micros - net,
+            restart_needed=True,
+            reasons=(AdviceReason.OFF_HOURS,),
+            used_hours=usage.hours,
+        )
+
+
+def _request_part(own: Capacity, asked: Capacity) -> float:
+    """What requests cost against the present ones: the mean of their parts, each dimension counting alike.
+
+    A share of a node is paid by the greater of its dimensions in the long run; which that is, is the node's matter.
+    """
+    parts = [
+        after / before
+        for before, after in ((own.vcpus, asked.vcpus), (own.memory_gib, asked.memory_gib))
+        if before and after is not None
+    ]
+    return sum(parts) / len(parts) if parts else 1.0
+
+
+def _fits(teller: Teller, size: Size) -> bool:
+    """Whether a size has what is needed of everything that was measured and that another size could change."""
+    for need in teller.needs.measured:
+        if need.dimension in {Dimension.DISK_IOPS, Dimension.DISK_THROUGHPUT}:
+            continue
+        capacity = teller.capacity_of(size, need)
+        if capacity * need.target < need.demand * (1 - 1e-9):
+            return False
+    return True

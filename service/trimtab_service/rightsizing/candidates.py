@@ -1,0 +1,389 @@
+"""Every type of a region held against the needs at once: how many it takes, what is too small, what is not allowed.
+
+All arrays are over the offers [k] of one `RegionOffers`. A candidate that is not to be had carries the first reason that
+applies, as its position in `REASONS`; -1 has none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from trimtab_service.catalog.arrays import F64, I8, I64, Bools
+from trimtab_service.catalog.snapshot import UNKNOWN_DAY, day_number
+from trimtab_service.domain.dimensions import Dimension
+from trimtab_service.domain.offers import PRICE_BASES, PurchaseOption
+from trimtab_service.domain.policy import EffectivePolicy
+from trimtab_service.domain.preferences import RightsizingPreferences
+from trimtab_service.domain.reasons import AdviceReason
+from trimtab_service.domain.resources import Autoscaling
+from trimtab_service.rightsizing.gpu_speeds import speed_ratio
+from trimtab_service.rightsizing.needs import Need, Needs, is_compressible, sized_by
+from trimtab_service.rightsizing.present import SERVICE_PREFIXES, Present
+from trimtab_service.rightsizing.region_offers import RegionOffers
+from trimtab_service.rightsizing.risk import NARROW, risk_of_share
+
+REASONS: Final = (
+    AdviceReason.POLICY,
+    AdviceReason.FAMILY_NOT_ALLOWED,
+    AdviceReason.ARCHITECTURE_NOT_ALLOWED,
+    AdviceReason.GPU_MODEL_NOT_ALLOWED,
+    AdviceReason.BURSTABLE_NOT_ALLOWED,
+    AdviceReason.NO_PRICE,
+    AdviceReason.TOO_SMALL,
+    AdviceReason.SHRINK_FORBIDDEN,
+    AdviceReason.RISK_LIMIT,
+    AdviceReason.COSTLIER,
+    AdviceReason.SAVING_UNDER_FLOOR,
+    AdviceReason.NOT_WORTH_THE_DISRUPTION,
+)
+"""Why a candidate is not offered, in the order in which they are looked for."""
+
+CODE: Final = {reason: code for code, reason in enumerate(REASONS)}
+
+ROUNDING: Final = 1e-9
+"""Shares of a whole come back from floats a little above it."""
+
+BURSTABLE_BASELINE: Final = 0.2
+"""What a burstable type gives without end. Its vCPUs are its burst; AWS T3 earns 20 to 40 % of them in the sizes of two
+and more vCPUs, Azure B-series 20 to 40 %: a mean above the least of these drains the credits.
+"""
+
+MODEL_SURPLUS: Final = 1.5
+"""So much more GPU compute than needed makes up for what a data sheet cannot tell of a workload."""
+
+MODEL_RISK: Final = 1.0
+"""The least risk of another GPU model without that surplus."""
+
+REDUNDANT: Final = 2
+"""A group of several is never brought to one: its members stand in for one another."""
+
+MOST_INSTANCES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """`count` instances of each type, their `capacities` for the needs in order [need][k], and `risk` [k].
+
+    `reason` [k] is the position in `REASONS` of why it is not to be had, -1 none. `gpu_speed` [k] is what one of its
+    GPUs is worth in GPUs of the present model, NaN where that is not known.
+    """
+
+    offers: RegionOffers
+    needs: Needs
+    count: I64
+    capacities: F64
+    reason: I8
+    risk: F64
+    exceedance: F64
+    gpu_speed: F64
+    effort: I8
+
+    def reject(self, mask: Bools, reason: AdviceReason) -> None:
+        """Give the candidates of `mask` a reason, where they have none yet."""
+        self.reason[(self.reason < 0) & mask] = CODE[reason]
+
+    def shrinking(self, present: Present, current: "Sized") -> Bools:
+        """Which have less of any dimension than there is now."""
+        own = self.offers
+        least = (1 - ROUNDING) * current.count
+        less = own.vcpus * self.count < (present.capacity.vcpus or 0.0) * least
+        less |= own.memory_gib * self.count < (present.capacity.memory_gib or 0.0) * least
+        if present.gpus:
+            total = np.nan_to_num(self.gpu_speed) * own.gpus * self.count
+            less |= total < present.gpus * least
+            less |= own.gpu_memory_gib < (present.capacity.gpu_memory_gib or 0.0) * (1 - ROUNDING)
+        network = present.capacity.network_gbps
+        if network:
+            less |= np.where(np.isnan(own.network_gbps), False, own.network_gbps * self.count < network * least)
+        return less
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A number of instances, and for a group that scales by itself its bounds."""
+
+    count: int
+    autoscaling: Autoscaling | None = None
+
+
+def sized_now(present: Present, needs: Needs) -> Sized:
+    """The present size: as many as there are; a group that scales by itself as many as its level asks for in its bounds."""
+    scaling = present.resource.autoscaling
+    if scaling is None:
+        return Sized(present.count)
+    capacities = [present.has(need.dimension) or 0.0 for need in needs.of]
+    wanted = count_for(needs.of, capacities)
+    low = max(1, scaling.min_count)
+    return Sized(min(max(wanted, low), max(low, scaling.max_count)), scaling)
+
+
+def count_for(needs: Sequence[Need], capacities: Sequence[float]) -> int:
+    """Instances of these capacities that the needs of a group take, at the scaling target; at least 1.
+
+    What is needed by each instance does not get less by more of them, so it asks for no number.
+    """
+    most = 1
+    for need, capacity in zip(needs, capacities, strict=True):
+        if need.is_per_instance or not sized_by(need.dimension) or capacity <= 0:
+            continue
+        most = max(most, int(min(np.ceil(need.demand / (capacity * need.target) - ROUNDING), MOST_INSTANCES)))
+    return most
+
+
+def sized_for(present: Present, needs: Needs, capacities: Sequence[float]) -> Sized:
+    """The size of a group of instances of these capacities.
+
+    With a scaling target held fixed, the count is what the demand level takes. The least count becomes what the median
+    load takes, unless it stood for less already; the most count is never less than the level takes, nor less capacity
+    than it was. All of it depends on the load and the target alone, so that advice taken is advice kept.
+    """
+    if not present.is_group:
+        return Sized(present.count)
+    scaling = present.resource.autoscaling
+    wanted = count_for(needs.of, capacities)
+    if scaling is None:
+        return Sized(max(wanted, min(present.count, REDUNDANT)))
+    target = needs.get(scaling.target_dimension)
+    if target is None or target.is_assumed:
+        return Sized(max(1, present.count), scaling)
+    own = capacities[[need.dimension for need in needs.of].index(scaling.target_dimension)]
+    ratio = (present.has(scaling.target_dimension) or own) / own
+    usual = int(np.ceil(target.percentile(0.5) / (own * scaling.target_utilization) - ROUNDING))
+    floor = min(max(1, scaling.min_count), REDUNDANT)
+    least = max(floor, min(int(np.ceil(max(1, scaling.min_count) * ratio - ROUNDING)), usual))
+    count = max(wanted, least)
+    most = max(int(np.ceil(scaling.max_count * ratio - ROUNDING)), count)
+    return Sized(count, Autoscaling(least, most, scaling.target_dimension, scaling.target_utilization))
+
+
+def candidates_of(
+    offers: RegionOffers, present: Present, needs: Needs, preferences: RightsizingPreferences, policy: EffectivePolicy,
+    today: date,
+) -> Candidates:  # fmt: skip
+    """All offers of a region as candidates, judged by everything but their price."""
+    speed = _gpu_speeds(offers, present)
+    capacities = np.stack([_capacities(need.dimension, offers, present, speed) for need in needs.of])
+    count = _counts(present, needs, capacities)
+    for row, need in enumerate(needs.of):
+        if not need.is_per_instance and sized_by(need.dimension):
+            capacities[row] = capacities[row] * count
+    made = Candidates(
+        offers,
+        needs,
+        count,
+        capacities,
+        np.full(len(offers.names), -1, dtype=np.int8),
+        np.zeros(len(offers.names)),
+        np.zeros(len(offers.names)),
+        speed,
+        _efforts(offers, present),
+    )
+    _restrict(made, present, preferences, policy, today)
+    _size(made, present)
+    return made
+
+
+def _gpu_speeds(offers: RegionOffers, present: Present) -> F64:
+    """What one GPU of each type is worth in present ones [k]; NaN where nobody knows, 0 for types without GPU."""
+    if not present.gpus:
+        return np.zeros(len(offers.names))
+    models = offers.snapshot.gpu_models
+    ratios = [speed_ratio(model, present.capacity.gpu_model) for model in models]
+    table = np.array([np.nan if ratio is None else ratio for ratio in ratios] + [0.0])
+    found: F64 = table[offers.gpu_model]
+    return found
+
+
+def _capacities(dimension: Dimension, offers: RegionOffers, present: Present, speed: F64) -> F64:
+    match dimension:
+        case Dimension.CPU:
+            return offers.vcpus.copy()
+        case Dimension.MEMORY:
+            return offers.memory_gib.copy()
+        case Dimension.NETWORK:
+            return offers.network_gbps.copy()
+        case Dimension.GPU:
+            return offers.gpus * np.nan_to_num(speed)
+        case Dimension.GPU_MEMORY:
+            return offers.gpu_memory_gib * np.maximum(offers.gpus, (offers.gpus > 0) * 1.0)
+    return np.full(len(offers.names), present.has(dimension) or np.nan)
+
+
+def _counts(present: Present, needs: Needs, capacities: F64) -> I64:
+    """How many of each type a group takes: what the most demanding of its shared dimensions asks for."""
+    size = capacities.shape[1]
+    if not present.is_group:
+        return np.full(size, present.count, dtype=np.int64)
+    if present.resource.autoscaling is not None:
+        columns = capacities.T.tolist()
+        counts = [sized_for(present, needs, column).count for column in columns]
+        return np.asarray(counts, dtype=np.int64)
+    wanted: F64 = np.ones(size)
+    for need, capacity in zip(needs.of, capacities, strict=True):
+        if need.is_per_instance or not sized_by(need.dimension):
+            continue
+        with np.errstate(divide="ignore", invalid="ignore"):
+            most = np.ceil(need.demand / (capacity * need.target) - ROUNDING)
+        # What is not known, or not there, asks for no number: the size is judged afterwards.
+        wanted = np.fmax(wanted, np.where(np.isfinite(most), np.minimum(most, MOST_INSTANCES), 1.0))
+    return np.maximum(wanted, min(present.count, REDUNDANT)).astype(np.int64)
+
+
+def _efforts(offers: RegionOffers, present: Present) -> I8:
+    """0 very low, 1 low, 2 medium, 3 high, as AWS Compute Optimizer names what it takes to move."""
+    effort = np.zeros(len(offers.names), dtype=np.int8)
+    if present.arch:
+        arches = offers.snapshot.arches
+        own = arches.index(present.arch) if present.arch in arches else -1
+        effort[offers.arch != own] = 1 if present.resource.arm_ready else 2
+    if present.gpus:
+        models = offers.snapshot.gpu_models
+        model = models.index(present.capacity.gpu_model) if present.capacity.gpu_model in models else -2
+        effort[offers.gpu_model != model] = 2
+    if (offers.region.cloud, offers.region.name) != (present.resource.cloud, present.resource.region):
+        effort[:] = 3
+    return effort
+
+
+def _restrict(
+    made: Candidates, present: Present, preferences: RightsizingPreferences, policy: EffectivePolicy, today: date
+) -> None:
+    """What nobody allowed. The present type itself is no candidate but in another number."""
+    offers, snapshot = made.offers, made.offers.snapshot
+    made.reject(_excluded(offers, policy, today), AdviceReason.POLICY)
+    if preferences.families is not None:
+        allowed = [code for code, family in enumerate(snapshot.families) if family in preferences.families]
+        made.reject(~np.isin(offers.family, allowed), AdviceReason.FAMILY_NOT_ALLOWED)
+    prefix = present.service_prefix
+    made.reject(offers.prefix != (SERVICE_PREFIXES.index(prefix) if prefix else -1), AdviceReason.FAMILY_NOT_ALLOWED)
+    if present.arch and not (
+        present.resource.arm_ready
+        if preferences.allow_architecture_change is None
+        else preferences.allow_architecture_change
+    ):
+        own = snapshot.arches.index(present.arch) if present.arch in snapshot.arches else -1
+        made.reject(offers.arch != own, AdviceReason.ARCHITECTURE_NOT_ALLOWED)
+    _restrict_gpus(made, present, preferences)
+    if not preferences.allow_burstable and not present.burstable:
+        made.reject(offers.burstable, AdviceReason.BURSTABLE_NOT_ALLOWED)
+    same = offers.type_index == (-1 if present.type_index is None else present.type_index)
+    made.reject(offers.is_superseded & ~same, AdviceReason.NO_PRICE)
+
+
+def _restrict_gpus(made: Candidates, present: Present, preferences: RightsizingPreferences) -> None:
+    offers = made.offers
+    if not present.gpus:
+        made.reject(offers.gpu_model >= 0, AdviceReason.GPU_MODEL_NOT_ALLOWED)
+        return
+    need = made.needs.get(Dimension.GPU)
+    models = offers.snapshot.gpu_models
+    model = models.index(present.capacity.gpu_model) if present.capacity.gpu_model in models else -2
+    same = offers.gpu_model == model
+    if not preferences.allow_gpu_model_change or need is None or need.is_assumed:
+        made.reject(~same, AdviceReason.GPU_MODEL_NOT_ALLOWED)
+        return
+    comparable = same | (made.gpu_speed > 0)
+    if need.peak <= 0:
+        comparable |= offers.gpu_model < 0  # nothing ever ran on them
+    made.reject(~comparable, AdviceReason.GPU_MODEL_NOT_ALLOWED)
+
+
+def _excluded(offers: RegionOffers, policy: EffectivePolicy, today: date) -> Bools:
+    """Offers that a guardrail of placement excludes: it holds for a new size as for a new place."""
+    out = np.zeros(len(offers.names), dtype=bool)
+    region, families = offers.region, offers.snapshot.families
+    for residency in policy.residencies:
+        key = (region.cloud, region.name)
+        if (
+            (residency.clouds and region.cloud not in residency.clouds)
+            or region.cloud in residency.denied_clouds
+            or (residency.regions and key not in residency.regions)
+            or key in residency.denied_regions
+            or (residency.countries and region.country not in residency.countries)
+            or region.country in residency.denied_countries
+        ):
+            out[:] = True
+            return out
+        if residency.families or residency.denied_families:
+            barred = [
+                code
+                for code, family in enumerate(families)
+                if (residency.families and family not in residency.families) or family in residency.denied_families
+            ]
+            out |= np.isin(offers.family, barred)
+        if residency.instance_types or residency.denied_instance_types:
+            out |= np.array(
+                [
+                    (bool(residency.instance_types) and name not in residency.instance_types)
+                    or name in residency.denied_instance_types
+                    for name in offers.names
+                ],
+                dtype=bool,
+            )
+    if policy.price_bases is not None:
+        allowed = [PRICE_BASES.index(basis) for basis in policy.price_bases]
+        out |= ~np.isin(offers.basis, allowed)
+    if policy.max_price_age is not None:
+        oldest = day_number(today - policy.max_price_age)
+        out |= (offers.as_of != UNKNOWN_DAY) & (offers.as_of < oldest)
+    if policy.options is not None:
+        bought = (PurchaseOption.ON_DEMAND, PurchaseOption.SPOT, PurchaseOption.RESERVED_1Y, PurchaseOption.RESERVED_3Y)
+        if bought[offers.option] not in policy.options:
+            out[:] = True
+    return out
+
+
+def _size(made: Candidates, present: Present) -> None:
+    """What is too small, and the risk of the rest: the worst over the dimensions."""
+    offers = made.offers
+    too_small = np.zeros(len(offers.names), dtype=bool)
+    for need, capacity in zip(made.needs.of, made.capacities, strict=True):
+        if not sized_by(need.dimension):
+            continue
+        if need.dimension is Dimension.GPU_MEMORY:
+            too_small |= _device_memory_lacks(made, need, present)
+            if need.is_assumed:
+                continue
+        # A capacity that nobody published (NaN) cannot be held against a type.
+        too_small |= capacity * need.target < need.demand * (1 - ROUNDING)
+        if need.values.size:
+            exceedance, risk = graded(need, capacity)
+            np.maximum(made.risk, risk, out=made.risk)
+            np.maximum(made.exceedance, exceedance, out=made.exceedance)
+    cpu = made.needs.get(Dimension.CPU)
+    if cpu is not None and offers.burstable.any():
+        load = cpu.mean if not cpu.is_assumed else 0.0
+        too_small |= offers.burstable & (offers.vcpus * made.count * BURSTABLE_BASELINE < load)
+    made.reject(too_small, AdviceReason.TOO_SMALL)
+    gpu = made.needs.get(Dimension.GPU)
+    if gpu is not None and present.gpus and not gpu.is_assumed:
+        row = [need.dimension for need in made.needs.of].index(Dimension.GPU)
+        tight = (made.gpu_speed != 1.0) & (made.capacities[row] < MODEL_SURPLUS * gpu.demand)
+        np.maximum(made.risk, np.where(tight, MODEL_RISK, 0.0), out=made.risk)
+
+
+def _device_memory_lacks(made: Candidates, need: Need, present: Present) -> Bools:
+    """Where one GPU is too small for what one GPU holds now: what is not known to be divisible is not divided."""
+    each = present.capacity.gpu_memory_gib or 0.0
+    if not need.is_assumed:
+        each = need.device_peak if need.devices else need.peak / max(1.0, present.gpus * present.count)
+    gpu = made.needs.get(Dimension.GPU)
+    if gpu is not None and not gpu.is_assumed and gpu.peak <= 0:
+        return np.zeros(len(made.offers.names), dtype=bool)
+    lacks: Bools = made.offers.gpu_memory_gib < each * (1 - ROUNDING)
+    return lacks
+
+
+def graded(need: Need, capacity: F64) -> tuple[F64, F64]:
+    """(share of samples above each capacity, risk) [k], as `risk.risk_of_load` grades one; NaN capacities are nought."""
+    size = need.values.size
+    above: F64 = 1.0 - np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right") / size
+    above = np.where(np.isnan(capacity), 0.0, above)
+    risk = risk_of_share(above)
+    if not is_compressible(need.dimension):
+        risk = np.where(above > 0, np.maximum(risk, 3.0), risk)
+    narrow = (above <= 0) & (need.peak > 0.95 * capacity) & (need.peak > 0)
+    return above, np.where(narrow, NARROW, risk)

@@ -1,0 +1,205 @@
+"""How capacities, and the rule that chose them, did on the caller's own series: dimension by dimension, and together.
+
+A capacity is held against every measured interval. The rule is walked forward: each day's level is from what lay before
+it. Together means: in any dimension at once, an interval counts as exceeded once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from trimtab_service.catalog.arrays import F64
+from trimtab_service.domain.rightsizing import BackTest
+from trimtab_service.rightsizing.backtest import Walk
+from trimtab_service.rightsizing.candidates import ROUNDING
+from trimtab_service.rightsizing.intervals import CONFIDENCE_LEVEL, Interval, interval_of_days
+from trimtab_service.rightsizing.loads import Loads
+from trimtab_service.rightsizing.needs import Need
+from trimtab_service.rightsizing.series import STEPS_S, Series
+
+
+class _Rule(NamedTuple):
+    """How the rule did."""
+
+    exceedance: float
+    slack: float
+    windows: int
+    windows_exceeded: int
+
+
+_UNTESTED: Final = _Rule(0.0, 0.0, 0, 0)
+
+
+@lru_cache(maxsize=1_024)
+def _never_exceeded(days: int) -> Interval:
+    """The interval of a share that was nought on each of so many days."""
+    return interval_of_days(np.zeros(days), np.ones(days, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Loads of the measured needs on one grid [need][day][points of a day]; `levels` [need][window] of the last days."""
+
+    days: F64
+    levels: F64
+
+
+class Evidence:
+    """The measured needs of one resource, made ready to hold capacities against."""
+
+    __slots__ = ("_days", "_joint_rule", "_needs", "_rows", "_rules")
+
+    def __init__(self, needs: Sequence[Need]) -> None:
+        self._needs = tuple(needs)
+        self._rows = _common(self._needs)
+        self._rules = tuple(_rule_of(need) for need in self._needs)
+        self._joint_rule = _joint_rule(self._rows)
+        self._days = tuple(_measured_days(need) for need in self._needs)
+
+    def each(self, capacities: Sequence[float]) -> tuple[BackTest | None, ...]:
+        """One test a need; None where the capacity is not known (NaN)."""
+        return tuple(self._one(at, capacity) for at, capacity in enumerate(capacities))
+
+    def together(self, capacities: Sequence[float]) -> BackTest | None:
+        """All dimensions whose capacity is known; None where nothing was measured."""
+        known = [at for at, capacity in enumerate(capacities) if not np.isnan(capacity)]
+        if not known or self._rows is None:
+            return None
+        if len(known) == 1 and len(self._needs) == 1:
+            return self._one(known[0], capacities[known[0]])
+        size = np.asarray([capacities[at] for at in known])[:, None, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            use = np.fmax.reduce(self._rows.days[known] / size, axis=0)
+        return _tested(use, self._joint_rule)
+
+    def _one(self, at: int, capacity: float) -> BackTest | None:
+        need, rule = self._needs[at], self._rules[at]
+        if np.isnan(capacity) or need.loads is None:
+            return None
+        met = int(np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right"))
+        if met < need.values.size:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return _tested(need.loads.by_day()[need.row] / capacity, rule)
+        interval = _never_exceeded(self._days[at])
+        slack = 1.0 - need.mean / capacity if capacity > 0 else 0.0
+        return _back_test(0.0, interval, slack, rule)
+
+
+def _tested(use: F64, rule: _Rule) -> BackTest | None:
+    """The test of shares of a capacity in use [day][point]; NaN gaps."""
+    known = ~np.isnan(use)
+    measured = known.sum(axis=1)
+    total = int(measured.sum())
+    if not total:
+        return None
+    exceeded = (use > 1 + ROUNDING).sum(axis=1)
+    idle = float(np.where(known, np.maximum(1.0 - use, 0.0), 0.0).sum())
+    count = int(exceeded.sum())
+    if count:
+        shares = np.divide(exceeded, measured, out=np.full(measured.shape, np.nan), where=measured > 0)
+        interval = interval_of_days(shares, measured)
+    else:
+        interval = _never_exceeded(int(np.count_nonzero(measured)))
+    return _back_test(count / total, interval, idle / total, rule)
+
+
+def _back_test(exceedance: float, interval: Interval, slack: float, rule: _Rule) -> BackTest:
+    return BackTest(
+        exceedance=exceedance,
+        exceedance_low=min(interval.low, exceedance),
+        exceedance_high=max(interval.high, exceedance),
+        confidence_level=CONFIDENCE_LEVEL,
+        slack=slack,
+        windows=rule.windows,
+        windows_exceeded=rule.windows_exceeded,
+        rule_exceedance=rule.exceedance,
+        rule_slack=rule.slack,
+    )
+
+
+def _measured_days(need: Need) -> int:
+    if need.loads is None:
+        return 0
+    return int((~np.isnan(need.loads.by_day()[need.row])).any(axis=1).sum())
+
+
+def _rule_of(need: Need) -> _Rule:
+    walk: Walk | None = need.walk
+    if walk is None:
+        return _UNTESTED
+    measured, exceeded = walk.measured[need.row], walk.exceeded[need.row]
+    days = measured > 0
+    windows = int(days.sum())
+    if not windows:
+        return _UNTESTED
+    return _Rule(
+        float((exceeded[days] / measured[days]).mean()),
+        float(walk.unused[need.row][days].mean()),
+        windows,
+        int((exceeded[days] > 0).sum()),
+    )
+
+
+def _joint_rule(rows: _Rows | None) -> _Rule:
+    if rows is None or not rows.levels.shape[1]:
+        return _UNTESTED
+    windows = rows.levels.shape[1]
+    size = rows.levels[:, :, None]
+    days = rows.days[:, -windows:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # A level that is not known on a day tests nothing of it; a load of nought fits a level of nought.
+        use = np.fmax.reduce(np.where(days <= size, np.where(size > 0, days / size, 0.0), days / size), axis=0)
+    known = ~np.isnan(use)
+    measured = known.sum(axis=1)
+    tested = measured > 0
+    if not tested.any():
+        return _UNTESTED
+    exceeded = (use > 1 + ROUNDING).sum(axis=1)[tested]
+    idle = np.where(known, np.maximum(1.0 - use, 0.0), 0.0).sum(axis=1)[tested]
+    share = measured[tested]
+    return _Rule(
+        float((exceeded / share).mean()),
+        float((idle / share).mean()),
+        int(tested.sum()),
+        int((exceeded > 0).sum()),
+    )
+
+
+def _common(needs: Sequence[Need]) -> _Rows | None:
+    """All loads on one grid of whole days: their own where it is the same, else the coarsest, with maxima."""
+    loads = [need.loads for need in needs if need.loads is not None]
+    if not loads:
+        return None
+    forms = {(one.step_s, one.end_s, one.values.shape[1]) for one in loads}
+    if len(forms) == 1:
+        grid = loads[0]
+        shape = (len(needs), grid.days, grid.points_per_day)
+        values = np.stack([one.values[need.row] for one, need in zip(loads, needs, strict=True)]).reshape(shape)
+    else:
+        step = next(s for s in STEPS_S if all(s % one.step_s == 0 for one in loads))
+        grid = Loads.of_series([_coarse(one, need.row, step) for one, need in zip(loads, needs, strict=True)])
+        values = grid.by_day()
+    windows = max((need.walk.levels.shape[1] for need in needs if need.walk is not None), default=0)
+    windows = min(windows, values.shape[1])
+    levels = np.full((len(needs), windows), np.nan)
+    for row, need in enumerate(needs):
+        if need.walk is not None:
+            own = need.walk.levels[need.row][-windows:] if windows else need.walk.levels[need.row][:0]
+            levels[row, windows - own.size :] = own
+    return _Rows(np.asarray(values, dtype=np.float64), levels)
+
+
+def _coarse(loads: Loads, row: int, step: int) -> Series:
+    """One load on a coarser grid, each interval with its maximum."""
+    values = np.asarray(loads.values[row], dtype=np.float64)
+    start = loads.end_s - values.size * loads.step_s
+    first = start // step
+    bins = (start + np.arange(values.size) * loads.step_s) // step - first
+    found: F64 = np.full(int(bins[-1]) + 1, -np.inf)
+    known = ~np.isnan(values)
+    np.maximum.at(found, bins[known], values[known])
+    found[np.isinf(found)] = np.nan
+    return Series(found, int(first) * step, step, values.size, values.size, ())

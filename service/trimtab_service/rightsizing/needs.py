@@ -1,0 +1,225 @@
+"""What a resource needs of each dimension: the level that the profile's rule reads from the load, and how the rule did.
+
+The level is exact, from every sample. The walk-forward of the same rule, which tells how often its levels were
+exceeded on the days that followed, is taken on daily histograms: it has a cut for each day, and its levels err upwards
+by less than one step of their ladder.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from trimtab_service.catalog.arrays import F64
+from trimtab_service.domain.dimensions import DIMENSIONS, INCOMPRESSIBLE, Dimension
+from trimtab_service.domain.preferences import DimensionPreference, RightsizingPreferences
+from trimtab_service.domain.reasons import AdviceReason
+from trimtab_service.rightsizing.backtest import Walk, cuts_of, walked
+from trimtab_service.rightsizing.estimators import Estimator
+from trimtab_service.rightsizing.loads import Loads
+from trimtab_service.rightsizing.present import Present
+from trimtab_service.rightsizing.profiles import PROFILES
+from trimtab_service.rightsizing.readings import Load, Readings
+from trimtab_service.rightsizing.samples import Samples
+from trimtab_service.rightsizing.series import MAX_POINTS
+from trimtab_service.rightsizing.sketches import DailySketch
+
+OOM_FACTOR: Final = 1.2
+OOM_PLUS_GIB: Final = 100 / 1024
+"""The Kubernetes VPA's rule after a kill: use x 1.2, or use + 100 MiB if that is more."""
+
+THROTTLED_SHARE: Final = 0.05
+"""Throttled for more than so much of an interval, a CPU had less than was wanted; its peak then says too little."""
+
+
+_NONE: Final[F64] = np.empty(0)
+_NOUGHT: Final[F64] = np.zeros(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Need:
+    """What is needed of one dimension, in its unit, of the whole resource or of one instance (`is_per_instance`).
+
+    `values` are the measured samples ascending, without gaps, and `running` [points + 1] their running sum; both are
+    empty where nothing was measured: then `demand` is what the resource has now (`is_assumed`). `headroom` is the least
+    share that has to stay free by the scaling target of a group (the target itself, 1 without). `row` is the load's
+    row in `loads`.
+    """
+
+    dimension: Dimension
+    demand: float
+    is_per_instance: bool
+    is_assumed: bool
+    target: float = 1.0
+    values: F64 = field(default_factory=lambda: _NONE)
+    running: F64 = field(default_factory=lambda: _NOUGHT)
+    loads: Loads | None = None
+    row: int = 0
+    walk: Walk | None = None
+    devices: int = 0
+    device_peak: float = 0.0
+
+    @property
+    def peak(self) -> float:
+        """Highest sample, 0 without any."""
+        return float(self.values[-1]) if self.values.size else 0.0
+
+    @property
+    def mean(self) -> float:
+        """Mean of the samples, 0 without any."""
+        return float(self.running[-1]) / self.values.size if self.values.size else 0.0
+
+    def percentile(self, share: float) -> float:
+        """The smallest sample that a share of all lies at or below, 0 without any."""
+        if not self.values.size:
+            return 0.0
+        return float(self.values[max(0, int(np.ceil(share * self.values.size - 1e-9)) - 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """All needs, in the order of the dimensions, and why floors were raised or kept."""
+
+    of: tuple[Need, ...]
+    reasons: tuple[AdviceReason, ...]
+
+    def get(self, dimension: Dimension) -> Need | None:
+        """The need of one dimension."""
+        return next((need for need in self.of if need.dimension is dimension), None)
+
+    @property
+    def measured(self) -> tuple[Need, ...]:
+        """Those with samples."""
+        return tuple(need for need in self.of if not need.is_assumed)
+
+
+def needs_of(readings: Readings, present: Present, preferences: RightsizingPreferences) -> Needs:
+    """Needs of every dimension that was measured, or whose present size has to be kept because it was not."""
+    by_dimension = {preference.dimension: preference for preference in preferences.dimensions}
+    found: dict[Dimension, Need] = {}
+    for loads, members in _grouped(readings.loads):
+        found |= _estimated(loads, members, by_dimension, preferences, present)
+    reasons: list[AdviceReason] = []
+    _raise_floors(found, readings, reasons)
+    for dimension, reason in _KEPT.items():
+        has = present.has(dimension)
+        if dimension not in found and has:
+            found[dimension] = Need(dimension, has, is_per_instance=True, is_assumed=True)
+            reasons.append(reason)
+    return Needs(tuple(found[dimension] for dimension in DIMENSIONS if dimension in found), tuple(reasons))
+
+
+_KEPT: Final = {
+    Dimension.CPU: AdviceReason.CPU_NOT_MEASURED,
+    Dimension.MEMORY: AdviceReason.MEMORY_NOT_MEASURED,
+    Dimension.GPU: AdviceReason.GPU_NOT_MEASURED,
+    Dimension.GPU_MEMORY: AdviceReason.GPU_MEMORY_NOT_MEASURED,
+}
+
+
+SINGLE_PRECISION: Final = 1.2e-7
+"""Half a step of a float32, relative."""
+
+
+def _grouped(loads: Sequence[Load]) -> list[tuple[Loads, list[Load]]]:
+    """Loads on one grid together, so that they are reduced at once."""
+    by_step: dict[int, list[Load]] = {}
+    for load in loads:
+        by_step.setdefault(load.series.step_s, []).append(load)
+    groups: list[tuple[Loads, list[Load]]] = []
+    for step, members in by_step.items():
+        start = min(load.series.start_s for load in members)
+        end = max(load.series.end_s for load in members)
+        parts = [members] if (end - start) // step <= 2 * MAX_POINTS else [[load] for load in members]
+        groups += [(Loads.of_series([load.series for load in part]), part) for part in parts]
+    return groups
+
+
+@lru_cache(maxsize=512)
+def _estimator(
+    profile: str, dimension: Dimension, preference: DimensionPreference | None, *, allow_below_peak: bool
+) -> Estimator:
+    return PROFILES[profile].estimator(dimension, preference, allow_below_peak=allow_below_peak)
+
+
+def _estimated(
+    loads: Loads,
+    members: Sequence[Load],
+    preferred: Mapping[Dimension, DimensionPreference],
+    preferences: RightsizingPreferences,
+    present: Present,
+) -> dict[Dimension, Need]:
+    """Needs of the loads of one grid."""
+    rows: dict[Estimator, list[int]] = {}
+    for row, load in enumerate(members):
+        estimator = _estimator(
+            preferences.profile or "balanced",
+            load.dimension,
+            preferred.get(load.dimension),
+            allow_below_peak=bool(preferences.allow_memory_below_peak),
+        )
+        rows.setdefault(estimator, []).append(row)
+    needs: dict[Dimension, Need] = {}
+    scaling = present.resource.autoscaling
+    for estimator, chosen in rows.items():
+        part = loads if len(chosen) == len(members) else replace(loads, values=loads.values[chosen])
+        now = estimator.levels(Samples.of(part))[:, -1]
+        walk = _walked(part, estimator)
+        for row, index in enumerate(chosen):
+            load = members[index]
+            values = load.series.values
+            ordered: F64 = np.sort(values[~np.isnan(values)])
+            if not ordered.size:
+                continue
+            scales = scaling is not None and scaling.target_dimension is load.dimension
+            needs[load.dimension] = Need(
+                load.dimension,
+                max(0.0, float(now[row])),
+                load.is_per_instance,
+                is_assumed=False,
+                target=scaling.target_utilization if scaling is not None and scales else 1.0,
+                values=ordered,
+                running=np.append(0.0, np.cumsum(ordered)),
+                loads=part,
+                row=row,
+                walk=walk,
+                devices=load.devices,
+                device_peak=load.device_peak,
+            )
+    return needs
+
+
+def _walked(loads: Loads, estimator: Estimator) -> Walk | None:
+    """How the rule did, day by day; None where there is no day to test."""
+    if loads.days < 2:  # noqa: PLR2004 - one day to learn from, one to test
+        return None
+    cuts = cuts_of(loads.days)
+    sketch = DailySketch.of(loads, cuts)
+    # The sketch keeps the peak in single precision: a hair above it, so that the peak fits its own level.
+    scale = sketch.scale.astype(np.float64)[:, None] * (1 + SINGLE_PRECISION)
+    levels = np.where(scale > 0, estimator.levels(sketch) * scale, 0.0)
+    return walked(levels, loads, cuts)
+
+
+def _raise_floors(found: dict[Dimension, Need], readings: Readings, reasons: list[AdviceReason]) -> None:
+    """Kills and throttling say that the measured peak is less than was wanted."""
+    memory, cpu = found.get(Dimension.MEMORY), found.get(Dimension.CPU)
+    if readings.kills and memory is not None:
+        floor = max(memory.peak * OOM_FACTOR, memory.peak + OOM_PLUS_GIB)
+        found[Dimension.MEMORY] = replace(memory, demand=max(memory.demand, floor))
+        reasons.append(AdviceReason.MEMORY_KILLS)
+    if readings.throttled_share > THROTTLED_SHARE and cpu is not None:
+        found[Dimension.CPU] = replace(cpu, demand=max(cpu.demand, cpu.peak * OOM_FACTOR))
+        reasons.append(AdviceReason.CPU_THROTTLED)
+
+
+def sized_by(dimension: Dimension) -> bool:
+    """Whether another type changes it: volumes move along with the machine and are sized by themselves."""
+    return dimension not in {Dimension.DISK_IOPS, Dimension.DISK_THROUGHPUT}
+
+
+def is_compressible(dimension: Dimension) -> bool:
+    """Whether want of it slows down instead of killing."""
+    return dimension not in INCOMPRESSIBLE

@@ -1,0 +1,134 @@
+"""What can be bought in one region under one purchase option, as arrays: made once a catalogue, then only read."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from trimtab_service.catalog.arrays import F64, I8, I16, I32, I64, Bools
+from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.domain.coverage import OfferFacts
+from trimtab_service.domain.offers import PRICE_BASES, Cloud, PriceBasis
+from trimtab_service.domain.regions import Region
+from trimtab_service.rightsizing.present import SERVICE_PREFIXES
+
+_KEPT: Final = 512
+"""Regions and options of recent catalogues that stay ready."""
+
+_SUPERSEDED: Final = PRICE_BASES.index(PriceBasis.LIST_SUPERSEDED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionOffers:
+    """Offers [k] of one cell, ascending by (price, type). Sizes are of one instance; missing numbers are NaN.
+
+    `on_demand_nanos` is 0 where the region lists no on-demand price of the type. `is_superseded`: the product has left
+    the price list, so nobody can newly take it. `prefix` is the code of a managed service in `SERVICE_PREFIXES`, -1 for
+    plain machines.
+    """
+
+    region: Region
+    option: int
+    snapshot: CatalogSnapshot
+    type_index: I16
+    names: tuple[str, ...]
+    family: I16
+    arch: I8
+    vcpus: F64
+    memory_gib: F64
+    gpu_model: I16
+    gpus: F64
+    gpu_memory_gib: F64
+    network_gbps: F64
+    burstable: Bools
+    price_nanos: I64
+    price: F64
+    on_demand_nanos: I64
+    as_of: I32
+    basis: I8
+    is_superseded: Bools
+    prefix: I8
+    position: dict[int, int]
+    """Offer by type."""
+
+    def facts(self, at: int) -> OfferFacts:
+        """What coverage by owned commitments looks at."""
+        snapshot, kind = self.snapshot, int(self.type_index[at])
+        model = int(self.gpu_model[at])
+        return OfferFacts(
+            self.region.cloud,
+            self.region.name,
+            self.names[at],
+            snapshot.families[int(self.family[at])],
+            float(self.vcpus[at]),
+            float(self.memory_gib[at]),
+            snapshot.gpu_models[model] if model >= 0 else "",
+            float(self.gpus[at]),
+            int(self.on_demand_nanos[at]),
+            snapshot.zones_of(kind, snapshot.region_index[self.region.cloud, self.region.name]),
+        )
+
+
+_ready: OrderedDict[tuple[str, int, int], RegionOffers] = OrderedDict()
+
+
+def region_offers(snapshot: CatalogSnapshot, cloud: Cloud, region: str, option: int) -> RegionOffers | None:
+    """The offers of a region under a placement option; None for a region that the catalogue does not hold.
+
+    Kept by the catalogue's version: the same version is the same content, so this is a function of its arguments.
+    """
+    number = snapshot.region_index.get((cloud, region))
+    if number is None:
+        return None
+    key = (snapshot.version, number, option)
+    known = _ready.get(key)
+    if known is None:
+        known = _ready[key] = _made(snapshot, number, option)
+        if len(_ready) > _KEPT:
+            _ready.popitem(last=False)
+    return known
+
+
+def _made(snapshot: CatalogSnapshot, region: int, option: int) -> RegionOffers:
+    types, offers = snapshot.types, snapshot.offers
+    cell = snapshot.cell(option, region)
+    here = slice(int(offers.cell_start[cell]), int(offers.cell_start[cell + 1]))
+    kinds = offers.type_index[here]
+    names = tuple(snapshot.type_names[kind] for kind in kinds.tolist())
+    prefixes = [next((i for i, p in enumerate(SERVICE_PREFIXES) if name.startswith(p)), -1) for name in names]
+    model = types.gpu_model[kinds]
+    return RegionOffers(
+        region=snapshot.regions[region],
+        option=option,
+        snapshot=snapshot,
+        type_index=kinds,
+        names=names,
+        family=types.family[kinds],
+        arch=types.arch[kinds],
+        vcpus=types.vcpus[kinds],
+        memory_gib=types.memory_gib[kinds],
+        gpu_model=model,
+        gpus=np.where(model >= 0, types.gpu_count[kinds], 0.0),
+        gpu_memory_gib=np.where(model >= 0, types.gpu_memory_gib[kinds], 0.0),
+        network_gbps=types.network_gbps[kinds],
+        burstable=types.burstable[kinds],
+        price_nanos=offers.price_nanos[here],
+        price=offers.price_nanos[here].astype(np.float64),
+        on_demand_nanos=_on_demand(snapshot, region, kinds),
+        as_of=offers.as_of[here],
+        basis=offers.basis[here],
+        is_superseded=offers.basis[here] == _SUPERSEDED,
+        prefix=np.asarray(prefixes, dtype=np.int8),
+        position={kind: at for at, kind in enumerate(kinds.tolist())},
+    )
+
+
+def _on_demand(snapshot: CatalogSnapshot, region: int, kinds: I16) -> I64:
+    offers = snapshot.offers
+    cell = snapshot.cell(0, region)
+    here = slice(int(offers.cell_start[cell]), int(offers.cell_start[cell + 1]))
+    prices = np.zeros(len(snapshot.type_names), dtype=np.int64)
+    prices[offers.type_index[here]] = offers.price_nanos[here]
+    found: I64 = prices[kinds]
+    return found
