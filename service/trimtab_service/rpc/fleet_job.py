@@ -18,7 +18,7 @@ from trimtab_service.domain.preferences import DEFAULT_PREFERENCES
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.rightsizing.ports import TelemetrySource, TelemetrySources, Window
-from trimtab_service.rpc.advice_keeping import Intake
+from trimtab_service.rpc.fleet_intake import FleetIntake
 from trimtab_service.rpc.fleet_progress import FleetProgress, SourceCost
 from trimtab_service.rpc.fleet_reading import CHUNK, CaseDesk, Chunk, SourceReader, cost_of
 from trimtab_service.rpc.fleet_request import preferences_of, refusal_by_cost, scope_of
@@ -57,7 +57,7 @@ class Surroundings:
     desk: CaseDesk
     vocabulary: Callable[[], Vocabulary]
     pool: WorkerPool
-    intake: Intake
+    intake: FleetIntake
     clock: Callable[[], datetime]
     chunk: int = CHUNK
 

@@ -11,7 +11,10 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    rightsizing_service_pb2,
 )
+from trimtab_service.bootstrap.sizing import House
+from trimtab_service.bootstrap.sizing import assemble as assemble_sizing
 from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
@@ -41,6 +44,7 @@ from trimtab_service.store.follower import JournalFollower
 from trimtab_service.store.journal import Journal, JournalKind
 from trimtab_service.store.maintenance import Maintenance, Retention
 from trimtab_service.store.policies import POLICY
+from trimtab_service.store.recommendations import RecommendationStore
 from trimtab_service.store.resources import ResourceStore
 from trimtab_service.store.schema import SCHEMA_VERSION, migrate, schema_is_current
 from trimtab_service.store.writer import GroupCommitWriter
@@ -121,6 +125,19 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         memo=DecisionMemo(settings.decision_memo),
     )
 
+    sizing = assemble_sizing(
+        House(
+            settings=settings,
+            catalogs=settings.data_dir / "catalogs",
+            world=world,
+            database=database,
+            writer=writer,
+            recommendations=RecommendationStore(database, writer),
+            clock=given.clock,
+            new_id=given.new_id,
+        )
+    )
+
     def announce(version: str, now: datetime, timeout_s: float) -> None:
         payload = {"version": version}
         writer.run(lambda conn: journal_store.append(conn, "", JournalKind.CATALOG, payload, now), timeout_s)
@@ -142,11 +159,13 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             "CommitmentService",
             CommitmentServicer(commitments, world, writer, clock=given.clock, new_id=given.new_id),
         ),
+        (rightsizing_service_pb2, "RightsizingService", sizing.servicer),
     )
     return Application(
         services=[Service(module.DESCRIPTOR.services_by_name[name], servicer) for module, name, servicer in services],
         probes=_probes(library, database, follower),
         close=(
+            *sizing.close,
             metrics.close,
             maintenance.close,
             keeper.close,
