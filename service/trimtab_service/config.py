@@ -99,7 +99,7 @@ class Settings:
     upload_deadline: timedelta = _setting(
         timedelta(minutes=2), values.duration(0.01, 3600), "Deadline of a call that sends a stream and brings none."
     )
-    upload_points: int = _setting(
+    sizing_points: int = _setting(
         20_000_000, values.integer(1, 1_000_000_000), "Most points of telemetry in one request, streamed ones too."
     )
 

@@ -2,23 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from trimtab.v1 import rightsizing_service_pb2 as pb
-from trimtab_service.domain.recommendations import TransitionReason
+from trimtab_service.domain.recommendations import RecommendationContent
+from trimtab_service.domain.resources import CloudResource
 from trimtab_service.domain.rightsizing import Advice
-from trimtab_service.recommendations.identity import exclusive_group_of
 from trimtab_service.recommendations.intake import RETIRING, content_of
 from trimtab_service.rpc.advice_codec import encode_advice
-from trimtab_service.rpc.ids import NewId
-from trimtab_service.store import recommendation_sweeps as sweeps
 from trimtab_service.store.idempotency import RequestKey, once
-from trimtab_service.store.recommendation_intake import Intake
-from trimtab_service.store.recommendation_rows import Prepared
-from trimtab_service.store.serial import take_turn
 from trimtab_service.store.writer import GroupCommitWriter
+
+
+class Intake(Protocol):
+    """Takes recommendations in, in an open transaction."""
+
+    def take_in(
+        self, conn: Connection, project: str, contents: Sequence[RecommendationContent], now: datetime
+    ) -> Sequence[str]:
+        """One recommendation a content: the same finding of one resource is the same one. Their names, in order."""
+        ...
+
+    def retire(self, conn: Connection, project: str, resources: Sequence[CloudResource], now: datetime) -> None:
+        """There is nothing to recommend for these resources any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,9 @@ class Kept:
 class AdviceKeeper:
     """Stores through the group-commit writer."""
 
-    def __init__(self, writer: GroupCommitWriter, *, lifetime: timedelta, new_id: NewId) -> None:
-        """`lifetime` is how long a recommendation lasts that is not confirmed."""
+    def __init__(self, writer: GroupCommitWriter, intake: Intake) -> None:
         self._writer = writer
-        self._lifetime = lifetime
-        self._new_id = new_id
+        self._intake = intake
 
     def keep(
         self,
@@ -72,32 +80,23 @@ class AdviceKeeper:
         contents = [content_of(one.advice, one.source) for one in found]
         # Serialised messages concatenate: the name is added without encoding the advice again inside the transaction.
         encoded = [encode_advice(one.advice).SerializeToString() for one in found]
-        # One resource may stand in a batch twice: what is said last of it counts.
-        prepared = {one.identity: Prepared.of(one) for one in contents if one is not None}
-        settled = sorted({exclusive_group_of(one.advice.resource) for one in found if one.advice.finding in RETIRING})
-        intake = Intake(key.project, now, self._lifetime, self._new_id)
+        recommended = [content for content in contents if content is not None]
+        settled = {one.advice.resource.key: one.advice.resource for one in found if one.advice.finding in RETIRING}
 
         def enter(conn: Connection) -> bytes:
-            names: dict[str, str] = {}
-            if prepared:
-                taken = intake.take(conn, list(prepared.values()))
-                names = {identity: one.name for identity, one in zip(prepared, taken, strict=True)}
+            names = iter(self._intake.take_in(conn, key.project, recommended, now) if recommended else ())
             if settled:
-                sweeps.retire(conn, key.project, settled, now, TransitionReason.NOT_CONFIRMED)
+                self._intake.retire(conn, key.project, list(settled.values()), now)
             return answer(
                 [
-                    data if content is None else data + _named(names[content.identity])
+                    data if content is None else data + _named(next(names))
                     for data, content in zip(encoded, contents, strict=True)
                 ]
             )
 
-        def unit(conn: Connection) -> bytes:
-            take_turn(conn)
-            return once(conn, key, now, lambda: enter(conn))
-
-        if not (prepared or settled or key.request_id):
+        if not (recommended or settled or key.request_id):
             return Kept(answer(encoded))
-        return Kept(self._writer.run(unit, timeout_s))
+        return Kept(self._writer.run(lambda conn: once(conn, key, now, lambda: enter(conn)), timeout_s))
 
 
 def _named(name: str) -> bytes:
