@@ -7,9 +7,9 @@ in ten resources is younger than the window, one in a hundred points is missing,
 
 - `simple_s`: one core; read CPU and memory, P95 of CPU, maximum of memory, and for each resource the cheapest type of
   its own cloud and region (12 regions of three clouds, on demand) with at least so many vCPUs and GiB.
-- `full_s`: two processes, already started; read 4 metrics; 4 percentiles, maximum and mean of each, what `safe`,
-  `balanced` and `economy` advise, and their walk forward (each day after the first seven is tested; sizes are advised
-  anew every third day), and the choice of types for all three.
+- `full_s`: two processes, already started; read CPU, memory, GPU and GPU memory; 4 percentiles, maximum and mean of
+  each; what `safe`, `balanced` and `economy` advise, and their walk forward (each day after the first seven is tested;
+  sizes are advised anew every week); and the choice of types for all three.
 - `numpy_sort_s`: `np.sort` of the CPU array, whole and in memory, one core. `numpy_sort_ratio` is `simple_s` over it;
   `full_numpy_sort_ratio` is `full_s` over four of it.
 - `rss_mib`: the highest sum of resident sizes of all processes while the full run lasted.
@@ -44,7 +44,7 @@ from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.profiles import BALANCED, ECONOMY, SAFE
 from trimtab_service.rightsizing.sizes import SizeTable, cheapest_types, size_table
 
-METRICS: Final = (Dimension.CPU, Dimension.MEMORY, Dimension.NETWORK, Dimension.DISK_IOPS)
+METRICS: Final = (Dimension.CPU, Dimension.MEMORY, Dimension.GPU, Dimension.GPU_MEMORY)
 PERCENTS: Final = (50.0, 90.0, 95.0, 99.5)
 OURS: Final = (SAFE, BALANCED, ECONOMY)
 CHUNK: Final = 2_048

@@ -43,7 +43,9 @@ def rate_of_counter(stamps: F64, values: F64) -> tuple[F64, F64, int]:
     seconds = np.diff(stamps)
     change = np.diff(values)
     resets = change < 0
-    return stamps[:-1], np.where(resets, values[1:], change) / seconds, int(np.count_nonzero(resets))
+    with np.errstate(over="ignore"):
+        rates = np.where(resets, values[1:], change) / seconds
+    return stamps[:-1], rates, int(np.count_nonzero(resets))
 
 
 def rate_of_sums(stamps: F64, values: F64) -> F64:
@@ -56,4 +58,6 @@ def rate_of_sums(stamps: F64, values: F64) -> F64:
     apart = np.diff(stamps)
     before = np.append(apart[:1], apart)
     after = np.append(apart, apart[-1:])
-    return values / np.minimum(before, after)
+    with np.errstate(over="ignore"):
+        rates: F64 = values / np.minimum(before, after)
+    return rates

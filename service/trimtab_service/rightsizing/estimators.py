@@ -159,17 +159,18 @@ class DriftHeadroom:
         return self.inner.levels(population) * np.exp(self.factor * self.deviation(population))
 
     def deviation(self, population: Population) -> F64:
-        """Shrunk standard deviation of the daily change, in e-folds [r][c]."""
-        daily = population.daily_levels(self.share)
+        """Shrunk standard deviation of the change from one day that counts to the next, in e-folds [r][c]."""
+        counted = np.flatnonzero(np.isin(population.weekdays, list(population.weighting.weekdays)))
+        daily = population.daily_levels(self.share)[:, counted]
+        after, before = daily[:, 1:], daily[:, :-1]
         with np.errstate(invalid="ignore", divide="ignore"):
-            change = np.diff(np.log(daily), axis=1)
-        # From or to nought there is no ratio: that is as large a change as is counted.
-        was_nought = (daily[:, 1:] <= 0) != (daily[:, :-1] <= 0)
-        change = np.where((daily[:, 1:] <= 0) & (daily[:, :-1] <= 0), 0.0, np.where(was_nought, self.most, change))
-        known = ~np.isnan(change) & ~np.isnan(daily[:, 1:]) & ~np.isnan(daily[:, :-1])
-        squares = np.where(known, np.clip(change, -2 * self.most, 2 * self.most) ** 2, 0.0)
-        # Change i lies between day i and day i + 1: at cut c, changes up to c - 2 are known.
-        last = np.maximum(population.cuts - 1, 0)
+            change = np.clip(np.log(after / before), -2 * self.most, 2 * self.most)
+        # From nought to nought nothing changes; to or from it the change is as large as is counted, by the clip.
+        change = np.where((after == 0) & (before == 0), 0.0, change)
+        known = ~np.isnan(change)
+        squares = np.where(known, change**2, 0.0)
+        # Change i lies between the counted days i and i + 1: with n counted days before a cut, n - 1 are known.
+        last = np.maximum(np.searchsorted(counted, population.cuts) - 1, 0)
         first = np.maximum(last - self.window_days, 0)
         sums, numbers = _running(squares), _running(known.astype(np.float64))
         total = sums[:, last] - sums[:, first]

@@ -18,11 +18,11 @@ from trimtab_service.rightsizing.estimators import Estimator
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.sketches import DailySketch
 
-BLOCK: Final = 256
+BLOCK: Final = 128
 """Resources that are worked on at once: their histograms stay in the second-level cache."""
 
-EVERY_DAYS: Final = 3
-"""A fleet's rules are walked forward in steps of so many days; each day in between is tested all the same."""
+EVERY_DAYS: Final = 7
+"""A fleet is resized at most weekly: a size is advised every so many days, and each day until the next tests it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

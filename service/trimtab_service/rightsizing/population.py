@@ -79,6 +79,11 @@ class Population(Protocol):
         """Samples in a full day."""
         ...
 
+    @property
+    def weekdays(self) -> I64:
+        """Weekday of each day [day]; Monday is 0."""
+        ...
+
     def weighted(self, weighting: Weighting) -> Self:
         """The same past, looked at in another weighting."""
         ...

@@ -78,13 +78,13 @@ class Recipe:
             built = two_windows(built, self.window_days, self.latest.days, self.latest.factor)
         else:
             built = Within(built, self.window_days)
-        if self.weekday_aware:
-            built = WorkingDayFloor(built)
         if self.drift is not None:
             drift = self.drift
             built = DriftHeadroom(built, drift.factor, drift.prior, drift.prior_days, drift.most)
         if self.headroom:
             built = Headroom(built, self.headroom)
+        if self.weekday_aware:
+            built = WorkingDayFloor(built)
         if self.never_below_peak:
             built = NotBelow(built, Within(PEAK, self.window_days))
         return built if floor is None else AtLeast(built, floor)

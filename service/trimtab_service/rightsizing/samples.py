@@ -106,6 +106,11 @@ class Samples:
         """Samples in a full day."""
         return self._sorted.loads.points_per_day
 
+    @property
+    def weekdays(self) -> I64:
+        """Weekday of each day [day]."""
+        return self._sorted.loads.day_weekdays()
+
     def weighted(self, weighting: Weighting) -> Self:
         """The same samples in another weighting."""
         return type(self)(self._sorted, weighting)

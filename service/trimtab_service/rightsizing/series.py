@@ -29,6 +29,9 @@ MAX_POINTS: Final = 40_320
 _SHARE_ON_GRID: Final = 0.9
 """The grid is as fine as the finest resolution that covers so much of the measured time together with finer ones."""
 
+_NO_MEASUREMENT: Final = 1e18
+"""No resource has so much of anything in any unit; beyond it sums lose what they add up."""
+
 _CHUNK: Final = 1 << 20
 
 
@@ -135,7 +138,9 @@ def regularize(
         raise ValueError("there must be as many stamps as values")
     given = points.stamps.size
     points.drop(~(np.isfinite(points.values) & np.isfinite(points.stamps)), SeriesNote.NOT_FINITE)
+    points.drop(np.abs(points.values) > _NO_MEASUREMENT, SeriesNote.ABSURD)
     points.drop(points.stamps > now_s + rules.skew_s, SeriesNote.FUTURE_POINTS)
+    points.drop(points.stamps < 0, SeriesNote.OUTSIDE_LOOKBACK)
     if rules.lookback_s is not None:
         points.drop(points.stamps < now_s - rules.lookback_s, SeriesNote.OUTSIDE_LOOKBACK)
     _sort(points)
@@ -176,12 +181,13 @@ def _to_gauge(points: _Points, statistic: Statistic, *, detect: bool) -> None:
         statistic = Statistic.COUNTER
     if statistic is Statistic.SUM:
         points.values = rate_of_sums(points.stamps, points.values)
-        points.drop(np.isnan(points.values), SeriesNote.NOT_FINITE)
     elif statistic is Statistic.COUNTER:
         # A counter below zero is no counter value; taken out first, it cannot look like a reset.
         points.drop(points.values < 0, SeriesNote.NEGATIVE)
         points.stamps, points.values, resets = rate_of_counter(points.stamps, points.values)
         points.note(SeriesNote.COUNTER_RESET, resets)
+    # Two stamps a hair apart make no rate.
+    points.drop(~(np.abs(points.values) <= _NO_MEASUREMENT), SeriesNote.ABSURD)
 
 
 def _resolution(stamps: F64) -> tuple[int, bool]:

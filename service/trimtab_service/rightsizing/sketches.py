@@ -210,6 +210,11 @@ class DailySketch:
         """Samples in a full day."""
         return self._days.loads.points_per_day
 
+    @property
+    def weekdays(self) -> I64:
+        """Weekday of each day [day]."""
+        return self._days.weekdays
+
     def weighted(self, weighting: Weighting) -> Self:
         """The same days in another weighting."""
         return type(self)(self._days, weighting)
