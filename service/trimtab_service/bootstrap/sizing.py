@@ -65,8 +65,9 @@ def assemble(house: House) -> Sizing:
         pool,
         catalogs=house.catalogs,
         clock=house.clock,
-        point_cap=settings.upload_points,
+        point_cap=settings.sizing_points,
     )
+    intake = FleetIntake(house.recommendations.lifetime, house.new_id)
     store = FleetStore(house.database, house.writer, house.clock)
     around = Surroundings(
         store=store,
@@ -75,7 +76,7 @@ def assemble(house: House) -> Sizing:
         desk=desk,
         vocabulary=partial(_vocabulary, house.world),
         pool=pool,
-        intake=FleetIntake(house.recommendations.lifetime, house.new_id),
+        intake=intake,
         clock=house.clock,
     )
     owner = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -89,7 +90,7 @@ def assemble(house: House) -> Sizing:
         clock=house.clock,
         new_id=house.new_id,
     )
-    keeper = AdviceKeeper(house.writer, lifetime=house.recommendations.lifetime, new_id=house.new_id)
+    keeper = AdviceKeeper(house.writer, intake)
     servicer = RightsizingServicer(desk, keeper, clouds.sources, analyses, batch_cap=settings.batch_cap)
     return Sizing(servicer=servicer, desk=desk, clouds=clouds, close=(runner.close, pool.close))
 
