@@ -1,7 +1,6 @@
 """Estimators agree with loops written down first, and hold the properties that sizing rests on."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -309,15 +308,17 @@ def test_every_profile_speaks_of_every_dimension() -> None:
 def test_models_of_others_are_as_published() -> None:
     """P99.5 / 0.8; decayed p90 x 1.15 and daily peaks; p95 and maximum x 1.15."""
     values = random_load(11, days=8)
-    cpu: Callable[[str], float] = lambda name: level(PROFILES[name].estimator(Dimension.CPU), values)  # noqa: E731 - read as a word
-    memory: Callable[[str], float] = lambda name: level(PROFILES[name].estimator(Dimension.MEMORY), values)  # noqa: E731 - the same
+    cpu, memory = (
+        {name: level(profile.estimator(dimension), values) for name, profile in PROFILES.items()}
+        for dimension in (Dimension.CPU, Dimension.MEMORY)
+    )
     flat = [1.0] * 192
-    assert cpu("aws-compute-optimizer") == pytest.approx(reference.percentile(values[0], flat, 99.5) / 0.8)
-    assert cpu("vpa") == pytest.approx(reference.percentile(values[0], reference.decay(192, 24, 1), 90) * 1.15)
-    assert cpu("krr") == reference.percentile(values[0], flat, 95)
-    assert memory("krr") == pytest.approx(np.nanmax(values) * 1.15)
+    assert cpu["aws-compute-optimizer"] == pytest.approx(reference.percentile(values[0], flat, 99.5) / 0.8)
+    assert cpu["vpa"] == pytest.approx(reference.percentile(values[0], reference.decay(192, 24, 1), 90) * 1.15)
+    assert cpu["krr"] == reference.percentile(values[0], flat, 95)
+    assert memory["krr"] == pytest.approx(np.nanmax(values) * 1.15)
     peaks = np.nanmax(values.reshape(8, 24), axis=1)
-    assert memory("vpa") == pytest.approx(reference.percentile(peaks, [2.0 ** (i - 7) for i in range(8)], 90) * 1.15)
+    assert memory["vpa"] == pytest.approx(reference.percentile(peaks, [2.0 ** (i - 7) for i in range(8)], 90) * 1.15)
 
 
 def test_safe_is_no_smaller_than_economy() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab_service.catalog.arrays import F64
 from trimtab_service.domain.dimensions import Statistic
 from trimtab_service.domain.reasons import SeriesNote
 from trimtab_service.rightsizing.series import Rules, Series, common_step, regularize
@@ -18,7 +19,7 @@ def notes(series: Series) -> dict[SeriesNote, int]:
     return {counted.note: counted.points for counted in series.notes}
 
 
-def grid(count: int, step: float = 300.0) -> np.ndarray:
+def grid(count: int, step: float = 300.0) -> F64:
     """Stamps of a clean grid in the past."""
     return START - 86_400 * 20 + np.arange(count) * step
 
