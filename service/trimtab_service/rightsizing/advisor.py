@@ -63,7 +63,7 @@ def advise(case: SizingCase, snapshot: CatalogSnapshot, commitments: Sequence[Co
     return _Sizing(case, snapshot, present, readings, needs, instant).advice(commitments)
 
 
-def _unanswered(
+def _unanswered(  # noqa: PLR0913, PLR0917 - what an answer without figures holds
     case: SizingCase,
     snapshot: CatalogSnapshot,
     instant: datetime,
@@ -179,11 +179,13 @@ class _Sizing:
             if offers is not None
         ]
 
-    def _teller(self, needs: Needs, hours: float, cost: int, net: int, covered: int, sized: Sized) -> Teller:
+    def _teller(  # noqa: PLR0913, PLR0917 - what telling takes
+        self, needs: Needs, hours: float, cost: int, net: int, covered: int, sized: Sized
+    ) -> Teller:
         return Teller(self.present, needs, Evidence(needs.measured), hours, cost, net, covered, sized)
 
     def _retold(self, teller: Teller, size: Size, picks: Sequence[Pick]) -> tuple[Teller, RightsizingOption]:
-        """With the levels that the price of a throttled hour came to: those of the best candidate, or of the present."""
+        """With the levels that the price of a throttled hour came to, in the best candidate or the present size."""
         best = size_of_pick(picks[0], self.present, self._sized(picks[0]), teller.sized_now) if picks else size
         levels = [teller.capacity_of(best, need) for need in teller.needs.of]
         needs = priced_needs(self.needs, levels)
@@ -201,7 +203,7 @@ class _Sizing:
         ]
         return sized_for(self.present, candidates.needs, capacities)
 
-    def _options(
+    def _options(  # noqa: PLR0913, PLR0917 - everything that was found
         self,
         teller: Teller,
         current: RightsizingOption,

@@ -1,7 +1,7 @@
 """Every type of a region held against the needs at once: how many it takes, what is too small, what is not allowed.
 
-All arrays are over the offers [k] of one `RegionOffers`. A candidate that is not to be had carries the first reason that
-applies, as its position in `REASONS`; -1 has none.
+All arrays are over the offers [k] of one `RegionOffers`. A candidate that is not to be had carries the first reason
+that applies, as its position in `REASONS`; -1 has none.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Autoscaling
+from trimtab_service.domain.workloads import RegionKey
 from trimtab_service.rightsizing.gpu_speeds import speed_ratio
 from trimtab_service.rightsizing.needs import Need, Needs, is_compressible, sized_by
 from trimtab_service.rightsizing.present import SERVICE_PREFIXES, Present
@@ -50,6 +51,10 @@ BURSTABLE_BASELINE: Final = 0.2
 """What a burstable type gives without end. Its vCPUs are its burst; AWS T3 earns 20 to 40 % of them in the sizes of two
 and more vCPUs, Azure B-series 20 to 40 %: a mean above the least of these drains the credits.
 """
+
+NEARLY_FULL: Final = 0.95
+KILLING: Final = 3.0
+"""As `risk.risk_of_load` has them: see there."""
 
 MODEL_SURPLUS: Final = 1.5
 """So much more GPU compute than needed makes up for what a data sheet cannot tell of a workload."""
@@ -97,7 +102,7 @@ class Candidates:
             less |= own.gpu_memory_gib < (present.capacity.gpu_memory_gib or 0.0) * (1 - ROUNDING)
         network = present.capacity.network_gbps
         if network:
-            less |= np.where(np.isnan(own.network_gbps), False, own.network_gbps * self.count < network * least)
+            less |= ~np.isnan(own.network_gbps) & (own.network_gbps * self.count < network * least)
         return less
 
 
@@ -110,7 +115,7 @@ class Sized:
 
 
 def sized_now(present: Present, needs: Needs) -> Sized:
-    """The present size: as many as there are; a group that scales by itself as many as its level asks for in its bounds."""
+    """The present size: as many as there are, or what the level asks for within the bounds of a scaling group."""
     scaling = present.resource.autoscaling
     if scaling is None:
         return Sized(present.count)
@@ -159,10 +164,14 @@ def sized_for(present: Present, needs: Needs, capacities: Sequence[float]) -> Si
     return Sized(count, Autoscaling(least, most, scaling.target_dimension, scaling.target_utilization))
 
 
-def candidates_of(
-    offers: RegionOffers, present: Present, needs: Needs, preferences: RightsizingPreferences, policy: EffectivePolicy,
+def candidates_of(  # noqa: PLR0913, PLR0917 - all that a candidate is judged by
+    offers: RegionOffers,
+    present: Present,
+    needs: Needs,
+    preferences: RightsizingPreferences,
+    policy: EffectivePolicy,
     today: date,
-) -> Candidates:  # fmt: skip
+) -> Candidates:
     """All offers of a region as candidates, judged by everything but their price."""
     speed = _gpu_speeds(offers, present)
     capacities = np.stack([_capacities(need.dimension, offers, present, speed) for need in needs.of])
@@ -208,7 +217,8 @@ def _capacities(dimension: Dimension, offers: RegionOffers, present: Present, sp
         case Dimension.GPU:
             return offers.gpus * np.nan_to_num(speed)
         case Dimension.GPU_MEMORY:
-            return offers.gpu_memory_gib * np.maximum(offers.gpus, (offers.gpus > 0) * 1.0)
+            total: F64 = offers.gpu_memory_gib * np.maximum(offers.gpus, (offers.gpus > 0) * 1.0)
+            return total
     return np.full(len(offers.names), present.has(dimension) or np.nan)
 
 
@@ -296,7 +306,7 @@ def _excluded(offers: RegionOffers, policy: EffectivePolicy, today: date) -> Boo
     out = np.zeros(len(offers.names), dtype=bool)
     region, families = offers.region, offers.snapshot.families
     for residency in policy.residencies:
-        key = (region.cloud, region.name)
+        key = RegionKey(region.cloud, region.name)
         if (
             (residency.clouds and region.cloud not in residency.clouds)
             or region.cloud in residency.denied_clouds
@@ -378,12 +388,13 @@ def _device_memory_lacks(made: Candidates, need: Need, present: Present) -> Bool
 
 
 def graded(need: Need, capacity: F64) -> tuple[F64, F64]:
-    """(share of samples above each capacity, risk) [k], as `risk.risk_of_load` grades one; NaN capacities are nought."""
+    """(share of samples above each capacity, risk) [k], as `risk.risk_of_load` grades one; NaN has no risk."""
     size = need.values.size
+    # NaN sorts last, so that an unknown capacity is never exceeded.
     above: F64 = 1.0 - np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right") / size
-    above = np.where(np.isnan(capacity), 0.0, above)
-    risk = risk_of_share(above)
-    if not is_compressible(need.dimension):
-        risk = np.where(above > 0, np.maximum(risk, 3.0), risk)
-    narrow = (above <= 0) & (need.peak > 0.95 * capacity) & (need.peak > 0)
-    return above, np.where(narrow, NARROW, risk)
+    risk: F64 = np.where((need.peak > NEARLY_FULL * capacity) & (need.peak > 0), NARROW, 0.0)
+    short = np.flatnonzero(above > 0)
+    if short.size:
+        graver = risk_of_share(above[short])
+        risk[short] = graver if is_compressible(need.dimension) else np.maximum(graver, KILLING)
+    return above, risk

@@ -13,7 +13,6 @@ import numpy as np
 
 from trimtab_service.catalog.arrays import F64
 from trimtab_service.domain.rightsizing import BackTest
-from trimtab_service.rightsizing.backtest import Walk
 from trimtab_service.rightsizing.candidates import ROUNDING
 from trimtab_service.rightsizing.intervals import CONFIDENCE_LEVEL, Interval, interval_of_days
 from trimtab_service.rightsizing.loads import Loads
@@ -41,7 +40,7 @@ def _never_exceeded(days: int) -> Interval:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Loads of the measured needs on one grid [need][day][points of a day]; `levels` [need][window] of the last days."""
+    """Loads of the measured needs on one grid [need][day][point]; `levels` [need][window] of the last days."""
 
     days: F64
     levels: F64
@@ -127,7 +126,7 @@ def _measured_days(need: Need) -> int:
 
 
 def _rule_of(need: Need) -> _Rule:
-    walk: Walk | None = need.walk
+    walk = need.walk
     if walk is None:
         return _UNTESTED
     measured, exceeded = walk.measured[need.row], walk.exceeded[need.row]

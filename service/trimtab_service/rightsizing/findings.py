@@ -36,7 +36,7 @@ def finding_of(
     return Finding.NOT_OPTIMIZED
 
 
-def overall_reasons(
+def overall_reasons(  # noqa: PLR0913, PLR0917 - all that there is to say
     finding: Finding,
     options: Sequence[RightsizingOption],
     current: RightsizingOption,

@@ -46,6 +46,7 @@ TIME_SHARES: Final = (2, 3, 4)
 
 def shares_of(model: str, memory_gib: float) -> tuple[Share, ...]:
     """Every part of a GPU of this model, the smallest first; `memory_gib` is of the whole GPU."""
+    slices: tuple[Share, ...]
     if model == "A30":
         slices = _A30
     else:

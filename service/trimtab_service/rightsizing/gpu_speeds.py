@@ -37,8 +37,8 @@ SPEEDS: Final[dict[str, Speed]] = {
     "H200": Speed(989.0, 4_800.0),
     "B200": Speed(2_250.0, 8_000.0),
 }
-"""NVIDIA data sheets of each product, in the form that the clouds rent: H100-80GB as SXM5, H100-94GB as NVL, A100-80GB as
-PCIe (the SXM4 form has 5 % more bandwidth), V100 as SXM2, P100 as PCIe.
+"""NVIDIA data sheets of each product, in the form that the clouds rent: H100-80GB as SXM5, H100-94GB as NVL, A100-80GB
+as PCIe (the SXM4 form has 5 % more bandwidth), V100 as SXM2, P100 as PCIe.
 
 K80, M60 and P4 have no fast FP16: half of the board's FP32 (K80, M60 are two devices) or FP32 itself. The A10G is AWS's
 own variant: 70 TFLOPS as NVIDIA's A10G sheet lists it.

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from trimtab_service.catalog.arrays import Bools
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.rightsizing.needs import Needs
 from trimtab_service.rightsizing.present import Present
@@ -28,6 +29,10 @@ LEAST_OFF: Final = 40
 """Unused hours a week under which a schedule is not worth keeping."""
 
 
+_OFF_SHARE: Final = LEAST_OFF / HOURS / 2
+"""A load that is in use in all but half of the least pause has no such pause: what most loads end with, at once."""
+
+
 class Usage(NamedTuple):
     """Used hours of the week, ascending, 0 is Monday from 00:00 UTC; `on` and `off` hours of the month at hand."""
 
@@ -38,13 +43,13 @@ class Usage(NamedTuple):
 
 def usage_of(needs: Needs, present: Present, instant: datetime) -> Usage | None:
     """The hours in use; None where they are not known well enough, or there are not enough others."""
-    used = np.zeros(HOURS, dtype=bool)
+    used: Bools = np.zeros(HOURS, dtype=bool)
     compute = [need for need in needs.measured if need.dimension in {Dimension.CPU, Dimension.GPU}]
     if not compute or (present.gpus and not any(need.dimension is Dimension.GPU for need in compute)):
         return None
     for need in compute:
         loads, whole = need.loads, (present.has(need.dimension) or 0.0) * present.count
-        if loads is None or whole <= 0 or loads.step_s > _HOUR_S:
+        if loads is None or whole <= 0 or loads.step_s > _HOUR_S or need.percentile(_OFF_SHARE) >= USED_SHARE * whole:
             return None
         values = np.asarray(loads.values[need.row], dtype=np.float64)
         start = loads.end_s - values.size * loads.step_s
@@ -61,9 +66,7 @@ def usage_of(needs: Needs, present: Present, instant: datetime) -> Usage | None:
     return Usage(tuple(np.flatnonzero(used).tolist()), on, total - on)
 
 
-def _without_short_pauses(used: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> np.ndarray[
-    tuple[int, ...], np.dtype[np.bool_]
-]:  # fmt: skip
+def _without_short_pauses(used: Bools) -> Bools:
     """Pauses under `LEAST_RUN` hours count as used; the week is a ring. An hour ahead of each use is for starting."""
     if not used.any():
         return used
@@ -74,10 +77,11 @@ def _without_short_pauses(used: np.ndarray[tuple[int, ...], np.dtype[np.bool_]])
     for here, there in zip(at, np.append(at[1:], HOURS), strict=True):
         if there - here - 1 < LEAST_RUN:
             ring[here:there] = True
-    return np.roll(ring, first)
+    whole: Bools = np.roll(ring, first)
+    return whole
 
 
-def _in_month(used: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], instant: datetime) -> tuple[int, int]:
+def _in_month(used: Bools, instant: datetime) -> tuple[int, int]:
     """(used hours, hours) of the calendar month of an instant, in UTC."""
     first = instant.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     hours = calendar.monthrange(first.year, first.month)[1] * 24

@@ -44,7 +44,7 @@ RULES: Final[dict[Cloud, IdleRule]] = {
     Cloud.GCP: IdleRule(
         "gcp-recommender",
         1,
-        "cloud.google.com/compute, idle VMs: under 0.03 vCPU for 97 % of the time, 2,000 B/s in and 1,000 B/s out for 95 %",
+        "cloud.google.com/compute, idle VMs: under 0.03 vCPU for 97 %, 2,000 B/s in, 1,000 B/s out for 95 %",
         0.97,
         None,
         0.03,

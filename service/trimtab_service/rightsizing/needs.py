@@ -1,8 +1,8 @@
 """What a resource needs of each dimension: the level that the profile's rule reads from the load, and how the rule did.
 
-The level is exact, from every sample. The walk-forward of the same rule, which tells how often its levels were
-exceeded on the days that followed, is taken on daily histograms: it has a cut for each day, and its levels err upwards
-by less than one step of their ladder.
+A percentile or a peak is exact, from every sample. The rules of our own profiles, and the walk-forward of any rule
+(how often its levels were exceeded on the days that followed), are taken from daily histograms, as for a fleet: there
+is a cut for each day, and levels err upwards by less than one step of their ladder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from trimtab_service.domain.dimensions import DIMENSIONS, INCOMPRESSIBLE, Dimens
 from trimtab_service.domain.preferences import DimensionPreference, RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.rightsizing.backtest import Walk, cuts_of, walked
-from trimtab_service.rightsizing.estimators import Estimator
+from trimtab_service.rightsizing.estimators import DriftHeadroom, Estimator, WorkingDayFloor
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.profiles import PROFILES
@@ -165,8 +165,9 @@ def _estimated(
     scaling = present.resource.autoscaling
     for estimator, chosen in rows.items():
         part = loads if len(chosen) == len(members) else replace(loads, values=loads.values[chosen])
-        now = estimator.levels(Samples.of(part))[:, -1]
         walk = _walked(part, estimator)
+        # What is found in daily histograms anyway is not looked for again; what the caller or a model asked for is.
+        now = walk.advised if walk is not None and _is_shaped(estimator) else estimator.levels(Samples.of(part))[:, -1]
         for row, index in enumerate(chosen):
             load = members[index]
             values = load.series.values
@@ -189,6 +190,11 @@ def _estimated(
                 device_peak=load.device_peak,
             )
     return needs
+
+
+def _is_shaped(estimator: Estimator) -> bool:
+    """Whether a rule weighs the whole shape of a load, so that one step of a ladder is within what it knows."""
+    return isinstance(estimator, DriftHeadroom | WorkingDayFloor)
 
 
 def _walked(loads: Loads, estimator: Estimator) -> Walk | None:

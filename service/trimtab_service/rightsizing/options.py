@@ -1,6 +1,6 @@
 """Options as they are told: price, projection of every dimension, risk, back-test, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -12,13 +12,14 @@ from trimtab_service.domain.commitments import MILLI
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import PRICE_BASES, Cloud, PriceBasis
 from trimtab_service.domain.reasons import AdviceReason
-from trimtab_service.domain.resources import Capacity, ResourceKind
+from trimtab_service.domain.resources import Capacity
 from trimtab_service.domain.rightsizing import Action, DimensionProjection, MigrationEffort, RightsizingOption
-from trimtab_service.rightsizing.candidates import MODEL_RISK, MODEL_SURPLUS, ROUNDING, Sized, graded
+from trimtab_service.rightsizing.candidates import MODEL_RISK, MODEL_SURPLUS, ROUNDING, Sized
 from trimtab_service.rightsizing.evidence import Evidence
 from trimtab_service.rightsizing.needs import Need, Needs, sized_by
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.pricing import monthly_micros
+from trimtab_service.rightsizing.risk import risk_of_load
 from trimtab_service.rightsizing.selection import Pick
 
 EFFORTS: Final = (MigrationEffort.VERY_LOW, MigrationEffort.LOW, MigrationEffort.MEDIUM, MigrationEffort.HIGH)
@@ -146,9 +147,11 @@ class Teller:
             if np.isnan(capacity):
                 continue
             if need.is_assumed:
-                told.append(DimensionProjection(need.dimension, capacity, need.demand, 0.0, 0.0, 0.0, 0.0, None, True))
+                told.append(
+                    DimensionProjection(need.dimension, capacity, need.demand, 0.0, 0.0, 0.0, 0.0, None, assumed=True)
+                )
                 continue
-            risk = float(graded(need, np.asarray([capacity]))[1][0])
+            risk = _risk(need, capacity)
             if need.dimension is Dimension.GPU and _is_tight(size, capacity, need):
                 risk = max(risk, MODEL_RISK)
             worst = max(worst, risk)
@@ -172,7 +175,7 @@ class Teller:
         return size.action not in {Action.KEEP, Action.SCALE_IN, Action.SCALE_OUT}
 
     def _reasons(self, size: Size, capacities: Sequence[float]) -> tuple[AdviceReason, ...]:
-        """Why this size: what it has less or more of than now where that is too much or too little, and what it costs."""
+        """Why this size: of what there is too much or too little now, and what changing it forfeits."""
         reasons = list(size.reasons)
         if size.action is Action.KEEP:
             return tuple(reasons)
@@ -193,6 +196,13 @@ class Teller:
         if has is None:
             return None
         return has if need.is_per_instance or not sized_by(need.dimension) else has * self.sized_now.count
+
+
+def _risk(need: Need, capacity: float) -> float:
+    """As `graded`, of one capacity."""
+    met = int(np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right"))
+    exceedance = 1.0 - met / need.values.size
+    return risk_of_load(need.dimension, exceedance=exceedance, peak=need.peak, capacity=capacity)
 
 
 def _is_tight(size: Size, capacity: float, need: Need) -> bool:
@@ -267,34 +277,39 @@ def size_of_pick(pick: Pick, present: Present, sized: Sized, sized_now: Sized) -
 
 def _explained(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Size:
     """With the action and the reasons that lie in the kind of change."""
-    own, resource = present.capacity, present.resource
-    reasons: list[AdviceReason] = []
+    return replace(
+        size,
+        action=_action(size, present, family, arch, sized_now),
+        reasons=tuple(_kinds_of_change(size, present, family, arch, sized_now)),
+    )
+
+
+def _kinds_of_change(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Iterator[AdviceReason]:
+    own = present.capacity
     if present.gpus and size.capacity.gpu_model != own.gpu_model:
-        reasons.append(AdviceReason.CHEAPER_GPU if size.capacity.gpus else AdviceReason.GPU_IDLE)
+        yield AdviceReason.CHEAPER_GPU if size.capacity.gpus else AdviceReason.GPU_IDLE
         if size.capacity.gpus:
-            reasons.append(AdviceReason.GPU_SPEED_ESTIMATED)
+            yield AdviceReason.GPU_SPEED_ESTIMATED
     elif present.gpus and size.capacity.gpus * size.sized.count < own.gpus * sized_now.count:
-        reasons.append(AdviceReason.GPU_COUNT_OVER_PROVISIONED)
+        yield AdviceReason.GPU_COUNT_OVER_PROVISIONED
     if present.arch and arch != present.arch:
-        reasons.append(AdviceReason.CHEAPER_ARCHITECTURE)
+        yield AdviceReason.CHEAPER_ARCHITECTURE
     if present.family and family != present.family:
-        reasons.append(AdviceReason.CHEAPER_FAMILY)
+        yield AdviceReason.CHEAPER_FAMILY
     if size.sized.count < sized_now.count:
-        reasons.append(AdviceReason.GROUP_TOO_LARGE)
+        yield AdviceReason.GROUP_TOO_LARGE
     elif size.sized.count > sized_now.count:
-        reasons.append(AdviceReason.GROUP_TOO_SMALL)
+        yield AdviceReason.GROUP_TOO_SMALL
+
+
+def _action(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Action:
+    own, resource = present.capacity, present.resource
     if (size.cloud, size.region) != (resource.cloud, resource.region):
-        action = Action.MOVE
-    elif size.instance_type == resource.instance_type:
-        action = Action.SCALE_IN if size.sized.count <= sized_now.count else Action.SCALE_OUT
-    elif present.gpus and (size.capacity.gpu_model, size.capacity.gpus) != (own.gpu_model, own.gpus):
-        action = Action.CHANGE_GPU
-    elif present.arch and arch != present.arch:
-        action = Action.CHANGE_ARCHITECTURE
-    elif family != present.family:
-        action = Action.CHANGE_FAMILY
-    else:
-        action = Action.RESIZE
-    if resource.kind is ResourceKind.CONTAINER:
-        action = Action.SET_REQUESTS
-    return replace(size, action=action, reasons=tuple(reasons))
+        return Action.MOVE
+    if size.instance_type == resource.instance_type:
+        return Action.SCALE_IN if size.sized.count <= sized_now.count else Action.SCALE_OUT
+    if present.gpus and (size.capacity.gpu_model, size.capacity.gpus) != (own.gpu_model, own.gpus):
+        return Action.CHANGE_GPU
+    if present.arch and arch != present.arch:
+        return Action.CHANGE_ARCHITECTURE
+    return Action.CHANGE_FAMILY if family != present.family else Action.RESIZE

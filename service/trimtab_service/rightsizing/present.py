@@ -13,7 +13,7 @@ from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PRICE_BASES, PriceB
 from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKind
 
 SERVICE_PREFIXES: Final = ("ml.", "db.", "cache.")
-"""Types of managed services (SageMaker, RDS, ElastiCache) are virtual machines under a prefix, with prices of their own."""
+"""Types of managed services (SageMaker, RDS, ElastiCache): machines under a prefix, with prices of their own."""
 
 GROUPS: Final = frozenset({ResourceKind.INSTANCE_GROUP, ResourceKind.ENDPOINT})
 """Kinds whose number of instances can be changed."""
@@ -68,7 +68,7 @@ class Present:
         """GPUs of one instance."""
         return self.capacity.gpus
 
-    def has(self, dimension: Dimension) -> float | None:
+    def has(self, dimension: Dimension) -> float | None:  # noqa: PLR0911 - one a dimension
         """What one instance has of a dimension; None is not known. GPU memory is of all its GPUs together."""
         capacity = self.capacity
         match dimension:

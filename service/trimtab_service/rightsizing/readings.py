@@ -115,7 +115,7 @@ def read(telemetry: Telemetry, present: Present, lookback: timedelta, instant: d
     )
 
 
-def _on_grid(
+def _on_grid(  # noqa: PLR0913, PLR0917 - a series, and how it is read
     raw: RawSeries, dimension: Dimension, scale: Scale, rules: Rules, now: float, step_s: int | None = None
 ) -> Series:
     """The series on its grid, in the dimension's unit."""
@@ -149,7 +149,7 @@ def _events(series: Series) -> tuple[float, ...]:
     return tuple((series.start_s + (at + 1) * series.step_s).astype(np.float64).tolist())
 
 
-def _load(
+def _load(  # noqa: PLR0913, PLR0917 - series of a dimension, and how they are read
     dimension: Dimension, reads: Sequence[_Read], present: Present, instances: Series | None, rules: Rules, now: float
 ) -> Load:
     """The series of a dimension, added. One that has a gap where another has a value counts with its own maximum."""

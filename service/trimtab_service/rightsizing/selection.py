@@ -63,7 +63,7 @@ class Pick(NamedTuple):
         return self.objective, self.risk, self.effort, region.cloud.value, region.name, name, count
 
 
-def select(
+def select(  # noqa: PLR0913, PLR0917 - all that is weighed
     regions: Sequence[Candidates],
     present: Present,
     standing: Standing,
@@ -109,7 +109,7 @@ def _feasible(candidates: Candidates, present: Present, standing: Standing, pref
     return found
 
 
-def _worthwhile(
+def _worthwhile(  # noqa: PLR0913, PLR0917 - all that is weighed
     candidates: Candidates,
     found: I64,
     standing: Standing,

@@ -87,7 +87,9 @@ def _has_beside(of_one_gpu: float, share: Share, needs: Needs, dimension: Dimens
     return of_one_gpu * share.price >= need.demand * (1 - ROUNDING)
 
 
-def _size(candidates: Candidates, at: int, share: Share, model: str, present: Present, hours: float) -> Size:
+def _size(  # noqa: PLR0913, PLR0917 - what a share is made of
+    candidates: Candidates, at: int, share: Share, model: str, present: Present, hours: float
+) -> Size:
     offers = candidates.offers
     gpus = float(offers.gpus[at])
     price = round(int(offers.price_nanos[at]) * share.price / gpus)
