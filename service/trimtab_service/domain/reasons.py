@@ -189,6 +189,25 @@ class ObstacleReason(Reason):
     BUSY = "Another change of the same resource is under way."
 
 
+class DroppedReason(Reason):
+    """Why an offer was not considered further."""
+
+    DEARER_THAN_ON_DEMAND = "Its rate, with the cost of paying ahead, is not under the on-demand price."
+    DOMINATED = "Another offer of at least its scope and the same term cover costs no more anywhere."
+    TERM_NOT_ALLOWED = "The limits do not allow its term."
+    PAYMENT_NOT_ALLOWED = "The limits do not allow its payment option."
+    NO_USAGE = "No usage is in its scope."
+
+
+class DemandNote(Reason):
+    """What was assumed about usage that was not clean."""
+
+    MISSING_HOURS_ZERO = "Hours without a row were read as no usage."
+    DUPLICATE_HOURS_SUMMED = "An hour came twice at a change of clocks; in UTC they are one hour of both."
+    SHORT_HISTORY = "Under 30 days of usage: the plan holds for these hours, not for a season."
+    EMPTY = "There is no usage: nothing to do."
+
+
 class CatalogIssue(Reason):
     """Why a catalogue row was quarantined, or what was odd about a file."""
 

@@ -74,3 +74,21 @@ def _drawn(items: Floats, value: Floats, rate: Floats, level: float) -> Floats:
         left[item] -= taken / rate[item]
         room -= taken
     return np.maximum(left, 0.0)
+
+
+def used_levels(program: Program, amounts: Floats) -> Floats:
+    """(K+M, H): how much of each slot's level is used in each hour: cover in on-demand money, budgets in plan money."""
+    levels = program.levels(amounts)
+    used = np.zeros((program.slots, program.usage.shape[1]))
+    for segment, hours in enumerate(program.segment_slices()):
+        cover = levels[: program.classes, segment, None]
+        used[: program.classes, hours] = np.minimum(program.usage[:, hours], cover)
+        left = np.maximum(program.usage[:, hours] - cover, 0.0)
+        for budget in _fill_order(program):
+            rate = program.rates[budget]
+            level = float(levels[program.classes + budget, segment])
+            after = _drawn(left, np.ones(program.classes), rate, level)
+            drawn = left - after
+            used[program.classes + budget, hours] = np.where(np.isfinite(rate), rate, 0.0) @ drawn
+            left = after
+    return used

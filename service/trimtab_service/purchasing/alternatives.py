@@ -1,0 +1,63 @@
+"""What else could be bought: nothing, flexible plans alone, locked plans alone, what the clouds' own rule says."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab_service.purchasing.figures import figures, with_columns
+from trimtab_service.purchasing.optimiser import optimise, within_limits
+from trimtab_service.purchasing.outcome import Figures
+from trimtab_service.purchasing.pools import Pool
+from trimtab_service.purchasing.program import Floats
+from trimtab_service.purchasing.single_level import single_level
+
+_LOOK_BACK: Final = 720
+
+
+def alternatives(pools: Sequence[Pool], stop: Callable[[], bool]) -> tuple[Figures, ...]:
+    """Side by side over the same hours; those for which time was left."""
+    made = [figures("none", pools, [np.zeros(len(pool.purchases)) for pool in pools])]
+    made.append(figures("clouds_own_rule", pools, [_clouds_rule(pool) for pool in pools]))
+    for name, locked in (("flexible_only", False), ("locked_only", True)):
+        if stop():
+            break
+        made.append(figures(name, pools, [_only(pool, _is_locked(pool) == locked, stop) for pool in pools]))
+    return tuple(made)
+
+
+def _is_locked(pool: Pool) -> NDArray[np.bool_]:
+    return np.array([purchase.offer.offer.locked for purchase in pool.purchases], dtype=bool)
+
+
+def _only(pool: Pool, kept: NDArray[np.bool_], stop: Callable[[], bool]) -> Floats:
+    amounts = np.zeros(kept.size)
+    if kept.any():
+        amounts[kept] = optimise(with_columns(pool.program, kept), stop).amounts
+    return amounts
+
+
+def _clouds_rule(pool: Pool) -> Floats:
+    """Each call of a cloud's recommender fixes one product: the 30-day quantile of every class for its cheapest locked
+    plan; where no class has one, of the pooled usage for the first flexible plan."""
+    program = pool.program
+    amounts = np.zeros(len(pool.purchases))
+    hours = program.segment_weights()
+    per_hour = program.columns.cost / np.maximum(program.columns.covers.T @ hours, 1e-300)
+    for k in range(program.classes):
+        mine = np.flatnonzero(program.columns.slot == k)
+        if mine.size:
+            best = mine[np.argmin(per_hour[mine])]
+            level = single_level(program.usage[k, -_LOOK_BACK:], 1.0 / float(per_hour[best]))
+            amounts[best] = max(level - float(program.existing[k].max()), 0.0)
+    flexible = np.flatnonzero(program.columns.slot >= program.classes)
+    if not amounts.any() and flexible.size:
+        first = int(flexible[0])
+        rates = program.rates[program.columns.slot[first] - program.classes]
+        inside = np.isfinite(rates)
+        usage = program.usage[inside, -_LOOK_BACK:].sum(axis=0)
+        rate = float(np.average(rates[inside], weights=np.maximum(program.usage[inside].sum(axis=1), 1e-300)))
+        level = single_level(usage, 1.0 / rate) * rate
+        amounts[first] = max(level - float(program.existing[program.columns.slot[first]].max()), 0.0)
+    return within_limits(program, amounts)
