@@ -16,6 +16,7 @@ from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
 from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
 from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
+from trimtab.v1.rightsizing_service_pb2_grpc import RightsizingServiceStub
 from trimtab_service.bootstrap import Overrides, compose
 from trimtab_service.config import Settings
 from trimtab_service.identity.assembly import authenticator_of
@@ -36,6 +37,7 @@ class RunningService:
     catalog: CatalogServiceStub
     policy: PolicyServiceStub
     commitment: CommitmentServiceStub
+    rightsizing: RightsizingServiceStub
 
 
 @contextlib.contextmanager
@@ -70,6 +72,7 @@ def running_service(
             catalog=CatalogServiceStub(channel),
             policy=PolicyServiceStub(channel),
             commitment=CommitmentServiceStub(channel),
+            rightsizing=RightsizingServiceStub(channel),
         )
     finally:
         channel.close()

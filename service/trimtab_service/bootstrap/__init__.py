@@ -23,6 +23,7 @@ from trimtab_service.config import Settings
 from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.observability.state_metrics import StateMetrics, StateSample
 from trimtab_service.placement.index import index_of
+from trimtab_service.rightsizing.ports import TelemetrySources
 from trimtab_service.rpc.catalog import CatalogServicer
 from trimtab_service.rpc.commitments import CommitmentServicer
 from trimtab_service.rpc.desk import PlacementDesk
@@ -67,6 +68,8 @@ class Overrides:
 
     clock: Callable[[], datetime] = utc_now
     new_id: NewId = new_ulid
+    sources: TelemetrySources | None = None
+    """Instead of those that the file of cloud accounts names."""
 
 
 def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = None) -> Application:
@@ -135,6 +138,7 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             recommendations=RecommendationStore(database, writer),
             clock=given.clock,
             new_id=given.new_id,
+            sources=given.sources,
         )
     )
 

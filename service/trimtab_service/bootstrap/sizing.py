@@ -12,6 +12,7 @@ from trimtab_service.clouds.configuration import load_accounts
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.sources import Clouds, open_clouds
 from trimtab_service.config import Settings
+from trimtab_service.rightsizing.ports import TelemetrySources
 from trimtab_service.rpc.advice_keeping import AdviceKeeper
 from trimtab_service.rpc.fleet_analyses import FleetAnalyses
 from trimtab_service.rpc.fleet_intake import FleetIntake
@@ -42,6 +43,7 @@ class House:
     recommendations: RecommendationStore
     clock: Callable[[], datetime]
     new_id: NewId
+    sources: TelemetrySources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +60,11 @@ def assemble(house: House) -> Sizing:
     """Sizing, running. Raises ConfigError for a file of cloud accounts that is not right."""
     settings = house.settings
     clouds = open_clouds(load_accounts(settings.cloud_accounts), Patience(clock=house.clock))
+    sources = house.sources or clouds.sources
     pool = WorkerPool(settings.analysis_workers)
     desk = SizingDesk(
         house.world,
-        clouds.sources,
+        sources,
         pool,
         catalogs=house.catalogs,
         clock=house.clock,
@@ -72,7 +75,7 @@ def assemble(house: House) -> Sizing:
     around = Surroundings(
         store=store,
         profiles=ProfileStore(house.database),
-        sources=clouds.sources,
+        sources=sources,
         desk=desk,
         vocabulary=partial(_vocabulary, house.world),
         pool=pool,
@@ -84,14 +87,14 @@ def assemble(house: House) -> Sizing:
     runner.start()
     analyses = FleetAnalyses(
         store,
-        clouds.sources,
+        sources,
         partial(_vocabulary, house.world),
         wake=runner.wake,
         clock=house.clock,
         new_id=house.new_id,
     )
     keeper = AdviceKeeper(house.writer, intake)
-    servicer = RightsizingServicer(desk, keeper, clouds.sources, analyses, batch_cap=settings.batch_cap)
+    servicer = RightsizingServicer(desk, keeper, sources, analyses, batch_cap=settings.batch_cap)
     return Sizing(servicer=servicer, desk=desk, clouds=clouds, close=(runner.close, pool.close))
 
 
