@@ -69,6 +69,19 @@ ACCESS: Mapping[str, Access] = {
     "/trimtab.v1.RightsizingService/CancelFleetAnalysis": _on(Role.OPERATOR, "name"),
     "/trimtab.v1.RightsizingService/WatchFleetAnalysis": _on(Role.VIEWER, "name"),
     "/trimtab.v1.RightsizingService/ListTelemetrySources": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.RecommendationService/GetRecommendation": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.RecommendationService/ListRecommendations": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.RecommendationService/WatchRecommendations": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.RecommendationService/SummarizeRecommendations": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.RecommendationService/ClaimRecommendation": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.RecommendationService/MarkRecommendationSucceeded": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.RecommendationService/MarkRecommendationFailed": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.RecommendationService/DismissRecommendation": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.RecommendationService/ReopenRecommendation": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.RecommendationService/ApproveRecommendation": _on(Role.APPROVER, "name"),
+    "/trimtab.v1.RecommendationService/ApplyRecommendation": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.RecommendationService/RollBackRecommendation": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.RecommendationService/VerifyRecommendation": _on(Role.SCHEDULER, "name"),
 }
 """Full method name to what it needs."""
 

@@ -11,6 +11,7 @@ _PROJECT: Final = re.compile(rf"projects/({_ID})\Z")
 _DECISION: Final = re.compile(rf"projects/({_ID})/decisions/({_ID})\Z")
 _COMMITMENT: Final = re.compile(rf"projects/({_ID})/commitments/({_ID})\Z")
 _FLEET_ANALYSIS: Final = re.compile(rf"projects/({_ID})/fleetAnalyses/({_ID})\Z")
+_RECOMMENDATION: Final = re.compile(rf"projects/({_ID})/recommendations/({_ID})\Z")
 _POLICY: Final = re.compile(rf"(?:(projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)/)?policies/({_ID})\Z")
 _POLICY_PARENT: Final = re.compile(rf"(?:projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)?\Z")
 _CATALOG: Final = re.compile(r"catalogs/([a-z0-9-]{1,128})\Z")
@@ -39,6 +40,12 @@ def fleet_analysis(name: str, field: str = "name") -> tuple[str, str]:
     """Project and fleet analysis ids."""
     shape = "projects/{project}/fleetAnalyses/{fleet_analysis}"
     project, own = _groups(_FLEET_ANALYSIS, name, field, shape)
+    return project, own
+
+
+def recommendation(name: str, field: str = "name") -> tuple[str, str]:
+    """Project and recommendation ids."""
+    project, own = _groups(_RECOMMENDATION, name, field, "projects/{project}/recommendations/{recommendation}")
     return project, own
 
 

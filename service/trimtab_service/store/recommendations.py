@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from trimtab_service.domain.errors import AbortedError, FailedPreconditionError, NotFoundError
 from trimtab_service.domain.filters import parse_filter
@@ -37,6 +37,7 @@ from trimtab_service.store.recommendation_rows import (
 )
 from trimtab_service.store.recommendation_runs import operations_of
 from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
+from trimtab_service.store.recommendation_totals import GroupBy, Totals, totals_of
 from trimtab_service.store.recommendation_writes import (
     add_transitions,
     last_number,
@@ -50,6 +51,9 @@ from trimtab_service.store.writer import GroupCommitWriter
 
 DEFAULT_LIFETIME: Final = timedelta(days=14)
 """What is not confirmed by a run for so long expires."""
+
+EXPIRED_AT_ONCE: Final = 500
+"""Rows of one transaction of the sweep."""
 
 Revise = Callable[[Recommendation], Recommendation]
 
@@ -108,6 +112,16 @@ class RecommendationStore:
                 gone += len(sweeps.retire(conn, project, part, now, reason))
         return gone
 
+    def expire(self, now: datetime) -> int:
+        """Expire what was not confirmed in time, batch by batch; returns how many."""
+        gone = 0
+        while True:
+            with self._database.change() as conn:
+                batch = sweeps.expire(conn, now, EXPIRED_AT_ONCE)
+            gone += batch
+            if batch < EXPIRED_AT_ONCE:
+                return gone
+
     def get(self, project: str, own: str) -> Recommendation:
         """One, with its whole history. Raises NotFoundError."""
         with self._database.read() as conn:
@@ -122,6 +136,11 @@ class RecommendationStore:
         """What was applied, by recommendation."""
         with self._database.read() as conn:
             return {own: tuple(made) for own, made in operations_of(conn, project, ids).items()}
+
+    def totals(self, project: str, filter_text: str, group_by: Sequence[GroupBy]) -> tuple[tuple[Totals, ...], Totals]:
+        """Rows and their sum. Raises InvalidArgumentError for a bad filter."""
+        with self._database.read() as conn:
+            return totals_of(conn, project, filter_text, group_by)
 
     def change(  # noqa: PLR0913, PLR0917 - what changing a resource takes
         self,
@@ -142,9 +161,7 @@ class RecommendationStore:
         """
 
         def unit(conn: Connection) -> bytes:
-            return once(
-                conn, request, now, lambda: answer(change_one(conn, project, own, etag, revise, now, self.lifetime))
-            )
+            return once(conn, request, now, lambda: answer(change_one(conn, project, own, etag, revise, now)))
 
         return self._writer.run(unit, timeout_s)
 
@@ -155,7 +172,7 @@ class RecommendationStore:
 
     def changes_after(
         self, project: str, number: int, filter_text: str, limit: int
-    ) -> tuple[Sequence[Recommendation], int]:
+    ) -> tuple[Sequence[tuple[int, Recommendation]], int]:
         """Up to `limit` recommendations that changed after `number` and match, in the order of their last change.
 
         With them the number that everything up to which was looked at. Each comes with its whole history.
@@ -170,9 +187,25 @@ class RecommendationStore:
             history, operations = transitions_of(conn, project, ids), operations_of(conn, project, ids)
         seen = rows[-1].change if len(rows) == limit else last
         return [
-            row.recommendation(history.get(row.recommendation_id, ()), operations.get(row.recommendation_id, ()))
+            (
+                row.change,
+                row.recommendation(history.get(row.recommendation_id, ()), operations.get(row.recommendation_id, ())),
+            )
             for row in rows
         ], seen
+
+    def note(
+        self, project: str, own: str, revise: Revise, now: datetime, verify_time: datetime | None
+    ) -> Recommendation:
+        """A change by the service itself, and when it is to be measured next. Raises as `change`."""
+        return self._writer.run(
+            lambda conn: change_one(conn, project, own, "", revise, now, verify_time=(verify_time,))
+        )
+
+    def postpone(self, project: str, own: str, verify_time: datetime | None) -> None:
+        """Say when it is to be measured next (None: no more). That is no change of the recommendation."""
+        later = update(RECOMMENDATIONS).where(_R.project == project, _R.recommendation_id == own)
+        self._writer.run(lambda conn: conn.execute(later.values(verify_time=verify_time)).rowcount)
 
     def to_verify(self, now: datetime, limit: int) -> Iterator[tuple[str, str]]:
         """Project and id of what was applied and is due to be measured."""
@@ -196,14 +229,13 @@ def change_one(  # noqa: PLR0913, PLR0917 - what changing a resource takes
     etag: str,
     revise: Revise,
     now: datetime,
-    lifetime: timedelta,
     *,
     holder: str = "",
-    verify_time: datetime | None = None,
+    verify_time: tuple[datetime | None] | None = None,
 ) -> Recommendation:
     """The change of `RecommendationStore.change`, in the caller's transaction. `holder` is whose lease is no obstacle.
 
-    `verify_time` is when it is measured next; without it, VERIFY_AFTER after it is applied.
+    `verify_time` holds when it is measured next (None: no more); without it, VERIFY_AFTER after it is applied.
     """
     take_turn(conn)
     row = _row(conn, project, own)
@@ -211,7 +243,7 @@ def change_one(  # noqa: PLR0913, PLR0917 - what changing a resource takes
     if etag and etag != before.etag:
         message = f"recommendation {own!r} was changed since it was read"
         raise AbortedError(ErrorReason.ETAG_MISMATCH, message, metadata={"recommendation": own, "etag": before.etag})
-    if holder != own and is_held(conn, project, before.content.resource.key, own):
+    if holder != own and is_held(conn, project, before.content.exclusive_group or before.content.resource.key, own):
         raise FailedPreconditionError(
             ErrorReason.STATE_CONFLICT,
             "it is being carried out at this moment",
@@ -231,7 +263,7 @@ def change_one(  # noqa: PLR0913, PLR0917 - what changing a resource takes
                 is_live=is_live,
                 update_time=now,
                 expire_time=after.expire_time,
-                verify_time=verify_time or _verify_time(row, before, after, now),
+                verify_time=_verify_time(row, before, after, now) if verify_time is None else verify_time[0],
                 change=number,
                 realized_monthly_saving_micros=None
                 if impact is None or impact.reason == _NOT_YET
@@ -243,7 +275,6 @@ def change_one(  # noqa: PLR0913, PLR0917 - what changing a resource takes
     step = new_transition(before, after)
     if step is not None:
         add_transitions(conn, project, [(own, step)])
-    del lifetime
     return replace(after, etag=etag_of(number), update_time=now)
 
 
