@@ -1,5 +1,6 @@
 """A plan billed as the provider would: the program's classes as usage lines, purchases and owned levels as plans."""
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -71,7 +72,7 @@ def _bought(pool: Pool, amounts: Floats) -> list[OwnedPlan]:
                     plan_id=f"{offer.offer_id}/{index}/{number}",
                     kind=_LOCKED[offer.cloud] if locked else offer.kind if not offer.locked else _family(offer.kind),
                     account="",
-                    room=round(amount * MICRO_UNITS) if locked else round(amount * FEMTO_PER_USD),
+                    room=math.floor(amount * MICRO_UNITS) if locked else round(amount * FEMTO_PER_USD),
                     fee_femto_per_hour=round(amount * rate * FEMTO_PER_USD),
                     draws=draws,
                     first_hour=first,

@@ -1,7 +1,7 @@
 """How a plan stands in futures that differ from the hours it was made for.
 
 The fan: all usage scaled by a common factor, lognormal around what the trend says of the horizon's mean, as wide as the
-weekly changes of the history make a random walk over it (averaged over the horizon: variance grows to a third). Figures
+30-day changes of the history make a random walk over it (averaged over the horizon: variance grows to a third). Figures
 are taken on every n-th hour: they are estimates, the certificate is not.
 """
 
@@ -18,7 +18,7 @@ from trimtab_service.purchasing.optimiser import optimise
 from trimtab_service.purchasing.outcome import RiskFigures, ScenarioFigure
 from trimtab_service.purchasing.pools import Pool
 from trimtab_service.purchasing.program import Floats, Program
-from trimtab_service.purchasing.trend import WEEK, forecast
+from trimtab_service.purchasing.trend import LOOK_BACK, WEEK, forecast
 
 _FUTURES: Final = 60
 _TAIL: Final = 0.05
@@ -32,9 +32,10 @@ def fan(history: Floats, horizon_hours: int) -> Floats:
     weeks = history.size // WEEK
     if weeks < _FEWEST_WEEKS or history[-WEEK:].sum() <= 0.0:
         return np.ones(_FUTURES)
-    means = history[history.size - weeks * WEEK :].reshape(weeks, WEEK).mean(axis=1)
-    positive = means[means > 0.0]
-    width = float(np.diff(np.log(positive)).std()) * math.sqrt(max(horizon_hours / WEEK, 1.0) / 3.0)
+    months = history[history.size % LOOK_BACK :].reshape(-1, LOOK_BACK).mean(axis=1)
+    positive = months[months > 0.0]
+    monthly = float(np.diff(np.log(positive)).std()) if positive.size > 2 else 0.0  # noqa: PLR2004 - two changes
+    width = monthly * math.sqrt(max(horizon_hours / LOOK_BACK, 1.0) / 3.0)
     normal = NormalDist()
     points = np.array([normal.inv_cdf((i + 0.5) / _FUTURES) for i in range(_FUTURES)])
     factors: Floats = drift_factor(history, horizon_hours) * np.exp(width * points)

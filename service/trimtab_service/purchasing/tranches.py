@@ -106,7 +106,7 @@ def _tranche(
         break_even_utilisation=rate,
         break_even_month=_break_even_month(hours, offer.upfront_fraction, rate, utilisation),
         fall_tolerance=tolerance,
-        return_until=_return_until(offer.kind, per_hour, purchase.time),
+        return_until=return_until(offer.kind, per_hour, purchase.time),
     )
 
 
@@ -131,7 +131,8 @@ def _break_even_month(hours: int, upfront: float, rate: float, utilisation: floa
     return upfront * hours / earned / _MONTH_HOURS
 
 
-def _return_until(kind: CommitmentKind, per_hour: Decimal, start: datetime) -> datetime | None:
+def return_until(kind: CommitmentKind, per_hour: Decimal, start: datetime) -> datetime | None:
+    """The last instant at which a purchase of this size can be handed back; None where it cannot."""
     if kind not in _RETURNABLE or per_hour > RETURN_MOST_PER_HOUR:
         return None
     days = calendar.monthrange(start.year, start.month)[1]
