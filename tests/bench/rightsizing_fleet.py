@@ -12,6 +12,7 @@ in ten resources is younger than the window, one in a hundred points is missing,
   sizes are advised anew every week); and the choice of types for all three.
 - `numpy_sort_s`: `np.sort` of the CPU array, whole and in memory, one core. `numpy_sort_ratio` is `simple_s` over it;
   `full_numpy_sort_ratio` is `full_s` over four of it.
+- `full_cpu_s`: CPU seconds of both workers in the full run, which a busy machine changes less than the wall time.
 - `rss_mib`: the highest sum of resident sizes of all processes while the full run lasted.
 
 All are medians over `--repeat` runs, taken in turn. The last line is one JSON object.
@@ -27,7 +28,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import orjson
@@ -48,6 +49,8 @@ METRICS: Final = (Dimension.CPU, Dimension.MEMORY, Dimension.GPU, Dimension.GPU_
 PERCENTS: Final = (50.0, 90.0, 95.0, 99.5)
 OURS: Final = (SAFE, BALANCED, ECONOMY)
 CHUNK: Final = 2_048
+Reduced: TypeAlias = list[tuple[Reduction, list[FleetWalk]]]
+"""By metric: the reduction, and the walk of each profile."""
 END_S: Final = 1_700_438_400 + 30 * 86_400
 WORKERS: Final = 2
 
@@ -110,8 +113,9 @@ def simple(fleet: Fleet, tables: list[SizeTable]) -> tuple[I32, F64]:
     return cheapest_types(tables, fleet.table_of, cpu * fleet.vcpus / 100, memory * fleet.memory_gib / 100)
 
 
-def full_chunk(fleet: Fleet, begin: int) -> list[tuple[Reduction, list[FleetWalk]]]:
-    """Everything about some resources, by metric."""
+def full_chunk(fleet: Fleet, begin: int) -> tuple[Reduced, float]:
+    """Everything about some resources, by metric, and the CPU seconds that it took."""
+    started = time.process_time()
     answer = []
     for metric in METRICS:
         values = fleet.chunk(metric, begin)
@@ -119,19 +123,17 @@ def full_chunk(fleet: Fleet, begin: int) -> list[tuple[Reduction, list[FleetWalk
             MetricChunk(metric, Loads.of(values, END_S, 3_600)), [profile.estimator(metric) for profile in OURS]
         )
         answer.append((reduce_chunk(values, PERCENTS), walks))
-    return answer
+    return answer, time.process_time() - started
 
 
-def full(
-    fleet: Fleet, tables: list[SizeTable], pool: ProcessPoolExecutor
-) -> list[list[tuple[Reduction, list[FleetWalk]]]]:
-    """The whole fleet in worker processes, and the types for what each profile advises."""
+def full(fleet: Fleet, tables: list[SizeTable], pool: ProcessPoolExecutor) -> tuple[list[Reduced], float]:
+    """The whole fleet in worker processes, the types for what each profile advises, and the workers' CPU seconds."""
     begins = range(0, fleet.resources, CHUNK)
-    parts = list(pool.map(full_chunk, [fleet] * len(begins), begins))
+    parts, seconds = zip(*pool.map(full_chunk, [fleet] * len(begins), begins), strict=True)
     for number in range(len(OURS)):
         cpu, memory = (np.concatenate([part[metric][1][number].advised for part in parts]) for metric in (0, 1))
         cheapest_types(tables, fleet.table_of, cpu * fleet.vcpus / 100, memory * fleet.memory_gib / 100)
-    return parts
+    return list(parts), sum(seconds)
 
 
 class ResidentWatch:
@@ -177,7 +179,7 @@ def main() -> None:
     options = parser.parse_args()
     # Workers are processes; a BLAS that starts threads of its own in each would only get in its own way.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    times: dict[str, list[float]] = {"simple": [], "sort": [], "full": []}
+    times: dict[str, list[float]] = {"simple": [], "sort": [], "full": [], "cpu": []}
     with tempfile.TemporaryDirectory(prefix="trimtab-fleet-") as root:
         tables = tables_of(snapshot_of(options.catalog or catalog_directory(), Path(root)))
         random = np.random.default_rng(99)
@@ -193,10 +195,11 @@ def main() -> None:
         with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
             list(pool.map(full_chunk, [fleet] * WORKERS, [0] * WORKERS))
             with ResidentWatch() as watch:
-                parts = []
+                parts: list[Reduced] = []
                 for run in range(options.repeat or (1 if options.quick else 5)):
                     started = time.perf_counter()
-                    parts = full(fleet, tables, pool)
+                    parts, seconds = full(fleet, tables, pool)
+                    times["cpu"].append(seconds)
                     times["full"].append(time.perf_counter() - started)
                     print(f"full, run {run + 1}: {times['full'][-1]:.2f} s")
         describe(parts)
@@ -206,11 +209,11 @@ def main() -> None:
             types, _ = simple(fleet, tables)
             times["simple"].append(time.perf_counter() - started)
             times["sort"].append(timed_sort(fleet))
-    simple_s, sort_s, full_s = (statistics.median(times[name]) for name in ("simple", "sort", "full"))
+    simple_s, sort_s, full_s, cpu_s = (statistics.median(times[name]) for name in ("simple", "sort", "full", "cpu"))
     print(
         f"simple: {simple_s:.3f} s, a type for {(types >= 0).mean():.2%}; plain sort of the CPU array: {sort_s:.3f} s"
     )
-    print(f"full: {full_s:.2f} s, highest resident {watch.highest:.0f} MiB")
+    print(f"full: {full_s:.2f} s ({cpu_s:.2f} s of CPU in {WORKERS} workers), highest resident {watch.highest:.0f} MiB")
     figures = {
         "resources": options.resources,
         "points": options.points,
@@ -220,12 +223,13 @@ def main() -> None:
         "rss_mib": round(watch.highest, 1),
         "numpy_sort_s": round(sort_s, 3),
         "full_numpy_sort_ratio": round(full_s / (len(METRICS) * sort_s), 2),
+        "full_cpu_s": round(cpu_s, 3),
         "workers": WORKERS,
     }
     print(orjson.dumps(figures).decode())
 
 
-def describe(parts: list[list[tuple[Reduction, list[FleetWalk]]]]) -> None:
+def describe(parts: list[Reduced]) -> None:
     """Prints what the walk forward found, so that it is seen to have been done."""
     for number, metric in enumerate(METRICS):
         for which, profile in enumerate(OURS):

@@ -43,7 +43,7 @@ class Percentile:
         """Level [r][c]."""
         if self.percent == 100:  # noqa: PLR2004 - percent
             return np.asarray(population.peaks(), dtype=np.float64)
-        return level_of_share(population.levels, population.masses(), self.percent / 100)
+        return level_of_share(population.masses(), self.percent / 100)
 
 
 PEAK = Percentile(100.0)
@@ -58,7 +58,7 @@ class LeastRegret:
 
     def levels(self, population: Population) -> F64:
         """Level [r][c]."""
-        return level_of_least_regret(population.levels, population.masses(), self.exchange)
+        return level_of_least_regret(population.masses(), self.exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,8 @@ class DriftHeadroom:
 
     def deviation(self, population: Population) -> F64:
         """Shrunk standard deviation of the change from one day that counts to the next, in e-folds [r][c]."""
-        counted = np.flatnonzero(np.isin(population.weekdays, list(population.weighting.weekdays)))
+        among = population.weighting.weekdays
+        counted = np.array([i for i, day in enumerate(population.weekdays.tolist()) if day in among], dtype=np.int64)
         daily = population.daily_levels(self.share)[:, counted]
         after, before = daily[:, 1:], daily[:, :-1]
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -19,15 +19,15 @@ _ROUNDING_F32: Final = 1e-5
 """Running sums of weights are off by less than this share of the total."""
 
 
-def level_of_share(levels: Floats, masses: Masses, share: float) -> F64:
-    """Percentile level [r][c]; `levels` [r][l]. NaN where there is no weight."""
+def level_of_share(masses: Masses, share: float) -> F64:
+    """Percentile level [r][c]; NaN where there is no weight."""
     rounding = _ROUNDING if masses.weight.dtype == np.float64 else _ROUNDING_F32
     enough = masses.total * masses.weight.dtype.type(share - rounding)
-    return _picked(levels, masses, np.argmax(masses.weight >= enough[:, :, None], axis=2))
+    return _picked(masses, np.argmax(masses.weight >= enough[:, :, None], axis=2))
 
 
-def level_of_least_regret(levels: Floats, masses: Masses, exchange: float) -> F64:
-    """Level [r][c] that minimises unused share + `exchange` x share of time exceeded; `levels` [r][l].
+def level_of_least_regret(masses: Masses, exchange: float) -> F64:
+    """Level [r][c] that minimises unused share + `exchange` x share of time exceeded; NaN where there is no weight.
 
     With F the share of time at or below a level s and M the part of the mean load from there, the unused share of a
     size s is F - M/s and the exceeded share 1 - F. `exchange` (above 1) is how many points of unused size one point
@@ -38,7 +38,7 @@ def level_of_least_regret(levels: Floats, masses: Masses, exchange: float) -> F6
     # The same as the largest (exchange - 1) F + M/s, which needs no division by the total.
     gain = masses.weight * masses.weight.dtype.type(exchange - 1.0)
     gain += masses.filled
-    return _picked(levels, masses, np.argmax(gain, axis=2))
+    return _picked(masses, np.argmax(gain, axis=2))
 
 
 def inverse_levels(levels: Floats) -> Floats:
@@ -47,9 +47,12 @@ def inverse_levels(levels: Floats) -> Floats:
     return np.divide(1.0, levels, out=inverse, where=levels > 0)
 
 
-def _picked(levels: Floats, masses: Masses, at: I64) -> F64:
-    found = np.take_along_axis(levels, at.T, axis=1).astype(np.float64)
-    return np.where(masses.total.T > 0, found, np.nan)
+def _picked(masses: Masses, at: I64) -> F64:
+    cuts, resources = at.shape
+    # Indices by hand: what take_along_axis does costs more than the rest where there are few resources.
+    first = np.arange(cuts)[:, None] if masses.levels.shape[0] > 1 else np.zeros((1, 1), dtype=np.int64)
+    found = masses.levels[first, np.arange(resources)[None, :], at].astype(np.float64)
+    return np.where(masses.total > 0, found, np.nan).T
 
 
 class CheapestLevel(NamedTuple):

@@ -80,10 +80,15 @@ class Loads:
     def weekdays(self) -> I64:
         """Weekday of each point [points]; Monday is 0."""
         size = self.values.shape[1]
-        start = self.end_s - size * self.step_s + self.utc_offset_s
-        result: I64 = ((start + np.arange(size) * self.step_s) // DAY_S + _THURSDAY) % 7
-        return result
+        return weekdays_of(self.end_s - size * self.step_s + self.utc_offset_s, self.step_s, size)
 
     def day_weekdays(self) -> I64:
         """Weekday of most of each day [days]: that of its middle."""
-        return self.weekdays()[self.points_per_day // 2 :: self.points_per_day]
+        start = self.end_s - self.days * DAY_S + self.utc_offset_s
+        return weekdays_of(start + DAY_S // 2, DAY_S, self.days)
+
+
+def weekdays_of(start_s: int, step_s: int, points: int) -> I64:
+    """Weekday of each point of a grid; Monday is 0."""
+    result: I64 = ((start_s + np.arange(points) * step_s) // DAY_S + _THURSDAY) % 7
+    return result

@@ -35,11 +35,13 @@ class Weighting:
 class Masses(NamedTuple):
     """The weighted distribution at each cut, as running sums along the levels.
 
-    `weight` [c][r][l]: weight of the samples at or below the level; its last entry is all weight, nought where
-    nothing is known. `filled` [c][r][l]: sum of weight times value / level of those samples, which is how much of a
-    size of that level they use.
+    `levels` [1 or c][r][l] ascend: what samples stand at, the same at every cut where the first axis is 1; +inf where
+    a resource has fewer. `weight` [c][r][l]: weight of the samples at or below the level; its last entry is all
+    weight, nought where nothing is known. `filled` [c][r][l]: sum of weight times value / level of those samples,
+    which is how much of a size of that level they use.
     """
 
+    levels: Floats
     weight: Floats
     filled: Floats
 
@@ -67,11 +69,6 @@ class Population(Protocol):
     @property
     def cuts(self) -> I64:
         """Ascending day numbers [c], each at least 1."""
-        ...
-
-    @property
-    def levels(self) -> Floats:
-        """Levels that samples stand at, ascending [r][l]; +inf where a resource has fewer."""
         ...
 
     @property

@@ -2,66 +2,128 @@
 
 import math
 from dataclasses import replace
-from typing import Final, Self
+from functools import lru_cache
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I64
 from trimtab_service.rightsizing.arrays import Floats
 from trimtab_service.rightsizing.levels import inverse_levels
-from trimtab_service.rightsizing.loads import Loads
+from trimtab_service.rightsizing.loads import Loads, weekdays_of
 from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
+from trimtab_service.rightsizing.series import DAY_S
 
 _HALF: Final = 0.5
 
 
-class _Sorted:
-    """What all views of one population share: samples in ascending order and how old each column is."""
+class _Calendar(NamedTuple):
+    """What column weights depend on besides the weighting: so little that series of one fleet share it."""
 
-    __slots__ = ("cuts", "finite", "has_gaps", "inverse", "loads", "masses", "order", "values", "weekdays")
+    points: int
+    points_per_day: int
+    step_s: int
+    start_in_week_s: int
+
+    @classmethod
+    def of(cls, loads: Loads) -> Self:
+        """The calendar of loads."""
+        start = loads.end_s - loads.values.shape[1] * loads.step_s + loads.utc_offset_s
+        return cls(loads.values.shape[1], loads.points_per_day, loads.step_s, start % (7 * DAY_S))
+
+    def weekdays(self) -> I64:
+        """Weekday of each point; Monday is 0."""
+        return weekdays_of(self.start_in_week_s, self.step_s, self.points)
+
+
+_COMPACT: Final = 4
+"""A window that is so many times shorter than the past is sorted by itself at each cut."""
+
+
+@lru_cache(maxsize=512)
+def _column_weights(calendar: _Calendar, cuts: tuple[int, ...], weighting: Weighting) -> F64:
+    """Weight of each column at each cut [c][points]; read-only, since it is shared by all series of one calendar."""
+    per_day, size = calendar.points_per_day, calendar.points
+    ends = np.array(cuts)[:, None] * per_day
+    counted = np.isin(calendar.weekdays(), list(weighting.weekdays))
+    clock = np.append(0, np.cumsum(counted))
+    # Counted points between a column and the cut: 0 for the latest.
+    points_old = clock[ends] - clock[1:][None, :]
+    known = (np.arange(size)[None, :] < ends) & counted[None, :]
+    if weighting.window_days is not None:
+        known &= points_old < _window_points(weighting, per_day)
+    weights = known.astype(np.float64)
+    if weighting.half_life_days is not None:
+        by_age = np.exp2(-(np.arange(size) + _HALF) / (weighting.half_life_days * per_day))
+        weights *= by_age[np.maximum(points_old, 0)]
+    weights.flags.writeable = False
+    return weights
+
+
+def _window_points(weighting: Weighting, per_day: int) -> int:
+    """Length of the window in points of the days that count."""
+    days = weighting.window_days or 0.0
+    if weighting.weekdays == ALL_DAYS:
+        return round(days * per_day)
+    return max(1, math.ceil(days * len(weighting.weekdays) / len(ALL_DAYS) - 1e-9)) * per_day
+
+
+class _Sorted:
+    """What all views of one population share: samples in ascending order."""
+
+    __slots__ = (
+        *("calendar", "cut_numbers", "cuts", "finite", "has_gaps", "inverse"),
+        *("levels", "loads", "masses", "order", "values"),
+    )
 
     def __init__(self, loads: Loads, cuts: I64) -> None:
-        values = np.asarray(loads.values, dtype=np.float64)
+        self.values: F64 = np.asarray(loads.values, dtype=np.float64)
         self.loads = loads
+        self.calendar = _Calendar.of(loads)
         self.cuts = cuts
-        self.order: I64 = np.argsort(values, axis=1, kind="stable")
+        self.cut_numbers: tuple[int, ...] = tuple(cuts.tolist())
+        self.order: I64 = np.argsort(self.values, axis=1, kind="stable")
+        ordered = np.take_along_axis(self.values, self.order, axis=1)
         # NaN sorts last; as +inf it keeps the levels ascending, and its weight is nought.
-        self.values: F64 = np.take_along_axis(values, self.order, axis=1)
-        self.has_gaps = bool(np.isnan(self.values[:, -1]).any())
-        self.finite = self.values
-        """The same with nought for gaps."""
-        if self.has_gaps:
-            self.finite = np.where(np.isnan(self.values), 0.0, self.values)
-            self.values[np.isnan(self.values)] = np.inf
-        self.inverse = inverse_levels(self.values)
-        self.weekdays = loads.weekdays()
+        self.has_gaps = bool(np.isnan(ordered[:, -1]).any())
+        self.finite, self.levels = _gaps_last(ordered) if self.has_gaps else (ordered, ordered)
+        self.inverse = inverse_levels(self.levels)
         self.masses: dict[Weighting, Masses] = {}
         """Distributions by weighting. A cache: equal keys have equal values."""
 
-    def column_weights(self, weighting: Weighting) -> F64:
+    def weights(self, weighting: Weighting) -> F64:
         """Weight of each column at each cut [c][points]."""
-        per_day, size = self.loads.points_per_day, self.loads.values.shape[1]
-        ends = self.cuts[:, None] * per_day
-        counted = np.ones(size, dtype=bool)
-        scale = 1.0
-        if weighting.weekdays != ALL_DAYS:
-            counted = np.isin(self.weekdays, list(weighting.weekdays))
-            scale = len(weighting.weekdays) / 7
-        clock = np.append(0, np.cumsum(counted))
-        # Counted points between a column and the cut: 0 for the latest.
-        points_old = clock[ends] - clock[1:][None, :]
-        known = (np.arange(size)[None, :] < ends) & counted[None, :]
-        if weighting.window_days is not None:
-            known &= (
-                points_old < max(1, math.ceil(weighting.window_days * scale - 1e-9)) * per_day
-                if scale < 1
-                else (points_old < round(weighting.window_days * per_day))
-            )
-        if weighting.half_life_days is None:
-            return known.astype(np.float64)
-        by_age = np.exp2(-(np.arange(size) + _HALF) / (weighting.half_life_days * per_day))
-        weights: F64 = np.where(known, by_age[np.maximum(points_old, 0)], 0.0)
-        return weights
+        return _column_weights(self.calendar, self.cut_numbers, weighting)
+
+    def whole(self, weighting: Weighting) -> Masses:
+        """The distribution over all samples."""
+        weights = self.weights(weighting)[:, self.order]
+        if self.has_gaps:
+            weights *= np.isfinite(self.levels)
+        filled = np.cumsum(weights * self.finite, axis=2)
+        filled *= self.inverse
+        return Masses(self.levels[None], np.cumsum(weights, axis=2), filled)
+
+    def compact(self, weighting: Weighting) -> Masses:
+        """The distribution over the window of each cut alone, for windows far shorter than the past."""
+        weights = self.weights(weighting)
+        width = min(_window_points(weighting, self.loads.points_per_day), weights.shape[1])
+        # The columns of weight, of each cut; where there are fewer than the window is long, columns without.
+        columns = np.argsort(weights == 0, axis=1, kind="stable")[:, :width]
+        weight = np.take_along_axis(weights, columns, axis=1)[:, None, :]
+        values = np.where(weight > 0, np.moveaxis(self.values[:, columns], 0, 1), np.nan)
+        order = np.argsort(values, axis=2, kind="stable")
+        finite, levels = _gaps_last(np.take_along_axis(values, order, axis=2))
+        sorted_weight = np.take_along_axis(np.broadcast_to(weight, values.shape), order, axis=2) * np.isfinite(levels)
+        filled = np.cumsum(sorted_weight * finite, axis=2)
+        filled *= inverse_levels(levels)
+        return Masses(levels, np.cumsum(sorted_weight, axis=2), filled)
+
+
+def _gaps_last(ordered: F64) -> tuple[F64, F64]:
+    """Values in ascending order, NaN last, with nought for NaN, and with +inf for it."""
+    gaps = np.isnan(ordered)
+    return np.where(gaps, 0.0, ordered), np.where(gaps, np.inf, ordered)
 
 
 class Samples:
@@ -97,11 +159,6 @@ class Samples:
         return self._sorted.cuts
 
     @property
-    def levels(self) -> Floats:
-        """Every sample, ascending [r][l]."""
-        return self._sorted.values
-
-    @property
     def points_per_day(self) -> int:
         """Samples in a full day."""
         return self._sorted.loads.points_per_day
@@ -119,22 +176,18 @@ class Samples:
         """The distribution at each cut."""
         known = self._sorted.masses.get(self._weighting)
         if known is None:
-            known = self._sorted.masses[self._weighting] = self._measure()
+            shared, weighting = self._sorted, self._weighting
+            short = weighting.window_days is not None and (
+                _COMPACT * _window_points(weighting, self.points_per_day) <= shared.values.shape[1]
+            )
+            known = shared.compact(weighting) if short else shared.whole(weighting)
+            shared.masses[weighting] = known
         return known
-
-    def _measure(self) -> Masses:
-        shared = self._sorted
-        weights = shared.column_weights(self._weighting)[:, shared.order]
-        if shared.has_gaps:
-            weights *= np.isfinite(shared.values)
-        filled = np.cumsum(weights * shared.finite, axis=2)
-        filled *= shared.inverse
-        return Masses(np.cumsum(weights, axis=2), filled)
 
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c]."""
         shared = self._sorted
-        known = shared.column_weights(replace(self._weighting, half_life_days=None)) > 0
+        known = shared.weights(replace(self._weighting, half_life_days=None)) > 0
         values = np.where(known[None, :, :], self.loads.values[:, None, :], np.nan)
         found: F64 = np.fmax.reduce(values, axis=2)
         return found

@@ -36,6 +36,8 @@ def _ladder() -> F64:
 LADDER: Final = _ladder()
 """Levels relative to a resource's peak."""
 
+_LEVELS: Final = np.append(LADDER, np.inf).astype(np.float32)
+
 _PACKED: Final = np.append(1 + (np.rint(LADDER * _FIXED_POINT).astype(np.int64) << 32), 1)
 _INVERSE: Final = np.append(1 / (LADDER * _FIXED_POINT), 0.0).astype(np.float32)
 
@@ -68,10 +70,16 @@ class _Days:
         self.peaks_by_day: F32 = np.where(np.isnan(peaks), np.float32(np.nan), relative)
         self._histograms: Masses | None = None
         self._members: dict[frozenset[int], Bools] = {}
-        self._running: dict[frozenset[int], Masses] = {}
+        self._running: dict[frozenset[int], tuple[F32, F32]] = {}
+        """Sums of `histograms` over the first days of some weekdays [day + 1][r][l]."""
         self.masses: dict[Weighting, Masses] = {}
         self.peaks: dict[Weighting, Floats] = {}
         self.levels_by_day: dict[float, Floats] = {}
+
+    @property
+    def levels(self) -> Floats:
+        """The ladder [1][r][l], ending on +inf."""
+        return np.broadcast_to(_LEVELS, (1, self.scale.size, COLUMNS))
 
     @property
     def histograms(self) -> Masses:
@@ -86,7 +94,7 @@ class _Days:
             weight[:, :, -1] = weight[:, :, -2]
             filled = halves[:, :, 1::2].astype(np.float32)
             filled *= _INVERSE
-            self._histograms = Masses(weight, filled)
+            self._histograms = Masses(self.levels, weight, filled)
         return self._histograms
 
     def counts_in(self, weekdays: frozenset[int]) -> Bools:
@@ -101,12 +109,15 @@ class _Days:
         chosen = np.flatnonzero(self.counts_in(weekdays))
         if (last - first == 1).all():
             days = chosen[first]
-            return Masses(self.histograms.weight[days], self.histograms.filled[days])
+            return Masses(self.levels, self.histograms.weight[days], self.histograms.filled[days])
         known = self._running.get(weekdays)
         if known is None:
-            known = self._running[weekdays] = Masses(*(_running(part, chosen) for part in self.histograms))
-        # Windows that begin with the first day are the running sums themselves.
-        return Masses(*(part[last] if not first.any() else part[last] - part[first] for part in known))
+            parts = self.histograms.weight, self.histograms.filled
+            known = self._running[weekdays] = (_running(parts[0], chosen), _running(parts[1], chosen))
+        if not first.any():
+            # Windows that begin with the first day are the running sums themselves.
+            return Masses(self.levels, known[0][last], known[1][last])
+        return Masses(self.levels, known[0][last] - known[0][first], known[1][last] - known[1][first])
 
     def combined(self, weighting: Weighting) -> Masses:
         """The distribution at each cut."""
@@ -114,7 +125,8 @@ class _Days:
         if weighting.half_life_days is None:
             return self.windowed(weighting.weekdays, np.maximum(clock - self.window(weighting), 0), clock)
         weights = self.day_weights(weighting)
-        return Masses(*(_combined(weights, part) for part in self.histograms))
+        daily = self.histograms
+        return Masses(self.levels, _combined(weights, daily.weight), _combined(weights, daily.filled))
 
     def window(self, weighting: Weighting) -> int:
         """Length of the window in days of the weekdays that count."""
@@ -198,12 +210,6 @@ class DailySketch:
     def cuts(self) -> I64:
         """Ascending day numbers [c]."""
         return self._days.cuts
-
-    @property
-    def levels(self) -> Floats:
-        """The ladder [r][l], ending on +inf."""
-        ladder = np.append(LADDER, np.inf).astype(np.float32)
-        return np.broadcast_to(ladder, (self._days.scale.size, COLUMNS))
 
     @property
     def points_per_day(self) -> int:

@@ -21,7 +21,8 @@ def notes(series: Series) -> dict[SeriesNote, int]:
 
 def grid(count: int, step: float = 300.0) -> F64:
     """Stamps of a clean grid in the past."""
-    return START - 86_400 * 20 + np.arange(count) * step
+    stamps: F64 = START - 86_400 * 20 + np.arange(count, dtype=np.float64) * step
+    return stamps
 
 
 def test_no_point_is_an_empty_series() -> None:
