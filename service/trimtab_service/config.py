@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab_service import settings_values as values
+from trimtab_service.recommendations.windows import ChangeWindow
 from trimtab_service.settings_values import Address, GrantRule, MethodLimit
 
 EXIT_BAD_CONFIG = 2
@@ -127,6 +128,11 @@ class Settings:
     analysis_workers: int = _setting(
         1, values.integer(1, 256), "Processes for heavy sizing work, beside each serving process; started when needed."
     )
+    analysis_lease: timedelta = _setting(
+        timedelta(seconds=30),
+        values.duration(1, 3600),
+        "How long a fleet analysis waits for a process that went silent before another goes on with it.",
+    )
     analysis_retention: timedelta = _setting(
         timedelta(days=90), values.duration(3600, 86_400 * 3650), "How long ended fleet analyses are kept."
     )
@@ -135,6 +141,25 @@ class Settings:
     )
     reservation_ttl: timedelta = _setting(
         timedelta(minutes=15), values.duration(1, 86_400 * 7), "How long reserved room is held by default."
+    )
+    recommendation_lifetime: timedelta = _setting(
+        timedelta(days=14), values.duration(60, 86_400 * 365), "How long a recommendation lasts that no run confirms."
+    )
+    recommendation_retention: timedelta = _setting(
+        timedelta(days=400), values.duration(3600, 86_400 * 3650), "How long closed recommendations are kept."
+    )
+    change_windows: tuple[ChangeWindow, ...] = _setting(
+        (),
+        values.change_windows,
+        "When recommendations may be applied, as `mon-fri 20:00-06:00 Europe/Berlin`, several with `;`; empty: always.",
+    )
+    apply_timeout: timedelta = _setting(
+        timedelta(minutes=20), values.duration(1, 86_400), "Longest that the clouds may take over one recommendation."
+    )
+    apply_lease: timedelta = _setting(
+        timedelta(seconds=60),
+        values.duration(1, 3600),
+        "Silence after which another process takes over what one was applying.",
     )
     poll_interval: timedelta = _setting(
         timedelta(milliseconds=500), values.duration(0.05, 60), "How often other processes' changes are read."

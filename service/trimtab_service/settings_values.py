@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from trimtab_service.domain.identity import Grant, Role
+from trimtab_service.recommendations.windows import ChangeWindow, parse_windows
 
 ASYMMETRIC_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signature algorithms that a public key can verify; `none` and the HMAC family are never accepted."""
@@ -236,3 +237,10 @@ def _list(raw: object) -> list[object]:
     if not isinstance(raw, list):
         raise ValueError("expected a list")  # noqa: TRY004 - every reader answers ValueError
     return raw
+
+
+def change_windows(raw: object) -> tuple[ChangeWindow, ...]:
+    """Hours of the week with `;` between, or a list of them."""
+    if isinstance(raw, list) and all(isinstance(one, str) for one in raw):
+        return parse_windows(";".join(raw))
+    return parse_windows(text(raw))

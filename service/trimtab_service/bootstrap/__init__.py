@@ -11,8 +11,11 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    recommendation_service_pb2,
     rightsizing_service_pb2,
 )
+from trimtab_service.bootstrap.lifecycle import Rooms
+from trimtab_service.bootstrap.lifecycle import assemble as assemble_lifecycle
 from trimtab_service.bootstrap.sizing import House
 from trimtab_service.bootstrap.sizing import assemble as assemble_sizing
 from trimtab_service.catalog.library import CatalogLibrary
@@ -23,6 +26,7 @@ from trimtab_service.config import Settings
 from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.observability.state_metrics import StateMetrics, StateSample
 from trimtab_service.placement.index import index_of
+from trimtab_service.recommendations.ports import Actuators
 from trimtab_service.rightsizing.ports import TelemetrySources
 from trimtab_service.rpc.catalog import CatalogServicer
 from trimtab_service.rpc.commitments import CommitmentServicer
@@ -70,6 +74,8 @@ class Overrides:
     new_id: NewId = new_ulid
     sources: TelemetrySources | None = None
     """Instead of those that the file of cloud accounts names."""
+    actuators: Actuators | None = None
+    """The same of what changes clouds."""
 
 
 def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = None) -> Application:
@@ -128,6 +134,7 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         memo=DecisionMemo(settings.decision_memo),
     )
 
+    recommendations = RecommendationStore(database, writer, settings.recommendation_lifetime)
     sizing = assemble_sizing(
         House(
             settings=settings,
@@ -135,10 +142,25 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             world=world,
             database=database,
             writer=writer,
-            recommendations=RecommendationStore(database, writer),
+            recommendations=recommendations,
             clock=given.clock,
             new_id=given.new_id,
             sources=given.sources,
+        )
+    )
+
+    lifecycle = assemble_lifecycle(
+        Rooms(
+            settings=settings,
+            world=world,
+            database=database,
+            writer=writer,
+            recommendations=recommendations,
+            desk=sizing.desk,
+            sources=given.sources or sizing.clouds.sources,
+            actuators=given.actuators or sizing.clouds.actuators,
+            clock=given.clock,
+            new_id=given.new_id,
         )
     )
 
@@ -164,11 +186,13 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             CommitmentServicer(commitments, world, writer, clock=given.clock, new_id=given.new_id),
         ),
         (rightsizing_service_pb2, "RightsizingService", sizing.servicer),
+        (recommendation_service_pb2, "RecommendationService", lifecycle.servicer),
     )
     return Application(
         services=[Service(module.DESCRIPTOR.services_by_name[name], servicer) for module, name, servicer in services],
         probes=_probes(library, database, follower),
         close=(
+            *lifecycle.close,
             *sizing.close,
             metrics.close,
             maintenance.close,
@@ -189,6 +213,7 @@ def retention(settings: Settings) -> Retention:
         journal=max(kept, _JOURNAL_KEPT),
         analyses=settings.analysis_retention,
         profiles=settings.profile_retention,
+        recommendations=settings.recommendation_retention,
     )
 
 
@@ -226,7 +251,11 @@ def _probes(library: CatalogLibrary, database: Database, follower: JournalFollow
 
     # Decisions go on without a database, so only what changes state is taken out of service with it.
     return (
-        Probe("store", store, services=("trimtab.v1.PolicyService", "trimtab.v1.CommitmentService")),
+        Probe(
+            "store",
+            store,
+            services=tuple(f"trimtab.v1.{name}Service" for name in ("Policy", "Commitment", "Recommendation")),
+        ),
         Probe("journal", journal),
         Probe("catalog", catalog),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trimtab_service.clouds.configuration import load_accounts
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.clouds.simulated.connection import SIMULATED_ACCOUNT
 from trimtab_service.clouds.sources import Clouds, open_clouds
 from trimtab_service.config import Settings
 from trimtab_service.rightsizing.ports import TelemetrySources
@@ -59,7 +60,9 @@ class Sizing:
 def assemble(house: House) -> Sizing:
     """Sizing, running. Raises ConfigError for a file of cloud accounts that is not right."""
     settings = house.settings
-    clouds = open_clouds(load_accounts(settings.cloud_accounts), Patience(clock=house.clock))
+    # One command and it runs: without accounts of its own a deployment shows a simulated one.
+    accounts = load_accounts(settings.cloud_accounts) if settings.cloud_accounts else (SIMULATED_ACCOUNT,)
+    clouds = open_clouds(accounts, Patience(clock=house.clock))
     sources = house.sources or clouds.sources
     pool = WorkerPool(settings.analysis_workers)
     desk = SizingDesk(
@@ -83,7 +86,7 @@ def assemble(house: House) -> Sizing:
         clock=house.clock,
     )
     owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-    runner = FleetRunner(store, partial(_job, around), owner=owner, clock=house.clock)
+    runner = FleetRunner(store, partial(_job, around), owner=owner, clock=house.clock, lease=settings.analysis_lease)
     runner.start()
     analyses = FleetAnalyses(
         store,

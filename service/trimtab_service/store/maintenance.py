@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, tuple_
 
 from trimtab_service.domain.errors import UnavailableError
-from trimtab_service.store import decisions, fleet, journal, profiles
+from trimtab_service.store import decisions, fleet, journal, profiles, recommendation_sweeps
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import LOCK_PRODUCT, LOCK_PRUNE
 from trimtab_service.store.tables import REQUESTS, RESERVATIONS
@@ -28,6 +28,8 @@ class Retention:
     answers: timedelta = timedelta()
     analyses: timedelta = timedelta(days=90)
     profiles: timedelta = timedelta(days=35)
+    recommendations: timedelta = timedelta(days=400)
+    leases: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Pruned:
     answers: int
     analyses: int = 0
     profiles: int = 0
+    recommendations: int = 0
+    leases: int = 0
 
 
 class Maintenance:
@@ -66,6 +70,10 @@ class Maintenance:
             answers=self._all(lambda conn, limit: _prune_answers(conn, now - kept.answers, limit)),
             analyses=self._all(lambda conn, limit: fleet.prune(conn, now - kept.analyses, limit)),
             profiles=self._all(lambda conn, limit: profiles.prune(conn, now - kept.profiles, limit)),
+            recommendations=self._all(
+                lambda conn, limit: recommendation_sweeps.prune(conn, now - kept.recommendations, limit)
+            ),
+            leases=self._all(lambda conn, limit: recommendation_sweeps.prune_leases(conn, now - kept.leases, limit)),
         )
 
     def start(self, clock: Callable[[], datetime], every_s: float = 600.0) -> None:

@@ -77,14 +77,11 @@ class StoredJournal:
 class ApplyStore:
     """Runs of all projects. Everything raises UnavailableError when the database does not answer."""
 
-    __slots__ = ("_database", "_lifetime", "_writer", "lease")
+    __slots__ = ("_database", "_writer", "lease")
 
-    def __init__(
-        self, database: Database, writer: GroupCommitWriter, lifetime: timedelta, lease: timedelta = LEASE
-    ) -> None:
+    def __init__(self, database: Database, writer: GroupCommitWriter, lease: timedelta = LEASE) -> None:
         self._database = database
         self._writer = writer
-        self._lifetime = lifetime
         self.lease = lease
 
     def journal(self, held: Held, clock: Callable[[], datetime]) -> StoredJournal:
