@@ -5,7 +5,7 @@ The same composition serves a call, an item of a batch, a stream and a fleet's c
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from operator import itemgetter
@@ -14,19 +14,19 @@ from typing import Final
 
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.commitments import Commitment
-from trimtab_service.domain.errors import NotFoundError, TrimtabError
+from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
-from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.resources import Capacity, CloudResource
 from trimtab_service.domain.rightsizing import Advice
 from trimtab_service.policy.attributes import attributes_of_resource
 from trimtab_service.rightsizing.advisor import advise
 from trimtab_service.rightsizing.case import SizingCase
-from trimtab_service.rightsizing.ports import Reading, Scope, TelemetrySource, TelemetrySources, Window
+from trimtab_service.rightsizing.ports import Reading, TelemetrySources
 from trimtab_service.rightsizing.preferences import EffectivePreferences, merge_preferences
 from trimtab_service.rightsizing.telemetry import Telemetry
 from trimtab_service.rpc.rightsize_parser import RightsizeParser, SizingQuery
+from trimtab_service.rpc.sizing_reading import read_all
 from trimtab_service.rpc.sizing_task import advise_apart
 from trimtab_service.rpc.world import View, World
 from trimtab_service.workers import WorkerPool
@@ -109,7 +109,15 @@ class SizingDesk:
         """An advice, or why there is none, for each query in order. What one source holds is read at once."""
         instant = self._clock()
         view = self._world.view(project)
-        readings = self._read(view, project, queries, instant, timeout_s * _READING_SHARE)
+        seconds = min(timeout_s * _READING_SHARE, _LONGEST_READ_S)
+        readings = read_all(
+            queries,
+            self._sources,
+            project,
+            partial(_lookback, view, project),
+            instant=instant,
+            deadline=instant + timedelta(seconds=seconds),
+        )
         for query, reading in zip(queries, readings, strict=True):
             if isinstance(reading, TrimtabError):
                 yield reading
@@ -134,37 +142,6 @@ class SizingDesk:
         wait = timeout_s if math.isfinite(timeout_s) else None
         return self._pool.run(wait, advise_apart, catalog, case, commitments, instant)
 
-    def _read(
-        self, view: View, project: str, queries: Sequence[SizingQuery], instant: datetime, timeout_s: float
-    ) -> list[Reading | TrimtabError]:
-        """What is known of each query's resource: brought along, or read from its source."""
-        found: list[Reading | TrimtabError] = [Reading(query.resource, query.telemetry) for query in queries]
-        deadline = instant + timedelta(seconds=min(timeout_s, _LONGEST_READ_S))
-        groups: dict[tuple[str, Window], list[int]] = {}
-        used: dict[str, TelemetrySource] = {}
-        for index, query in enumerate(queries):
-            if not query.source:
-                continue
-            source = used.get(query.source) or self._sources.get(project, query.source)
-            if source is None:
-                found[index] = _no_source(query.source, project)
-                continue
-            resource = query.resource if _is_described(query.resource) else _look_up(source, query.resource, deadline)
-            if isinstance(resource, Reading | TrimtabError):
-                found[index] = resource
-                continue
-            used[query.source] = source
-            found[index] = Reading(resource, None)
-            preferences, _ = _effective(view, project, resource, query.preferences)
-            lookback = preferences.values.lookback or DEFAULT_PREFERENCES.lookback or timedelta(days=14)
-            groups.setdefault((query.source, Window(instant - lookback, instant)), []).append(index)
-        for (name, window), indices in groups.items():
-            resources = [found[index].resource for index in indices]  # type: ignore[union-attr] # set to a Reading above
-            read = _readings(used[name], resources, window, deadline)
-            for index, resource in zip(indices, resources, strict=True):
-                found[index] = read.get(resource.key) or Reading(resource, None, "the source gave no answer for it")
-        return found
-
 
 def _effective(
     view: View, project: str, resource: CloudResource, asked: RightsizingPreferences
@@ -172,6 +149,15 @@ def _effective(
     attributes = partial(_attributes, view.snapshot, project, resource)
     policy = view.policies.effective(project, resource.workload_id, attributes)
     return merge_preferences(asked, policy), policy
+
+
+def _lookback(view: View, project: str, resource: CloudResource, query: SizingQuery) -> timedelta:
+    """How far back is to be read."""
+    preferences, _ = _effective(view, project, resource, query.preferences)
+    lookback = preferences.values.lookback or DEFAULT_PREFERENCES.lookback
+    if lookback is None:
+        raise AssertionError(resource.key)  # the defaults say it
+    return lookback
 
 
 def _attributes(snapshot: CatalogSnapshot, project: str, resource: CloudResource) -> dict[str, object]:
@@ -196,54 +182,3 @@ def _listed_capacity(snapshot: CatalogSnapshot, resource: CloudResource) -> Capa
 def _commitments(view: View) -> tuple[Commitment, ...]:
     """In the order of their ids, so that the same world gives the same advice."""
     return tuple(commitment for _, commitment in sorted(view.state.rooms.commitments.items(), key=itemgetter(0)))
-
-
-def _is_described(resource: CloudResource) -> bool:
-    """Whether the request says what the resource is, and not only which one."""
-    return bool(resource.instance_type) or resource.capacity is not None
-
-
-def _look_up(
-    source: TelemetrySource, asked: CloudResource, deadline: datetime
-) -> CloudResource | Reading | TrimtabError:
-    """The resource as the source's inventory has it; what the caller knows besides stays."""
-    scope = Scope(regions=frozenset({(asked.cloud, asked.region)}))
-    try:
-        for listed in source.inventory(scope, deadline):
-            if listed.resource_id == asked.resource_id:
-                return replace(
-                    listed,
-                    workload_id=asked.workload_id or listed.workload_id,
-                    team=asked.team or listed.team,
-                    price_nanos_per_hour=asked.price_nanos_per_hour or listed.price_nanos_per_hour,
-                    arm_ready=asked.arm_ready or listed.arm_ready,
-                )
-    except TrimtabError as error:
-        return Reading(asked, None, error.message)
-    return NotFoundError(
-        ErrorReason.NOT_FOUND,
-        f"{source.name} lists no resource {asked.resource_id!r} in {asked.cloud} {asked.region}",
-        metadata={"resource": asked.resource_id, "telemetry_source": source.name},
-    )
-
-
-def _readings(
-    source: TelemetrySource, resources: Sequence[CloudResource], window: Window, deadline: datetime
-) -> dict[str, Reading]:
-    """Readings by resource; where the source as a whole fails, each reads as failed."""
-    read: dict[str, Reading] = {}
-    try:
-        for reading in source.read(resources, window, deadline):
-            read[reading.resource.key] = reading
-    except TrimtabError as error:
-        failed = {one.key: Reading(one, None, error.message) for one in resources if one.key not in read}
-        return read | failed
-    return read
-
-
-def _no_source(name: str, project: str) -> NotFoundError:
-    return NotFoundError(
-        ErrorReason.NOT_FOUND,
-        f"no telemetry source {name!r} is open to the project",
-        metadata={"telemetry_source": name, "project": project},
-    )
