@@ -18,8 +18,6 @@ from trimtab_service.store.fleet import CANCELLED, FleetStore
 
 _LOG: Final = structlog.get_logger("trimtab.fleet")
 
-LEASE: Final = timedelta(seconds=30)
-"""Past it, another process takes over. Renewed three times as often."""
 _IDLE_S: Final = 2.0
 """How soon an analysis is found that another process has taken in, or left."""
 
@@ -34,8 +32,9 @@ class FleetRunner:
         *,
         owner: str,
         clock: Callable[[], datetime],
-        lease: timedelta = LEASE,
+        lease: timedelta,
     ) -> None:
+        """Past `lease` without a sign, another process takes over; it is renewed three times as often."""
         self._store = store
         self._job = job
         self._owner = owner

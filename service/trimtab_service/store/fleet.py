@@ -144,15 +144,13 @@ class FleetStore:
 
     def claim(self, owner: str, now: datetime, lease: timedelta) -> FleetAnalysisRecord | None:
         """Take the oldest analysis that nobody works on; None when there is none."""
+        with self._database.read() as conn:
+            # Mostly there is none, and nobody should have to wait for a lock to be told so.
+            if conn.execute(_waiting(self._instant(conn))).first() is None:
+                return None
         with self._database.write() as conn:
             instant = self._instant(conn)
-            waiting = (
-                _SELECTED.where(FLEET_ANALYSES.c.state.in_(_OPEN), FLEET_ANALYSES.c.lease_until <= instant)
-                .order_by(FLEET_ANALYSES.c.create_time)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            row = conn.execute(waiting).first()
+            row = conn.execute(_waiting(instant).with_for_update(skip_locked=True)).first()
             if row is None:
                 return None
             found = _read(row)
@@ -341,6 +339,14 @@ def _add(conn: Connection, held: FleetAnalysisRecord, results: Sequence[FleetRes
 
 def _write(conn: Connection, record: FleetAnalysisRecord) -> None:
     conn.execute(update(FLEET_ANALYSES).where(_is(record.project, record.analysis_id)).values(**record._asdict()))
+
+
+def _waiting(instant: datetime) -> Any:  # noqa: ANN401 - a Select
+    return (
+        _SELECTED.where(FLEET_ANALYSES.c.state.in_(_OPEN), FLEET_ANALYSES.c.lease_until <= instant)
+        .order_by(FLEET_ANALYSES.c.create_time)
+        .limit(1)
+    )
 
 
 def _keys_of(held: FleetAnalysisRecord) -> Any:  # noqa: ANN401 - a Select
