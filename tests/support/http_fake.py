@@ -67,8 +67,9 @@ class HttpFake:
                     return
                 text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
                 data = text.encode()
-                self.send_response(answer.status)
-                for key, value in {"Content-Type": "application/json", **answer.headers}.items():
+                self.send_response_only(answer.status)
+                usual = {"Content-Type": "application/json", "Date": self.date_time_string()}
+                for key, value in {**usual, **answer.headers}.items():
                     self.send_header(key, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()

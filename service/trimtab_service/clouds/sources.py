@@ -76,7 +76,7 @@ class _Actuator:
 
     def handles(self, resource: CloudResource, operation: Operation) -> bool:
         of = self.configured
-        if resource.cloud is not of.cloud or resource.account != of.account:
+        if of.cloud not in {None, resource.cloud} or resource.account != of.account:
             return False
         if of.regions and resource.region not in of.regions:
             return False

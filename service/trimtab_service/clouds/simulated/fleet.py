@@ -95,13 +95,15 @@ MODELS: Final = (
 _TEAMS: Final = ("search", "vision", "platform")
 
 
-def simulated_world(seed: int, clock: Callable[[], datetime], size: int = DEFAULT_SIZE) -> SimulatedWorld:
-    """A world of `size` resources; the same for the same seed and the same instant of the clock."""
+def simulated_world(
+    seed: int, clock: Callable[[], datetime], size: int = DEFAULT_SIZE, account: str = "simulated"
+) -> SimulatedWorld:
+    """A world of `size` resources of one account; the same for the same seed and the same instant of the clock."""
     now = clock()
-    return SimulatedWorld(seed, clock, (_instance(seed, number, now) for number in range(size)))
+    return SimulatedWorld(seed, clock, (_instance(seed, number, now, account) for number in range(size)))
 
 
-def _instance(seed: int, number: int, now: datetime) -> SimulatedInstance:
+def _instance(seed: int, number: int, now: datetime, account: str) -> SimulatedInstance:
     model = MODELS[number % len(MODELS)]
     name = f"{model.slug}-{number:04d}"
     team = _TEAMS[number % len(_TEAMS)]
@@ -113,7 +115,7 @@ def _instance(seed: int, number: int, now: datetime) -> SimulatedInstance:
         cloud=model.cloud,
         region=model.region,
         kind=ResourceKind.INSTANCE if model.autoscaling is None else ResourceKind.INSTANCE_GROUP,
-        account="simulated",
+        account=account,
         instance_type=model.instance_type,
         count=model.count,
         tags=(("model", model.slug), ("team", team)),

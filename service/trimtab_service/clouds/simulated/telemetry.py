@@ -16,7 +16,7 @@ from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKi
 from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry
 
 SIMULATED: Final = "simulated"
-"""Name and account of the source."""
+"""Name and account of the source that is there without any configuration."""
 
 _GONE: Final = "the resource does not exist any more"
 
@@ -28,9 +28,10 @@ class SimulatedTelemetry:
     without an agent, nothing before the start and after the stop, and a failure where monitoring does not answer.
     """
 
-    def __init__(self, world: SimulatedWorld, name: str = SIMULATED) -> None:
+    def __init__(self, world: SimulatedWorld, name: str = SIMULATED, account: str = SIMULATED) -> None:
         self._world = world
         self._name = name
+        self._account = account
 
     @property
     def name(self) -> str:
@@ -44,8 +45,8 @@ class SimulatedTelemetry:
 
     @property
     def account(self) -> str:
-        """All simulated resources are of one account."""
-        return SIMULATED
+        """That of all resources of the world."""
+        return self._account
 
     def inventory(self, scope: Scope, deadline: datetime) -> Iterator[CloudResource]:  # noqa: ARG002 - the port's; it answers at once
         """As the port says; stopped resources are left out, as they are where a cloud bills by the hour."""
