@@ -8,6 +8,7 @@ import numpy as np
 
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.resources import ResourceKind
 from trimtab_service.rightsizing.needs import Needs
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.readings import Readings
@@ -73,7 +74,9 @@ GPU_SHARE: Final = 0.02
 def is_idle(needs: Needs, readings: Readings, present: Present) -> bool:
     """Whether the cloud's rule calls it idle, and its GPUs too. What was not measured is never idle."""
     cpu, network, gpu = needs.get(Dimension.CPU), needs.get(Dimension.NETWORK), needs.get(Dimension.GPU)
-    if cpu is None or cpu.is_assumed or readings.measured < LEAST:
+    # A container that waits uses next to nothing of a request that is too large: its request is what is wrong.
+    waits = present.resource.kind is ResourceKind.CONTAINER
+    if waits or cpu is None or cpu.is_assumed or readings.measured < LEAST:
         return False
     if present.gpus and (gpu is None or gpu.is_assumed or gpu.peak >= GPU_SHARE):
         return False
@@ -86,6 +89,6 @@ def is_idle(needs: Needs, readings: Readings, present: Present) -> bool:
         return True
     loads = network.loads
     if loads is not None and rule.network_percentile >= 1.0:
-        daily = np.nanmean(np.where(np.isnan(loads.values[network.row]), 0.0, loads.values[network.row]))
-        return float(daily) < rule.network_gbps * present.count
+        mean = float(np.nan_to_num(loads.values[network.row]).mean())
+        return mean < rule.network_gbps * present.count
     return network.percentile(rule.network_percentile) < rule.network_gbps * present.count

@@ -17,7 +17,7 @@ from trimtab_service.domain.dimensions import DIMENSIONS, INCOMPRESSIBLE, Dimens
 from trimtab_service.domain.preferences import DimensionPreference, RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.rightsizing.backtest import Walk, cuts_of, walked
-from trimtab_service.rightsizing.estimators import DriftHeadroom, Estimator, WorkingDayFloor
+from trimtab_service.rightsizing.estimators import Estimator, LeastRegret
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.profiles import PROFILES
@@ -119,10 +119,6 @@ _KEPT: Final = {
 }
 
 
-SINGLE_PRECISION: Final = 1.2e-7
-"""Half a step of a float32, relative."""
-
-
 def _grouped(loads: Sequence[Load]) -> list[tuple[Loads, list[Load]]]:
     """Loads on one grid together, so that they are reduced at once."""
     by_step: dict[int, list[Load]] = {}
@@ -152,22 +148,26 @@ def _estimated(
     present: Present,
 ) -> dict[Dimension, Need]:
     """Needs of the loads of one grid."""
-    rows: dict[Estimator, list[int]] = {}
+    rows: dict[tuple[Estimator, bool], list[int]] = {}
+    profile = preferences.profile or "balanced"
     for row, load in enumerate(members):
+        preference = preferred.get(load.dimension)
         estimator = _estimator(
-            preferences.profile or "balanced",
+            profile,
             load.dimension,
-            preferred.get(load.dimension),
+            preference,
             allow_below_peak=bool(preferences.allow_memory_below_peak),
         )
-        rows.setdefault(estimator, []).append(row)
+        # A rule that weighs the whole shape of a load is within one step of a ladder anyway; a percentile is exact.
+        shaped = isinstance(PROFILES[profile].recipes[load.dimension].rule, LeastRegret)
+        shaped = shaped and (preference is None or preference.percentile is None)
+        rows.setdefault((estimator, shaped), []).append(row)
     needs: dict[Dimension, Need] = {}
     scaling = present.resource.autoscaling
-    for estimator, chosen in rows.items():
+    for (estimator, shaped), chosen in rows.items():
         part = loads if len(chosen) == len(members) else replace(loads, values=loads.values[chosen])
         walk = _walked(part, estimator)
-        # What is found in daily histograms anyway is not looked for again; what the caller or a model asked for is.
-        now = walk.advised if walk is not None and _is_shaped(estimator) else estimator.levels(Samples.of(part))[:, -1]
+        now = walk.advised if walk is not None and shaped else estimator.levels(Samples.of(part))[:, -1]
         for row, index in enumerate(chosen):
             load = members[index]
             values = load.series.values
@@ -192,21 +192,19 @@ def _estimated(
     return needs
 
 
-def _is_shaped(estimator: Estimator) -> bool:
-    """Whether a rule weighs the whole shape of a load, so that one step of a ladder is within what it knows."""
-    return isinstance(estimator, DriftHeadroom | WorkingDayFloor)
-
-
 def _walked(loads: Loads, estimator: Estimator) -> Walk | None:
     """How the rule did, day by day; None where there is no day to test."""
     if loads.days < 2:  # noqa: PLR2004 - one day to learn from, one to test
         return None
     cuts = cuts_of(loads.days)
     sketch = DailySketch.of(loads, cuts)
-    # The sketch keeps the peak in single precision: a hair above it, so that the peak fits its own level.
-    scale = sketch.scale.astype(np.float64)[:, None] * (1 + SINGLE_PRECISION)
-    levels = np.where(scale > 0, estimator.levels(sketch) * scale, 0.0)
-    return walked(levels, loads, cuts)
+    return walked(estimator.levels(sketch) * highest_of(loads), loads, cuts)
+
+
+def highest_of(loads: Loads) -> F64:
+    """Highest sample of each row [r][1]: what the levels of a sketch are relative to, which keeps it less precisely."""
+    highest: F64 = np.fmax.reduce(np.asarray(loads.values, dtype=np.float64), axis=1)
+    return highest[:, None]
 
 
 def _raise_floors(found: dict[Dimension, Need], readings: Readings, reasons: list[AdviceReason]) -> None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64, I64
+from trimtab_service.catalog.arrays import F64, I8, I64
 from trimtab_service.domain.commitments import MILLI
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
@@ -148,6 +148,12 @@ def _worthwhile(  # noqa: PLR0913, PLR0917 - all that is weighed
         ):
             candidates.reason[found[mask]] = REASONS.index(reason)
             keep &= ~mask
+    worth = np.flatnonzero(keep)
+    risk = candidates.risk[found]
+    # Offers stand in the order of (price, type), and the sort is stable: equal ones keep that order.
+    order = worth[np.lexsort((effort[worth], risk[worth], objective[worth]))]
+    chosen = _front(order, risk, effort)
+    candidates.reason[np.setdiff1d(found[worth], found[chosen])] = REASONS.index(AdviceReason.COSTLIER)
     return [
         Pick(
             candidates,
@@ -155,11 +161,22 @@ def _worthwhile(  # noqa: PLR0913, PLR0917 - all that is weighed
             _net(candidates, at, int(covered[place]), hours),
             int(covered[place]),
             float(objective[place]),
-            float(candidates.risk[at]),
+            float(risk[place]),
             int(effort[place]),
         )
-        for place in np.flatnonzero(keep).tolist()
+        for place in chosen
     ]
+
+
+def _front(order: I64, risk: F64, effort: I8) -> list[int]:
+    """Of places in ranking order those that no earlier one matches in risk and effort."""
+    least = [float("inf")] * len(DISRUPTION)
+    kept: list[int] = []
+    for place, own, level in zip(order.tolist(), risk[order].tolist(), effort[order].tolist(), strict=True):
+        if min(least[: level + 1]) > own:
+            kept.append(place)
+            least[level] = own
+    return kept
 
 
 def _net(candidates: Candidates, at: int, covered_milli: int, hours: float) -> int:

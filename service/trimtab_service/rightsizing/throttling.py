@@ -15,7 +15,7 @@ from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.rightsizing.backtest import cuts_of, walked
 from trimtab_service.rightsizing.candidates import ROUNDING, graded
 from trimtab_service.rightsizing.estimators import Percentile
-from trimtab_service.rightsizing.needs import SINGLE_PRECISION, Need, Needs, is_compressible
+from trimtab_service.rightsizing.needs import Need, Needs, highest_of, is_compressible
 from trimtab_service.rightsizing.options import Size, Teller
 from trimtab_service.rightsizing.sketches import DailySketch
 
@@ -46,9 +46,7 @@ def _walked(need: Need, share: float) -> Need:
     loads = need.loads
     cuts = cuts_of(loads.days)
     sketch = DailySketch.of(loads, cuts)
-    # The sketch keeps the peak in single precision: a hair above it, so that the peak fits its own level.
-    scale = sketch.scale.astype(np.float64)[:, None] * (1 + SINGLE_PRECISION)
-    levels = np.where(scale > 0, Percentile(min(100.0, share * 100)).levels(sketch) * scale, 0.0)
+    levels = Percentile(min(100.0, share * 100)).levels(sketch) * highest_of(loads)
     return replace(need, walk=walked(levels, loads, cuts))
 
 
