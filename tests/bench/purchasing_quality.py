@@ -84,7 +84,7 @@ def ladders(demand: Demand, rule: Rule | None) -> tuple[float, float]:
     def target_of(name: str) -> Target:
         if rule is not None:
             return rule_target(rule, _RATIO, STANDARD_LADDER)
-        region, _, family = name.partition("/")
+        family = name.partition("/")[2]
         siblings = [u for other, u in series.items() if family and other != name and other.endswith(f"/{family}")]
         return top_up_target(_RATIO, STANDARD_LADDER, siblings)
 

@@ -24,7 +24,8 @@ class Demand:
     def last_year(self, region: int) -> Floats:
         """The last 8,760 hours of the types that ran in them."""
         counts = self.counts[region][:, -_YEAR:]
-        return counts[counts.sum(axis=1) > 0]
+        ran: Floats = counts[counts.sum(axis=1) > 0]
+        return ran
 
     def pool(self, region: int) -> Floats:
         """All types of the region together."""

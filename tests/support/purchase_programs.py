@@ -1,5 +1,7 @@
 """Purchase programs drawn at random, shaped to hit ties, zeros, several terms, spot, limits and owned levels."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from trimtab_service.purchasing.program import NEVER, Columns, Floats, Program
@@ -36,7 +38,7 @@ def random_program(seed: int) -> Program:
         slot.pop(0)
         covers.pop(0)
     covering = np.array(covers, bool).reshape(len(slot), segments_count).T
-    hours_of = np.array([weights[a:b].sum() for a, b in zip(segments, segments[1:], strict=False)])
+    hours_of = np.array([weights[a:b].sum() for a, b in pairwise(segments)])
     per_hour = np.concatenate([locked, np.ones(budgets)])[slot] if slot else np.empty(0)
     owned = np.zeros((slots, segments_count))
     if rng.random() < 0.4:
@@ -80,7 +82,15 @@ def synthetic_usage(families: int, hours: int, seed: int, *, integer: bool = Fal
     clock = np.arange(hours)
     usage = np.empty((families, hours))
     for k in range(families):
-        wave = 0.4 * np.sin(2 * np.pi * (clock / 24 + rng.random())) + 0.2 * np.sin(2 * np.pi * (clock / 168 + rng.random()))
+        wave = 0.4 * np.sin(2 * np.pi * (clock / 24 + rng.random())) + 0.2 * np.sin(
+            2 * np.pi * (clock / 168 + rng.random())
+        )
         trend = 0.3 * rng.uniform(-1.0, 1.0) * clock / hours
         usage[k] = rng.uniform(20.0, 150.0) * (1.0 + wave + trend) * (1.0 + rng.uniform(-0.03, 0.03, hours))
     return np.rint(usage / 4.0) if integer else usage
+
+
+def published_rates(families: int) -> tuple[Floats, Floats]:
+    """Locked and flexible rates of the instance whose optimum is known: no random numbers."""
+    index = np.arange(families, dtype=np.float64)
+    return 0.45 + 0.01 * np.mod(index, 7.0), 0.55 + 0.01 * np.mod(index, 5.0)

@@ -11,13 +11,16 @@ be bought: `slot`, `cost` per unit over the horizon, `segments` that it covers; 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 Problem = Mapping[str, Any]
 
 
 def lower_bound(problem: Problem, prices: Mapping[str, Any]) -> float:
-    """What no portfolio undercuts, from `flexible[m][t]`, `limits[c]` and, where classes have several terms, `usage[k][t]`.
+    """What no portfolio undercuts.
+
+    `prices` are `flexible[m][t]`, `limits[c]` and, where classes have several terms or spot, `usage[k][t]`.
 
     Prices need not be trusted: whatever breaks a rule is cut down to where it holds, which only lowers the bound.
     """
@@ -48,7 +51,7 @@ def lower_bound(problem: Problem, prices: Mapping[str, Any]) -> float:
         for t, price in enumerate(mu):
             gain = price * (usage[t] - owned[segment_of[t]])
             bound += weights[t] * (gain - (spot["room"][t] * max(price - spot["price"], 0.0) if spot else 0.0))
-    return bound
+    return float(bound)
 
 
 def cost(problem: Problem, amounts: Sequence[float]) -> float:
@@ -73,12 +76,12 @@ def cost(problem: Problem, amounts: Sequence[float]) -> float:
             taken = min(amount, room / rate) if rate else 0.0
             room -= taken * (rate or 0.0)
             total += weights[t] * value * (amount - taken)
-    return total
+    return float(total)
 
 
 def _segment_of(problem: Problem) -> list[int]:
     bounds = problem["segments"]
-    return [s for s, (first, last) in enumerate(zip(bounds, bounds[1:], strict=False)) for _ in range(first, last)]
+    return [s for s, (first, last) in enumerate(pairwise(bounds)) for _ in range(first, last)]
 
 
 def _held(problem: Problem, slot: int, price: list[float], allowed: list[float], segment_of: list[int]) -> list[float]:
@@ -94,7 +97,9 @@ def _held(problem: Problem, slot: int, price: list[float], allowed: list[float],
     return [value * factor for value in price]
 
 
-def _quantile(problem: Problem, k: int, ceiling: list[float], allowed: list[float], segment_of: list[int]) -> list[float]:
+def _quantile(
+    problem: Problem, k: int, ceiling: list[float], allowed: list[float], segment_of: list[int]
+) -> list[float]:
     """The best answer of a class with at most one purchase, over all its hours: the hours above a weighted quantile."""
     over = [usage - problem["owned"][k][s] for usage, s in zip(problem["usage"][k], segment_of, strict=True)]
     mine = [i for i, purchase in enumerate(problem["purchases"]) if purchase["slot"] == k]

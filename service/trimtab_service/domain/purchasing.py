@@ -82,7 +82,7 @@ class PlanOffer:
     """What can be bought. `rate` applies to every usage in scope but the SKUs, else families, named in `rates`.
 
     Empty `family`, `region`, `sku` do not narrow the scope. `upfront_fraction` of the term's price is paid at once.
-    `unit_per_hour` is plan money per hour of one unit where only whole units are sold (instances); 0 where any amount is.
+    `unit_per_hour` is plan money per hour of one unit where whole units are sold (instances); 0 where any amount is.
     """
 
     offer_id: str

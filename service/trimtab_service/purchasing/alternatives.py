@@ -39,8 +39,11 @@ def _only(pool: Pool, kept: NDArray[np.bool_], stop: Callable[[], bool]) -> Floa
 
 
 def _clouds_rule(pool: Pool) -> Floats:
-    """Each call of a cloud's recommender fixes one product: the 30-day quantile of every class for its cheapest locked
-    plan; where no class has one, of the pooled usage for the first flexible plan."""
+    """The 30-day quantile of every class for its cheapest locked plan.
+
+    Each call of a cloud's recommender fixes one product; where no class has a locked plan, the first flexible one is
+    bought at the quantile of the pooled usage.
+    """
     program = pool.program
     amounts = np.zeros(len(pool.purchases))
     hours = program.segment_weights()

@@ -32,7 +32,7 @@ class HourlyUsage:
     @property
     def hours(self) -> int:
         """H."""
-        return self.money.shape[1]
+        return int(self.money.shape[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,9 @@ def _faults(field: str, row: UsageRows) -> list[Violation]:
     if not bad.any():
         return []
     where = int(np.argmax(bad))
-    text = f"{int(bad.sum())} amounts are negative, NaN or infinite; the first is {row.money[where]} at position {where}"
+    text = (
+        f"{int(bad.sum())} amounts are negative, NaN or infinite; the first is {row.money[where]} at position {where}"
+    )
     return [Violation(f"{field}.money[{where}]", ErrorReason.OUT_OF_RANGE, text)]
 
 

@@ -64,7 +64,7 @@ class Spot:
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """Hours of one segment. `weights` (h,) or None where every hour counts once; `rows` and `rates` (k_m, 1) per budget.
+    """Hours of one segment. `weights` (h,) or None where each counts once; `rows` and `rates` (k_m, 1) per budget.
 
     `cover` pairs the surplus with mu, `idle` (M, h) the unused budget with lambda.
     """
@@ -202,7 +202,6 @@ class Block:
         self.idle.follow(lam)
         if self.spot is not None:
             self.spot.follow(mu)
-
 
     def shift(self, level_step: Floats) -> None:
         """Moves the prices alone, as if the slots' levels had moved by `level_step` (K+M,) from where they fit."""

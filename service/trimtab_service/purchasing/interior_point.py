@@ -39,7 +39,7 @@ class InteriorPoint:
 
 
 def interior_point(program: Program, tolerance: float, stop: Callable[[], bool]) -> InteriorPoint:
-    """Iterates until the relative gap is under `tolerance`, progress ends, or `stop()` says so (asked every iteration)."""
+    """Iterates until the relative gap is under `tolerance`, progress ends, or `stop()`, asked each time, says so."""
     start = starting_point(program)
     blocks, purchases, limits = start.blocks, start.purchases, start.limits
     gap = best = np.inf
@@ -128,7 +128,7 @@ def _drift(program: Program, start: Start) -> Floats:
 
 
 def _restore(program: Program, start: Start) -> None:
-    """Moves the hourly prices back to where they add up to the purchases' costs, along the directions that cost least."""
+    """Moves the hourly prices back to where they add up to the purchases' costs, where that costs least."""
     solver = _factored(program, start)
     for _ in range(_RESTORATIONS):
         step = solver.solve(-_drift(program, start))
@@ -147,7 +147,7 @@ def _solve(program: Program, start: Start, solver: "_Factor", demand: Floats, dr
     limit_lift = -limits.value if limits.lift is None else limits.lift
     right += (lift / purchases.ratio).ravel()
     spare = program.cap_limits - program.caps @ start.amounts - limits.value.ravel()
-    force = ((limit_lift[0] - spare) / limits.ratio[0])
+    force = (limit_lift[0] - spare) / limits.ratio[0]
     right -= program.caps.T @ force
     step = solver.solve(right)
     level_step = columns.levels(step, program.slots)

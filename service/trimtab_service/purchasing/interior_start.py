@@ -15,7 +15,7 @@ _BLOCK_NUMBERS: Final = 65_536
 
 @dataclass(slots=True, eq=False)
 class Start:
-    """The iterate. `purchases` pairs amounts (1, n) with their reduced costs, `limits` (1, c) the caps' room with nu."""
+    """The iterate: `purchases` pairs amounts (1, n) with their reduced costs, `limits` (1, c) caps' room with nu."""
 
     blocks: list[Block]
     purchases: Pair
@@ -27,7 +27,8 @@ class Start:
     @property
     def amounts(self) -> Floats:
         """(n,)."""
-        return self.purchases.value[0]
+        amounts: Floats = self.purchases.value[0]
+        return amounts
 
     @property
     def pairs(self) -> list[Pair]:
@@ -39,6 +40,17 @@ class Start:
         return self.owned + program.columns.levels(self.amounts, program.slots)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opening:
+    """What every block opens with: levels (K+M, S), prices (M,) and (K,), a hair of money, are hours equal."""
+
+    levels: Floats
+    lam: Floats
+    mu: Floats
+    hair: float
+    uniform: bool
+
+
 def starting_point(program: Program) -> Start:
     """Amounts around the mean usage, prices at nine tenths of what the purchases allow."""
     hair = 1e-9 * max(float(program.usage.mean()), 1e-9)
@@ -48,11 +60,9 @@ def starting_point(program: Program) -> Start:
     amounts = _amounts(program, hair)
     levels = owned + columns.levels(amounts, program.slots)
     lam, mu = _prices(program)
-    reduced = columns.cost - columns.reached(
-        np.concatenate([mu, lam])[:, None] * program.segment_weights()[None, :]
-    )
+    reduced = columns.cost - columns.reached(np.concatenate([mu, lam])[:, None] * program.segment_weights()[None, :])
     room = np.maximum(program.cap_limits - program.caps @ amounts, hair)
-    blocks = _blocks(program, levels, lam, mu, hair)
+    blocks = _blocks(program, _Opening(levels, lam, mu, hair, bool(np.all(program.weights == 1.0))))
     scale = float(program.weights @ program.usage.sum(axis=0))
     rows = sum(pair.value.size for block in blocks for pair in block.pairs)
     nu = np.full(room.size, 1e-3 * float(columns.cost.mean()) if columns.cost.size else 1.0)
@@ -87,35 +97,28 @@ def _prices(program: Program) -> tuple[Floats, Floats]:
     per_hour = columns.cost / np.maximum(hours, 1e-12)
     cheapest = np.full(program.slots, np.inf)
     np.minimum.at(cheapest, columns.slot, per_hour)
-    lam = 0.9 * np.minimum(cheapest[program.classes :], 2.0 / np.where(np.isfinite(program.rates), program.rates, 1.0).min(axis=1))
+    lam = 0.9 * np.minimum(
+        cheapest[program.classes :], 2.0 / np.where(np.isfinite(program.rates), program.rates, 1.0).min(axis=1)
+    )
     ceiling = np.minimum(cheapest[: program.classes], 1.0)
     for rate, price in zip(program.rates, lam, strict=True):
         ceiling = np.minimum(ceiling, rate * price)
     return lam, 0.9 * ceiling
 
 
-def _blocks(program: Program, levels: Floats, lam: Floats, mu: Floats, hair: float) -> list[Block]:
+def _blocks(program: Program, opening: _Opening) -> list[Block]:
     width = max(_BLOCK_NUMBERS // max(program.classes, 1), 64)
-    uniform = bool(np.all(program.weights == 1.0))
     blocks = []
     for segment, hours in enumerate(program.segment_slices()):
         for first in range(hours.start, hours.stop, width):
             part = slice(first, min(first + width, hours.stop))
-            blocks.append(_block(program, segment, part, levels[:, segment], (lam, mu), hair, uniform=uniform))
+            blocks.append(_block(program, segment, part, opening))
     return blocks
 
 
-def _block(
-    program: Program,
-    segment: int,
-    hours: slice,
-    levels: Floats,
-    prices: tuple[Floats, Floats],
-    hair: float,
-    *,
-    uniform: bool,
-) -> Block:
-    lam, mu = prices
+def _block(program: Program, segment: int, hours: slice, opening: _Opening) -> Block:
+    lam, mu, hair = opening.lam, opening.mu, opening.hair
+    levels = opening.levels[:, segment]
     classes = program.classes
     usage = np.ascontiguousarray(program.usage[:, hours])
     width = usage.shape[1]
@@ -145,7 +148,7 @@ def _block(
         segment=segment,
         hours=hours,
         usage=usage,
-        weights=None if uniform else program.weights[hours],
+        weights=None if opening.uniform else program.weights[hours],
         rows=rows,
         rates=rates,
         drawn=drawn,

@@ -48,13 +48,13 @@ def _at_usage(program: Program, amounts: Floats) -> Floats:
         if program.spot_room is not None:
             points = np.concatenate([points, points - program.spot_room[k]])
         nearest = float(points[np.argmin(np.abs(points - amounts[column]))])
-        if 0.0 <= nearest and abs(nearest - amounts[column]) <= _NEAR * max(float(program.usage[k].mean()), 1e-300):
+        if nearest >= 0.0 and abs(nearest - amounts[column]) <= _NEAR * max(float(program.usage[k].mean()), 1e-300):
             moved[column] = nearest
     return moved
 
 
 def _budget_quantile(program: Program, amounts: Floats) -> Floats:
-    """The best budget for the locked cover as it is: a weighted quantile of the sums at which a class becomes marginal."""
+    """The best budget for the locked cover as it is: a weighted quantile of the sums where classes become marginal."""
     columns = np.flatnonzero(program.columns.slot == program.classes)
     if program.budgets != 1 or columns.size != 1 or program.existing.shape[1] != 1 or program.spot_room is not None:
         return amounts

@@ -29,7 +29,7 @@ _MONTHS: Final = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LadderSeries:
-    """One offer and the usage it is for: hourly on-demand `history`, what is `owned` of it, the same family elsewhere."""
+    """One offer and its usage: hourly on-demand `history`, what is `owned` of it, the same family elsewhere."""
 
     offer: PlanOffer
     history: Floats
@@ -39,10 +39,10 @@ class LadderSeries:
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """One portion: `per_hour` plan money bought at `time`, to be undone until `return_until` (None: never), until `end_time`.
+    """One portion: `per_hour` plan money bought at `time`, in force until `end_time`.
 
-    `firm` is true of the first step alone; `held_back` marks a step where nothing is bought because the family is
-    leaving elsewhere.
+    It can be undone until `return_until` (None: never). `firm` is true of the first step alone; `held_back`
+    marks a step where nothing is bought because the family is leaving elsewhere.
     """
 
     time: datetime
@@ -65,9 +65,11 @@ def month_after(start: datetime, months: int) -> datetime:
 def plan_ladder(
     series: Sequence[LadderSeries], start: datetime, *, months: int = 12, cadence: int = 1, spread: int = 1
 ) -> tuple[LadderStep, ...]:
-    """Steps every `cadence` months over `months`. With `spread` s a step buys at most 1/s of its level, so that the
-    expirations come s steps apart; 1 closes the whole gap at once, which history favours. Raises ValueError for a
-    cadence, spread or number of months under one."""
+    """Steps every `cadence` months over `months`.
+
+    With `spread` s a step buys at most 1/s of its level, so that expirations spread over s steps; 1 closes the whole
+    gap at once, which history favours. Raises ValueError for a cadence, spread or number of months under one.
+    """
     if min(months, cadence, spread) < 1:
         raise ValueError("months, cadence and spread are one at least")
     steps: list[LadderStep] = []
@@ -89,7 +91,9 @@ def _steps(entry: LadderSeries, start: datetime, months: range, spread: int) -> 
         now = month_after(start, month)
         weeks = (now - start) / _HOUR / _WEEK_HOURS
         target = Decimal(repr(max(level * (1.0 + weekly * weeks), 0.0)))
-        active = sum((Decimal(repr(own.per_hour)) for own in entry.owned if own.start_time <= now < own.end_time), Decimal(0))
+        active = sum(
+            (Decimal(repr(own.per_hour)) for own in entry.owned if own.start_time <= now < own.end_time), Decimal(0)
+        )
         active += sum((amount for time, amount in bought if now < time + offer.term), Decimal(0))
         amount = min(target - active, target / spread).quantize(STEP, rounding=ROUND_DOWN)
         if amount <= 0:

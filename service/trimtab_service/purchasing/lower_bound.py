@@ -6,7 +6,7 @@ Give every budget m an hourly price lambda_mt and every class a price mu_kt with
 
 Weak duality then bounds every portfolio from below (w the weights, e the spot room, s its price):
 
-    D = sum_t w_t [ sum_k mu_kt (u_kt - c0_kt) - e_kt (mu_kt - s_k)+ - (base part above 1) ] - sum_t w_t lambda_mt C0_mt - nu g
+    D = sum_t w_t [ sum_k mu_kt (u_kt - c0_kt) - e_kt (mu_kt - s_k)+ ] - sum_t w_t lambda_mt C0_mt - nu g
 
 A class that has one purchase for all its hours needs no mu: the best answer to lambda is a weighted quantile, which is
 why a single-period certificate is the hourly prices alone.
@@ -21,8 +21,11 @@ from trimtab_service.purchasing.program import Floats, Program
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prices:
-    """Hourly shadow prices. `flexible` (M, H): money saved by one more unit of the budget in that hour; `usage` (K, H)
-    what one more unit of usage in that hour costs; `caps` (c,) what one more unit of each limit saves."""
+    """Hourly shadow prices.
+
+    `flexible` (M, H): money saved by one more unit of the budget in that hour; `usage` (K, H) what one more unit of
+    usage in that hour costs; `caps` (c,) what one more unit of each limit saves.
+    """
 
     flexible: Floats
     usage: Floats
@@ -88,7 +91,7 @@ def _fit(program: Program, slot: int, price: Floats, allowed: Floats) -> float:
 
 
 def _pieces(program: Program, k: int, ceiling: Floats) -> tuple[Floats, Floats]:
-    """Breakpoints and slopes of what an hour's usage above a cover level costs: one hinge, two where spot is cheaper."""
+    """Breakpoints and slopes of the cost of usage above a cover level: one hinge an hour, two where spot is cheaper."""
     if program.spot_room is None or program.spot_price[k] >= 1.0:
         return program.usage[k][None, :], ceiling[None, :]
     low = np.minimum(ceiling, program.spot_price[k])
@@ -105,7 +108,7 @@ def _unbought(program: Program, k: int, ceiling: Floats) -> Floats:
 
 
 def _best_answer(program: Program, k: int, column: int, ceiling: Floats, cost: float) -> Floats:
-    """mu of the cover level that minimises cost x level + sum of hinges: a weighted quantile of the breakpoints.
+    """Mu of the cover level that minimises cost x level + sum of hinges: a weighted quantile of the breakpoints.
 
     The hour at the quantile gets the fraction of its slope that makes the sum meet the cost exactly.
     """

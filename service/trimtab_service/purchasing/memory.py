@@ -6,7 +6,7 @@ from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.reasons import ErrorReason
 
 _ARRAYS_PER_CELL: Final = 22
-"""Arrays of (classes, hours) that the interior-point method holds with one budget, statement and certificate included."""
+"""Arrays of (classes, hours) that the interior-point method holds with one budget, the certificate included."""
 
 _ARRAYS_PER_DRAW: Final = 7
 """What each further budget adds."""

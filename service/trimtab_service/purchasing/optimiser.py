@@ -85,7 +85,11 @@ def within_limits(program: Program, amounts: Floats) -> Floats:
 
 
 def _no_prices(program: Program) -> Prices:
-    return Prices(np.zeros((program.budgets, program.usage.shape[1])), np.zeros_like(program.usage), np.zeros(program.cap_limits.size))
+    return Prices(
+        np.zeros((program.budgets, program.usage.shape[1])),
+        np.zeros_like(program.usage),
+        np.zeros(program.cap_limits.size),
+    )
 
 
 def _certified(program: Program, amounts: Floats, prices: Prices, iterations: int, *, stopped: bool) -> Solution:

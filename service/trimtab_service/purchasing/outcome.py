@@ -66,7 +66,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Rebilled:
-    """The rounded plan billed in the provider's order over the same hours: `cost`, and over the lower bound less one."""
+    """The rounded plan billed in the provider's order over the same hours: `cost`, and that over the bound less one."""
 
     cost: Decimal
     gap_to_bound: float
@@ -74,7 +74,7 @@ class Rebilled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Certificate:
-    """`bound` no portfolio undercuts, `gap` = (cost - bound) / cost, `ending` whether it is a relaxation or was stopped.
+    """`bound` no portfolio undercuts, `gap` = (cost - bound) / cost, `ending`: is it a relaxation, was it stopped.
 
     `shadow_prices` (H,) by hour of the timeline: what one more unit of flexible plan money would have saved, the most
     over the pools; `statements` and `prices`, a pool each, are what `trimtab.certificates` checks.
@@ -116,7 +116,7 @@ class RiskFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PurchasePlan:
-    """The answer. `figures` of the plan, `alternatives` beside it, `risk` None where it was not asked for or time was up."""
+    """The answer: `figures` of the plan, `alternatives` beside it, `risk` None where not asked for or time was up."""
 
     tranches: tuple[Tranche, ...]
     figures: Figures

@@ -1,4 +1,4 @@
-"""What each policy would have cost on the caller's own history: the answer of a back-test, short enough for every advice."""
+"""What each policy would have cost on the caller's own history: a back-test, short enough for every advice."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _YEAR: Final = 8_760
 
 @dataclass(frozen=True, slots=True)
 class DecisionReport:
-    """One decision a month, each paid for over the term: regret of all and of the worst, and how often it lost money."""
+    """One decision a month, each paid over the term: regret of all and of the worst, and how often it lost money."""
 
     policy: Policy
     decisions: int
@@ -45,7 +45,7 @@ class LadderReport:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """Both, or neither where the history is too short: `months` that were there and `months_needed` for anything at all."""
+    """Both, or neither where history is too short: `months` that were there and `months_needed` for anything."""
 
     one_decision: tuple[DecisionReport, ...]
     ladders: tuple[LadderReport, ...]
@@ -59,23 +59,27 @@ def policy_report(
     *,
     term_hours: int = _YEAR,
     families: Mapping[str, str] | None = None,
-    policies: Sequence[Policy] = tuple(RULES),
     stop: Callable[[], bool] = lambda: False,
 ) -> PolicyReport:
-    """Walks every policy over every series (all of the same hours). `families` names each series' family, so that one
-    region's migration is known to the others. Decisions start after a year of history, or half of what is there."""
+    """Walks every policy over every series (all of the same hours).
+
+    `families` names each series' family, so that one region's migration is known to the others. Decisions start after
+    a year of history, or half of what is there.
+    """
     hours = min((usage.size for usage in series.values()), default=0)
     months = hours // MONTH_HOURS
     first = min(_YEAR, hours // 2)
     starts = range(first, hours - term_hours + 1, MONTH_HOURS)
     single = []
-    for policy in policies:
+    for policy in RULES:
         if len(starts) == 0 or stop():
             break
         single.append(_decided(series, ratio, policy, starts, term_hours))
     term = max(term_hours // MONTH_HOURS, 1)
     paid = min(months - term, 2 * term)
-    ladders = () if paid < 1 or stop() else tuple(_ladders(series, ratio, LadderShape(term, 1, paid), families or {}, stop))
+    ladders = (
+        () if paid < 1 or stop() else tuple(_ladders(series, ratio, LadderShape(term, 1, paid), families or {}, stop))
+    )
     return PolicyReport(tuple(single), ladders, months, term + 1)
 
 

@@ -40,7 +40,7 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """A program and its meaning: `rows` of the timeline in each class, the `key` of each class, a purchase per column."""
+    """A program and its meaning: timeline `rows` of each class, the key of its first, a purchase per column."""
 
     program: Program
     rows: tuple[tuple[int, ...], ...]
@@ -50,7 +50,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Everything the programs are made of; `scales` (K,) multiplies the rows of the timeline: a scenario."""
+    """Everything the programs are made of."""
 
     timeline: Timeline
     offers: tuple[PricedOffer, ...]

@@ -14,6 +14,7 @@ sum_j delta_j (S_jt - C)+ of the marginal class, and the provider's fill order a
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,7 @@ NEVER: Final = np.inf
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """n purchases: `slot` (n,) what each raises, `cost` (n,) per unit of level over the horizon, `covers` (S, n) when."""
+    """n purchases: `slot` (n,) what each raises, `cost` (n,) per unit over the horizon, `covers` (S, n) when."""
 
     slot: NDArray[np.int64]
     cost: Floats
@@ -69,12 +70,12 @@ class Program:
     @property
     def classes(self) -> int:
         """K."""
-        return self.usage.shape[0]
+        return int(self.usage.shape[0])
 
     @property
     def budgets(self) -> int:
         """M."""
-        return self.rates.shape[0]
+        return int(self.rates.shape[0])
 
     @property
     def slots(self) -> int:
@@ -88,7 +89,7 @@ class Program:
     def segment_slices(self) -> list[slice]:
         """The hours of each segment."""
         bounds = self.segments.tolist()
-        return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+        return [slice(start, stop) for start, stop in pairwise(bounds)]
 
     def segment_weights(self) -> Floats:
         """(S,): weighted hours of each segment."""
@@ -96,7 +97,7 @@ class Program:
 
 
 def single_period(usage: Floats, locked_rates: Floats, flexible_rates: Floats | None) -> Program:
-    """The plain case: one locked plan a class at `locked_rates` (K,), one flexible plan at `flexible_rates` (K,) or none."""
+    """One locked plan a class at `locked_rates` (K,), one flexible plan at `flexible_rates` (K,) or none."""
     classes, hours = usage.shape
     budgets = 0 if flexible_rates is None else 1
     slots = classes + budgets

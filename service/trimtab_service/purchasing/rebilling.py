@@ -27,8 +27,11 @@ _LOCKED = {
 
 
 def rebill(pool: Pool, amounts: Floats) -> Bill:
-    """The bill over the timeline's hours, each once. A unit of usage is one unit of on-demand money; new plans cost their
-    levelised rate, owned ones nothing more. Hours that stand for several are billed once: scale by their weight."""
+    """The bill over the timeline's hours, each once.
+
+    A unit of usage is one unit of on-demand money; new plans cost their levelised rate, owned ones nothing more. Hours
+    that stand for several are billed once: scale by their weight.
+    """
     program = pool.program
     lines = [
         UsageLine(str(k), key.cloud, key.account, _NANO, np.rint(program.usage[k] * MICRO_UNITS).astype(int).tolist())

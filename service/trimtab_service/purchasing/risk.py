@@ -28,7 +28,7 @@ _MINUS: Final = 0.8
 
 
 def fan(history: Floats, horizon_hours: int) -> Floats:
-    """(60,) equally likely factors on the last 30 days' usage over the horizon; all 1 where the history is too short."""
+    """(60,) equally likely factors on the last 30 days' usage over the horizon; all 1 where history is too short."""
     weeks = history.size // WEEK
     if weeks < _FEWEST_WEEKS or history[-WEEK:].sum() <= 0.0:
         return np.ones(_FUTURES)

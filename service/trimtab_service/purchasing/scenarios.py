@@ -23,8 +23,10 @@ _ROUNDS: Final = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskSolution:
-    """`amounts`, their `risk` and its lower `bound` in the aim's own measure, `costs` (S,) by scenario, the weights
-    omega that prove the bound, and the stacked solution behind it."""
+    """`amounts`, their `risk` and its lower `bound` in the aim's own measure, `costs` (S,) by scenario.
+
+    `weights` are the omega that prove the bound, `proof` the stacked solution behind it.
+    """
 
     amounts: Floats
     risk: float
@@ -107,7 +109,7 @@ def _ceiling(probabilities: Floats, aim: RiskAim) -> Floats:
 
 
 def _worst(costs: Floats, ceiling: Floats) -> float:
-    """max omega . costs over 0 <= omega <= ceiling, sum omega = 1: the dearest scenarios first."""
+    """Max omega . costs over 0 <= omega <= ceiling, sum omega = 1: the dearest scenarios first."""
     left, total = 1.0, 0.0
     for index in np.argsort(-costs).tolist():
         share = min(left, float(ceiling[index]))

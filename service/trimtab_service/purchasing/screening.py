@@ -22,7 +22,7 @@ _YEAR: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PricedOffer:
-    """`rates` (K,) levelised plan money per on-demand money, NEVER out of scope; `levelling` the factor of paying ahead."""
+    """`rates` (K,) levelised plan money per on-demand money, NEVER out of scope; `levelling` what paying ahead adds."""
 
     offer: PlanOffer
     rates: Floats
@@ -125,9 +125,11 @@ def _require_sound(offers: Sequence[PlanOffer]) -> None:
         field = f"offers[{index}]"
         if offer.term <= timedelta(0):
             violations.append(Violation(f"{field}.term", ErrorReason.OUT_OF_RANGE, "a plan has a term"))
-        for rate in (offer.rate, *offer.rates.values()):
-            if not (math.isfinite(rate) and rate > 0.0):
-                violations.append(Violation(f"{field}.rate", ErrorReason.OUT_OF_RANGE, f"{rate} is not a rate"))
+        violations.extend(
+            Violation(f"{field}.rate", ErrorReason.OUT_OF_RANGE, f"{rate} is not a rate")
+            for rate in (offer.rate, *offer.rates.values())
+            if not (math.isfinite(rate) and rate > 0.0)
+        )
         if not 0.0 <= offer.upfront_fraction <= 1.0:
             text = f"{offer.upfront_fraction} is not between 0 and 1"
             violations.append(Violation(f"{field}.upfront_fraction", ErrorReason.OUT_OF_RANGE, text))

@@ -16,7 +16,7 @@ _IDLE: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class IdleStretch:
-    """Hours [first, last) of the timeline in which flexible plan money is idle in each: `room` is the least per hour."""
+    """Hours [first, last) of the timeline with flexible plan money idle in each; `room` is the least per hour."""
 
     first: int
     last: int

@@ -7,6 +7,7 @@ fit into it; else they are replayed hour by hour from the plan's start, and each
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,8 +22,10 @@ _HOUR: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """`money` (K, H) of `keys`, `weights` (H,), `segments` (S+1,) bounds in it, `hours` (S,) real hours of each segment,
-    `starts` (S,) hour of the horizon at which each begins."""
+    """`money` (K, H) of `keys`, `weights` (H,), `segments` (S+1,) bounds in it.
+
+    `hours` (S,) are the real hours of each segment, `starts` (S,) the hour of the horizon at which each begins.
+    """
 
     keys: tuple[UsageKey, ...]
     money: Floats
@@ -60,10 +63,12 @@ def timeline_of(
         return Timeline(keys, changed, weights, segments, np.array([float(horizon)]), np.zeros(1))
     parts = [
         _changed(base[:, np.arange(first, last) % usage.hours], keys, changes, terms, first)
-        for first, last in zip(bounds, bounds[1:], strict=False)
+        for first, last in pairwise(bounds)
     ]
     cut = np.array(bounds)
-    return Timeline(keys, np.concatenate(parts, axis=1), np.ones(horizon), cut, np.diff(cut).astype(float), cut[:-1] * 1.0)
+    return Timeline(
+        keys, np.concatenate(parts, axis=1), np.ones(horizon), cut, np.diff(cut).astype(float), cut[:-1] * 1.0
+    )
 
 
 def _keys(keys: tuple[UsageKey, ...], changes: Sequence[DeclaredChange]) -> tuple[UsageKey, ...]:

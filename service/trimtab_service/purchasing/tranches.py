@@ -46,6 +46,12 @@ class Sold:
     units: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    utilisation: float
+    fall_tolerance: float
+
+
 def sold(pool: Pool, amounts: Floats) -> Sold:
     """`amounts` rounded down to whole units, or to five decimals of money per hour."""
     kept, money, units = np.zeros(amounts.size), [], []
@@ -72,14 +78,12 @@ def tranches(pool: Pool, bought: Sold) -> tuple[Tranche, ...]:
     for index, purchase in enumerate(pool.purchases):
         if bought.per_hour[index] <= 0:
             continue
-        tolerance = _fall_tolerance(program, bought.amounts, index)
-        made.append(_tranche(pool, purchase, index, bought, float(utilisation[index]), tolerance))
+        standing = _Standing(float(utilisation[index]), _fall_tolerance(program, bought.amounts, index))
+        made.append(_tranche(pool, purchase, index, bought, standing))
     return tuple(made)
 
 
-def _tranche(
-    pool: Pool, purchase: Purchase, index: int, bought: Sold, utilisation: float, tolerance: float
-) -> Tranche:
+def _tranche(pool: Pool, purchase: Purchase, index: int, bought: Sold, standing: _Standing) -> Tranche:
     offer = purchase.offer.offer
     per_hour = bought.per_hour[index]
     hours = offer.term // _HOUR
@@ -102,10 +106,10 @@ def _tranche(
         upfront=upfront,
         per_month=(running * _MONTH_HOURS).quantize(Decimal("0.01")),
         total=total,
-        utilisation=utilisation,
+        utilisation=standing.utilisation,
         break_even_utilisation=rate,
-        break_even_month=_break_even_month(hours, offer.upfront_fraction, rate, utilisation),
-        fall_tolerance=tolerance,
+        break_even_month=_break_even_month(hours, offer.upfront_fraction, rate, standing.utilisation),
+        fall_tolerance=standing.fall_tolerance,
         return_until=return_until(offer.kind, per_hour, purchase.time),
     )
 

@@ -95,7 +95,7 @@ def test_the_owner_account_is_served_before_a_higher_saving_elsewhere() -> None:
 
 
 def test_two_plans_of_one_kind_are_applied_together_by_saving() -> None:
-    """Term and payment do not matter: the plan with the higher saving on a line takes it, whichever was bought first."""
+    """Term and payment do not matter: the plan with the higher saving on a line takes it, bought first or not."""
     lines = [_line("a", "1.00", 10), _line("b", "1.00", 10)]
     three_years = _spend("three years", COMPUTE, "4.00", {"a": "0.40", "b": "0.50"})
     one_year = _spend("one year", COMPUTE, "6.00", {"a": "0.60", "b": "0.60"})
@@ -161,9 +161,7 @@ _MONEY = st.integers(1, 10**10)
     draws=st.lists(_MONEY, min_size=8, max_size=8),
     rooms=st.lists(st.integers(0, 10**18), min_size=2, max_size=2),
 )
-def test_every_cent_is_somewhere(
-    units: list[list[int]], prices: list[int], draws: list[int], rooms: list[int]
-) -> None:
+def test_every_cent_is_somewhere(units: list[list[int]], prices: list[int], draws: list[int], rooms: list[int]) -> None:
     """Covered plus left is the on-demand equivalent, exactly; no plan is used past its room; hours add up."""
     lines = [
         UsageLine(f"l{i}", Cloud.AWS, "a", price, hours)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.highs_reference import solve_with_highs
-from tests.support.purchase_programs import random_program, synthetic_usage
+from tests.support.purchase_programs import published_rates, random_program, synthetic_usage
 from tests.support.shared_data import shared_demand
 from trimtab import certificates
 from trimtab_service.purchasing.hourly_cost import total_cost
@@ -21,7 +21,9 @@ def _checked(program: Program) -> tuple[float, float]:
     bound = certificates.lower_bound(problem, prices_of(program, solution.prices))
     assert bound == pytest.approx(solution.bound, rel=1e-10, abs=1e-9)
     if program.budgets <= 1:
-        assert certificates.cost(problem, solution.amounts.tolist()) == pytest.approx(solution.cost, rel=1e-12, abs=1e-9)
+        assert certificates.cost(problem, solution.amounts.tolist()) == pytest.approx(
+            solution.cost, rel=1e-12, abs=1e-9
+        )
     return solution.cost, bound
 
 
@@ -38,14 +40,11 @@ def test_random_programs_meet_highs_and_the_checker(seed: int) -> None:
         assert abs(cost - reference) <= 2e-9 * scale + 1e-9
 
 
-@pytest.mark.parametrize(
-    ("region", "cost"), [(1, 2722014.454701), (2, 2947088.368483)], ids=["region 1", "region 2"]
-)
+@pytest.mark.parametrize(("region", "cost"), [(1, 2722014.454701), (2, 2947088.368483)], ids=["region 1", "region 2"])
 def test_the_published_instance_has_its_optimum(region: int, cost: float) -> None:
     """Real counts of a year with fixed rates: the least cost is known to twelve digits."""
     usage = shared_demand().last_year(region)
-    index = np.arange(usage.shape[0])
-    solution = optimise(single_period(usage, 0.45 + 0.01 * (index % 7), 0.55 + 0.01 * (index % 5)))
+    solution = optimise(single_period(usage, *published_rates(usage.shape[0])))
     assert solution.cost == pytest.approx(cost, rel=1e-12)
     assert solution.gap <= CERTIFIED_GAP
     assert solution.ending is Ending.OPTIMAL
@@ -75,7 +74,7 @@ def test_edges_are_certified(name: str) -> None:
     """Where other methods stall or divide by zero the gap is still certified."""
     usage, locked, flexible = EDGES[name]
     cost, bound = _checked(single_period(usage, locked, flexible))
-    assert bound <= cost
+    assert bound <= cost * (1 + 1e-14)  # sums of the same numbers in another order
     assert cost - bound <= CERTIFIED_GAP * cost
 
 
@@ -102,7 +101,7 @@ def test_nothing_is_bought_where_enough_is_owned() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_cost_is_convex_and_no_price_proves_too_much(seed: int) -> None:
-    """Along random segments the middle is under the chord; bounds of random prices stay under costs of random amounts."""
+    """Along random segments the middle is under the chord; no bound is above the cost of random amounts."""
     program = random_program(4 * seed)
     rng = np.random.default_rng(seed)
     size = float(program.usage.sum(axis=0).mean()) + 1e-9

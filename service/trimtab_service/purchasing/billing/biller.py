@@ -21,8 +21,10 @@ _Objects = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class PlanUse:
-    """What one plan did: `fee` femto-USD paid, `room` offered and `used` in its own unit, `covered` femto-USD of usage at
-    on-demand prices."""
+    """What one plan did.
+
+    `fee` femto-USD paid, `room` offered and `used` in its own unit, `covered` femto-USD of usage at on-demand prices.
+    """
 
     plan_id: str
     fee: int
@@ -38,9 +40,9 @@ class PlanUse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bill:
-    """Exact femto-USD: plan `fees`, `on_demand` for what is left, `equivalent` had nothing been owned; per plan and hour.
+    """Exact femto-USD: plan `fees`, `on_demand` for what is left, `equivalent` had nothing been owned.
 
-    `hourly` (H,) exact totals by hour.
+    `plans` says what each did, `hourly` (H,) the totals by hour.
     """
 
     fees: int
@@ -156,5 +158,3 @@ def _taken(left: _Objects, room: _Objects, draw: int) -> _Objects:
 def _sum(values: _Objects) -> Exact:
     total: Exact = sum(values.tolist(), 0)
     return total
-
-

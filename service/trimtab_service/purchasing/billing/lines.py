@@ -20,7 +20,7 @@ Exact = int | Fraction
 
 @dataclass(frozen=True, slots=True)
 class UsageLine:
-    """Hourly use of one SKU by one account: `micro_units` (H,), each unit at `on_demand_nanos` when nothing covers it."""
+    """Hourly use of one SKU by one account: `micro_units` (H,), a unit at `on_demand_nanos` when nothing covers it."""
 
     line_id: str
     cloud: Cloud
