@@ -21,6 +21,7 @@ from tests.support.service import RunningService
 from tests.support.whole_requests import place_request, spots
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab.v1 import policy_service_pb2
+from trimtab.v1.rightsizing_service_pb2 import BatchRightsizeResponse
 
 SEEDS: Final = range(3)
 
@@ -56,7 +57,7 @@ def test_no_mutation_of_a_right_request_is_our_fault(
         codes[answer.code.name if isinstance(answer, Refusal) else "OK"] += 1
         if isinstance(answer, Refusal):
             assert not LEAKS.search(answer.text), (path, done, answer.text)
-        elif isinstance(answer, pb.BatchPlaceResponse):
+        elif isinstance(answer, pb.BatchPlaceResponse | BatchRightsizeResponse):
             assert all(result.error.code not in {2, 13} for result in answer.results), (path, done)
     # A mutation may have lost its project, and a policy of the deployment would hold for the other tests too.
     for policy in attacked.policy.ListPolicies(policy_service_pb2.ListPoliciesRequest()).policies:

@@ -39,6 +39,7 @@ from tests.support.contract import (
 )
 from tests.support.whole_requests import place_request, spots
 from trimtab.v1 import placement_service_pb2 as pb
+from trimtab.v1.rightsizing_service_pb2 import BatchRightsizeResponse
 
 
 def test_the_whole_requests_are_whole_and_right(channel: grpc.Channel, project: str) -> None:
@@ -210,7 +211,7 @@ def test_a_megabyte_in_every_text_field_is_the_callers_fault(channel: grpc.Chann
             spot.put(MEGABYTE)
             answer = call(channel, path, request)
             spot.put(right)
-            if isinstance(answer, pb.BatchPlaceResponse):
+            if isinstance(answer, pb.BatchPlaceResponse | BatchRightsizeResponse):
                 answer = next(refusal(r.error, INVALID) for r in answer.results if r.HasField("error"))
             assert isinstance(answer, Refusal), (path, spot.path)
             assert answer.code in {INVALID, grpc.StatusCode.ABORTED, grpc.StatusCode.NOT_FOUND}, (path, spot.path)

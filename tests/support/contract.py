@@ -12,9 +12,21 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, placement_service_pb2, policy_service_pb2
+from trimtab.v1 import (
+    catalog_service_pb2,
+    commitment_service_pb2,
+    placement_service_pb2,
+    policy_service_pb2,
+    rightsizing_service_pb2,
+)
 
-FILES = (placement_service_pb2, catalog_service_pb2, policy_service_pb2, commitment_service_pb2)
+FILES = (
+    placement_service_pb2,
+    catalog_service_pb2,
+    policy_service_pb2,
+    commitment_service_pb2,
+    rightsizing_service_pb2,
+)
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES
@@ -25,6 +37,7 @@ PLACEMENT = "/trimtab.v1.PlacementService/"
 CATALOG = "/trimtab.v1.CatalogService/"
 POLICY = "/trimtab.v1.PolicyService/"
 COMMITMENT = "/trimtab.v1.CommitmentService/"
+RIGHTSIZING = "/trimtab.v1.RightsizingService/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +56,22 @@ class Refusal:
 
 
 def call(channel: grpc.Channel, path: str, request: Message | bytes, token: str = "") -> Any:
-    """The answer of an RPC, or its refusal. Bytes are sent as they are."""
-    stub: Any = channel.unary_unary(
+    """The answer of an RPC (of a stream its first), or its refusal. Bytes are sent as they are."""
+    method = METHODS[path]
+    kind: Any = channel.unary_unary
+    if method.client_streaming:
+        kind = channel.stream_unary
+    elif method.server_streaming:
+        kind = channel.unary_stream
+    stub = kind(
         path,
         request_serializer=lambda sent: sent if isinstance(sent, bytes) else sent.SerializeToString(),
-        response_deserializer=GetMessageClass(METHODS[path].output_type).FromString,
+        response_deserializer=GetMessageClass(method.output_type).FromString,
     )
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     try:
-        return stub(request, metadata=metadata, timeout=60)
+        answer = stub(iter([request]) if method.client_streaming else request, metadata=metadata, timeout=60)
+        return next(answer) if method.server_streaming else answer
     except grpc.RpcError as error:
         return refusal_of(error)
 

@@ -11,7 +11,13 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
-from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, placement_service_pb2, policy_service_pb2
+from trimtab.v1 import (
+    catalog_service_pb2,
+    commitment_service_pb2,
+    placement_service_pb2,
+    policy_service_pb2,
+    rightsizing_service_pb2,
+)
 
 UUID = "0d9f1c9e-2f0b-4b7e-9a55-6f4f0d1a2b3c"
 _ANYWHERE = {"cloud": "CLOUD_AWS", "region": "us-east-1"}
@@ -151,6 +157,26 @@ _CUD = {
     "family": "n1",
     "resources": {"vcpus": 8, "memoryGib": 32, "gpuModel": "V100-16GB", "gpus": 1},
 }
+_PREFERENCES = {
+    "profile": "balanced",
+    "dimensions": [{"dimension": "DIMENSION_CPU", "percentile": 99, "headroomFraction": 0.2}],
+    "lookback": "864000s",
+    "minimumData": "108000s",
+    "families": ["m5", "c5"],
+    "maxRisk": 2,
+    "neverShrink": False,
+    "minimumSavingToDisruption": 0.5,
+    "minimumMonthlySaving": _USD,
+    "throttledHourCost": _USD,
+    "allowArchitectureChange": True,
+    "allowGpuModelChange": True,
+    "allowGpuSharing": True,
+    "allowStop": True,
+    "regions": [_IRELAND],
+    "maxOptions": 5,
+    "allowMemoryBelowPeak": False,
+    "allowBurstable": True,
+}
 _POLICY = {
     "description": "stays where it may be",
     "condition": "request.gpu_count >= 0",
@@ -165,8 +191,64 @@ _POLICY = {
         "approvalThreshold": _USD,
         "toleranceFraction": 0.1,
         "minimumGainFraction": 0.1,
+        "rightsizing": _PREFERENCES,
+        "applyApprovalThreshold": _USD,
     },
 }
+
+
+_RESOURCE = {
+    "resourceId": "i-0abc",
+    "kind": "KIND_INSTANCE_GROUP",
+    "cloud": "CLOUD_AWS",
+    "region": "us-east-1",
+    "zone": "us-east-1-a",
+    "account": "123456789012",
+    "instanceType": "m5.large",
+    "count": 2,
+    "capacity": {
+        "vcpus": 2,
+        "memoryGib": 8,
+        "gpuModel": "V100-16GB",
+        "gpus": 1,
+        "gpuMemoryGib": 16,
+        "networkGbps": 10,
+        "diskIops": 3000,
+        "diskMibps": 125,
+    },
+    "pricePerHour": _USD,
+    "purchaseOption": "PURCHASE_OPTION_ON_DEMAND",
+    "runningHoursPerMonth": 300,
+    "tags": {"team": "vision"},
+    "autoscaling": {
+        "minCount": 1,
+        "maxCount": 4,
+        "targetDimension": "DIMENSION_CPU",
+        "targetUtilization": 0.5,
+    },
+    "workloadId": "web",
+    "team": "search",
+    "startTime": "2026-01-01T00:00:00Z",
+    "armReady": True,
+}
+_SERIES = [
+    {
+        "metric": "METRIC_CPU",
+        "unit": "UNIT_PERCENT",
+        "statistic": "STATISTIC_AVERAGE",
+        "startTime": "2026-01-01T00:00:00Z",
+        "step": "3600s",
+        "values": [10.0, 20.0, 30.0],
+    },
+    {
+        "metric": "METRIC_GPU",
+        "unit": "UNIT_PERCENT",
+        "statistic": "STATISTIC_MAXIMUM",
+        "device": "0",
+        "epochSeconds": [1_767_225_600, 1_767_229_200],
+        "values": [50.0, 60.0],
+    },
+]
 
 
 def workload(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -233,6 +315,49 @@ def whole_policy(project: str = "vision", policy: str = "p") -> policy_service_p
     return ParseDict(document, policy_service_pb2.CreatePolicyRequest())
 
 
+def whole_rightsize(project: str = "vision") -> rightsizing_service_pb2.RightsizeRequest:
+    """A request for advice with every field, over series on a grid and series with stamps."""
+    document = {
+        "parent": f"projects/{project}",
+        "resource": _RESOURCE,
+        "telemetry": {"series": _SERIES},
+        "preferences": _PREFERENCES,
+        "requestId": UUID,
+    }
+    return ParseDict(document, rightsizing_service_pb2.RightsizeRequest())
+
+
+def _rightsizing_requests(project: str) -> dict[str, list[Message]]:
+    r, parent = rightsizing_service_pb2, f"projects/{project}"
+    whole = whole_rightsize(project)
+    item, sourced = whole_rightsize(project), whole_rightsize(project)
+    item.ClearField("request_id")
+    sourced.telemetry_source = "prod"
+    fleet: dict[str, Any] = {
+        "parent": parent,
+        "telemetrySources": ["prod"],
+        "preferences": _PREFERENCES,
+        "regions": [_ANYWHERE],
+        "tags": {"team": "vision"},
+        "maxReadCost": _USD,
+        "requestId": UUID,
+    }
+    analysis = f"{parent}/fleetAnalyses/f"
+    listing: dict[str, Any] = {"parent": parent, "page_size": 10}
+    service = "/trimtab.v1.RightsizingService/"
+    return {
+        service + "Rightsize": [whole, sourced],
+        service + "BatchRightsize": [r.BatchRightsizeRequest(parent=parent, requests=[item], request_id=UUID)],
+        service + "StreamRightsize": [r.StreamRightsizeRequest(request=whole)],
+        service + "StartFleetAnalysis": [ParseDict(fleet, r.StartFleetAnalysisRequest())],
+        service + "GetFleetAnalysis": [r.GetFleetAnalysisRequest(name=analysis)],
+        service + "ListFleetAnalyses": [r.ListFleetAnalysesRequest(filter='state = "running"', **listing)],
+        service + "CancelFleetAnalysis": [r.CancelFleetAnalysisRequest(name=analysis, request_id=UUID)],
+        service + "WatchFleetAnalysis": [r.WatchFleetAnalysisRequest(name=analysis, resume_token="after-1")],
+        service + "ListTelemetrySources": [r.ListTelemetrySourcesRequest(filter='kind = "simulated"', **listing)],
+    }
+
+
 def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, list[Message]]:
     """Requests of every RPC by full method name, filled as far as the contract goes."""
     p, c, a, q = placement_service_pb2, commitment_service_pb2, catalog_service_pb2, policy_service_pb2
@@ -294,6 +419,7 @@ def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, li
         "/trimtab.v1.CommitmentService/EndCommitment": [
             c.EndCommitmentRequest(name=f"{parent}/commitments/c", etag="0123456789abcdef", request_id=UUID)
         ],
+        **_rightsizing_requests(project),
     }
 
 
