@@ -35,6 +35,8 @@ class _Model:
     has_agent: bool = True
     is_failing: bool = False
     age: timedelta = timedelta(days=200)
+    traffic: float = 4e6
+    """Bytes per second received for each vCPU in use."""
 
 
 _SCALED: Final = Autoscaling(min_count=2, max_count=12, target_dimension=Dimension.CPU, target_utilization=0.6)
@@ -55,7 +57,7 @@ MODELS: Final = (
     ),
     _Model("batch", Cloud.GCP, "us-central1", "n2-standard-16", (0.2, 13.0), (10.0, 40.0), Rhythm.NIGHTLY),
     _Model("office", Cloud.AZURE, "eastus", "Standard_D8s_v5", (0.3, 3.0), (8.0, 11.0), Rhythm.OFFICE),
-    _Model("forgotten", Cloud.AWS, "us-west-2", "m5.xlarge", (0.01, 0.02), (0.6, 0.7), Rhythm.FLAT),
+    _Model("forgotten", Cloud.AWS, "us-west-2", "m5.xlarge", (0.01, 0.02), (0.6, 0.7), Rhythm.FLAT, traffic=500.0),
     _Model("web", Cloud.AWS, "us-east-1", "c5.4xlarge", (1.5, 4.0), (4.0, 6.0), count=6, autoscaling=_SCALED),
     _Model(
         "serve",
@@ -138,8 +140,8 @@ def _loads(model: _Model, stretch: float) -> Loads:
     return Loads(
         cpu_vcpus=cpu,
         memory_gib=Shape(model.memory[0] * total, model.memory[1] * total, model.rhythm, noise=0.01),
-        network_in_bps=along(4e6),
-        network_out_bps=along(6e6),
+        network_in_bps=along(model.traffic),
+        network_out_bps=along(1.5 * model.traffic),
         disk_ops=along(60.0),
         disk_bps=along(3e6),
         gpu_percent=Shape(*model.gpu, model.rhythm) if model.gpus else None,
