@@ -68,6 +68,7 @@ class FleetAnalyses:
 
     def start_fleet_analysis(self, request: pb.StartFleetAnalysisRequest, call: Call) -> pb.FleetAnalysis:
         """Take it in; with `validate_only` list the fleet and price the reading instead."""
+        names.project_id(request.parent)
         now = self._clock()
         key = _key(request, call)
         sources, asked = self._parse(request, call.project)
@@ -91,6 +92,7 @@ class FleetAnalyses:
 
     def list_fleet_analyses(self, request: pb.ListFleetAnalysesRequest, call: Call) -> pb.ListFleetAnalysesResponse:
         """A page, newest first."""
+        names.project_id(request.parent)
         asked = ListRequest(call.method, request.parent, request.filter, request.page_size, request.page_token)
         page = self._store.list(call.project, asked)
         return pb.ListFleetAnalysesResponse(
