@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 BENCHES = $(basename $(notdir $(shell grep -l __main__ tests/bench/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup stubs run test test-long lint lint-python lint-types lint-imports lint-protos lint-docs \
+.PHONY: help setup stubs compiled run test test-long lint lint-python lint-types lint-imports lint-protos lint-docs \
 	format bench demo docs image-of-contract constraints system-deps wheel clean
 
 help: ## List the targets
@@ -22,7 +22,7 @@ help: ## List the targets
 
 ## Set up ---------------------------------------------------------------------------------------------
 
-setup: $(STAMP) stubs ## Make .venv and install everything into it (python3.11+ is enough)
+setup: $(STAMP) stubs compiled ## Make .venv and install everything into it (python3.11+ is enough)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "trimtab needs python3.11 or newer" >&2; exit 1; }
@@ -38,6 +38,9 @@ $(STAMP): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
 
 stubs: $(STAMP) ## Generate the stubs from protos/ again, if the protos changed
 	@$(BIN)/python hatch_build.py
+
+compiled: $(STAMP) stubs ## Compile the hot path, if its sources changed and there is a C compiler
+	@$(BIN)/python -m trimtab_service.compiled
 
 system-deps: ## Install the Debian packages that the longer suites use (root)
 	apt-get update -q
@@ -103,5 +106,5 @@ wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean: ## Remove what builds and checks left behind (.venv stays)
-	rm -rf build dist clients/python/trimtab/v1 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist clients/python/trimtab/v1 service/trimtab_service/compiled/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find clients service tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,20 +4,22 @@ Single numbers of arrays are read through memoryviews: they give Python numbers 
 array element, and the search reads a hundred of them for each decision.
 """
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from trimtab_service import compiled
 from trimtab_service.catalog.arrays import F64, I16, I32, I64, AnyArray
 from trimtab_service.catalog.services import UnknownService, packaged_services
 from trimtab_service.catalog.size_tables import NO_OFFER, SizeTable
 from trimtab_service.catalog.snapshot import OPTION_COUNT, CatalogSnapshot, day_of
-from trimtab_service.domain.decisions import ChosenOffer
+from trimtab_service.domain.decisions import ChosenOffer, Decision
 from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, Cloud
 from trimtab_service.domain.reasons import RejectionReason
-from trimtab_service.domain.workloads import Size
+from trimtab_service.domain.workloads import PlaceQuery, Size
 from trimtab_service.placement.egress import EgressRates
 from trimtab_service.placement.options import OPTION_OF_CODE
 from trimtab_service.placement.rates import RateBook
@@ -28,12 +30,32 @@ if TYPE_CHECKING:
     from trimtab_service.placement.blocks import ActiveBlocks
     from trimtab_service.placement.owned import Scopes
 
+
+class PlainKernel(Protocol):
+    """What `compiled/kernel.pyx` has."""
+
+    def decide(  # noqa: PLR0913, PLR0917 - all that a plain decision is made of
+        self,
+        query: PlaceQuery,
+        cheapest: "CheapestBySize",
+        options: int,
+        allowed: RegionSet,
+        large_enough: Callable[[], bytes],
+        rejected: tuple[tuple[RejectionReason, int], ...],
+        instant: datetime,
+        valid: timedelta,
+        today: int,
+    ) -> Decision | None:
+        """The decision; None where the interpreted form has to look."""
+
+
 FEW_TYPES: Final = 64
 """Up to so many types allowed, their offers are gathered one by one instead of taken from a size table."""
 
 _KEPT_BOOKS: Final = 256
 _KEPT_INDEXES: Final = 4
 _KEPT_OFFERS: Final = 65_536
+_KEPT_MIXED: Final = 1_024
 
 
 class CheapestBySize(NamedTuple):
@@ -103,7 +125,7 @@ class SearchIndex:
         "_by_type_offers",
         "_by_type_start",
         "_cell_types",
-        "_offers",
+        "_mixed",
         "_services",
         "_tables",
         "_zones",
@@ -115,6 +137,8 @@ class SearchIndex:
         "clouds",
         "egress",
         "family_of",
+        "kernel",
+        "made_offers",
         "no_offers",
         "other_clouds",
         "owned",
@@ -166,7 +190,9 @@ class SearchIndex:
             key: (table, {}) for key, table in snapshot.tables.items()
         }
         """Each table with the rows looked at so far, which are views of it."""
-        self._offers: dict[tuple[int, int], tuple[ChosenOffer, ...]] = {}
+        self._mixed: dict[tuple[int, int], tuple[CheapestBySize, CheapestBySize, CheapestBySize]] = {}
+        """By identity of two rows: the cheaper of them, and the two, so that no identity is another's."""
+        self.made_offers: dict[tuple[int, int], tuple[ChosenOffer, ...]] = {}
         self._zones: dict[tuple[int, int], tuple[str, ...]] = {}
         self.other_clouds: dict[Cloud, F64] = {
             cloud: self.region_sets.barrier(self.region_sets.all & ~self.region_sets.of_clouds((cloud,)))
@@ -182,6 +208,9 @@ class SearchIndex:
         """What commitments may cover, resolved to this catalogue, by identity of the scopes."""
         self.policies: dict[str, tuple[RegionSet, TypeSet | None]] = {}
         """Regions and types left over by a policy's residencies, by the policy's content key."""
+        kernel = compiled.load("kernel")
+        self.kernel: PlainKernel | None = None if kernel is None else kernel.PlainKernel(self)
+        """The compiled form of `placement.plain`, where it is built."""
 
     def cheapest_of_types(self, types: TypeSet) -> CheapestBySize:
         """Cheapest offer of each cell among a few types."""
@@ -214,8 +243,18 @@ class SearchIndex:
                     continue
                 if memory.least < need.memory_gib:
                     found = found._replace(exact=False)
-                best = found if best is None else _cheaper(best, found)
+                best = found if best is None else self._cheaper(best, found)
         return best or self.no_offers
+
+    def _cheaper(self, one: CheapestBySize, other: CheapestBySize) -> CheapestBySize:
+        """The cheaper of two rows in each cell; kept, because a name that is read as several models is asked again."""
+        key = (id(one), id(other))
+        kept = self._mixed.get(key)
+        if kept is None:
+            if len(self._mixed) >= _KEPT_MIXED:
+                self._mixed.clear()
+            kept = self._mixed[key] = (_cheaper(one, other), one, other)
+        return kept[0]
 
     def _of_table(self, model: str | None, count: float, size: Size) -> CheapestBySize | None:
         """The row of a size; None where nothing is that large."""
@@ -304,14 +343,14 @@ class SearchIndex:
 
     def offers_in_zones(self, k: int, region: int, option: int) -> tuple[ChosenOffer, ...]:
         """Offer k in the first two zones that offer it; one without a zone where none is known. The last are kept."""
-        made = self._offers.get((k, option))
+        made = self.made_offers.get((k, option))
         if made is None:
             zones = self.zones_offered(self.type_of[k], region)
             first = self.offer(k, region, option, zones[0] if zones else "")
             made = (first, first._replace(zone=zones[1])) if len(zones) > 1 else (first,)
-            if len(self._offers) >= _KEPT_OFFERS:
-                self._offers.clear()
-            self._offers[k, option] = made
+            if len(self.made_offers) >= _KEPT_OFFERS:
+                self.made_offers.clear()
+            self.made_offers[k, option] = made
         return made
 
     def offer(self, k: int, region: int, option: int, zone: str) -> ChosenOffer:

@@ -3,10 +3,12 @@
 A size, on demand with or without spot, places to run, data to read; no current place, no time limit, nothing
 learned, owned, blocked or ruled by policy. There the cheapest large enough offer of a cell needs no second look,
 and calls between small functions would take three times as long as all that they do. Everything else is None here
-and goes to the engine; both are held to the same brute-force scorer, and to each other.
+and goes to the engine. Where it is built, `compiled/kernel.pyx` does the same in C. All are held to the same
+brute-force scorer, and to each other.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -23,12 +25,13 @@ from trimtab_service.placement.answer import price_notes
 from trimtab_service.placement.index import CheapestBySize, SearchIndex
 from trimtab_service.placement.learned import NOTHING_LEARNED
 from trimtab_service.placement.options import OptionRows, option_rows
-from trimtab_service.placement.permits import region_permits
+from trimtab_service.placement.permits import RegionsTaken, region_permits
 from trimtab_service.placement.spot import RATE_OF_BUCKET, SpotCase, SpotRules
 from trimtab_service.placement.state import ProjectState
 
 if TYPE_CHECKING:
     from trimtab_service.placement.region_sets import RegionSet
+    from trimtab_service.placement.type_sets import TypeSet
 
 _EPOCH_ORDINAL: Final = EPOCH.toordinal()
 _NOT_OFFERED: Final = RejectionReason.NOT_OFFERED
@@ -117,10 +120,17 @@ def plain_decision(  # noqa: PLR0913, PLR0917 - as `decide`
     if not cheapest.exact:
         return None
     codes = len(rows.codes)
+    allowed, taken = region_permits(index, work, policy, 0)
+    rejected = _rejected(rows, cheapest, allowed, taken)
+    if index.kernel is not None:
+        today = instant.toordinal() - _EPOCH_ORDINAL
+        enough = partial(_large_enough_bytes, work, index)
+        made = index.kernel.decide(query, cheapest, codes, allowed, enough, rejected, instant, valid, today)
+        if made is not None:
+            return made
     reads = index.egress.plain_reads(work.data_sets, codes)
     if reads is None:
         return None
-    allowed, taken = region_permits(index, work, policy, 0)
     costs: F64 = cheapest.price_nanos[: codes * index.region_count] * (work.hours * work.count / 1000.0)
     np.rint(costs, costs)
     costs += index.region_sets.barrier(allowed)[: len(costs)]
@@ -129,6 +139,13 @@ def plain_decision(  # noqa: PLR0913, PLR0917 - as `decide`
     found = _search(work, query.max_fallbacks, index, cheapest, costs)
     if not found:
         return None
+    return _answer(query, index, instant, found, reads, rejected, valid)
+
+
+def _rejected(
+    rows: OptionRows, cheapest: CheapestBySize, allowed: "RegionSet", taken: list[RegionsTaken]
+) -> tuple[tuple[RejectionReason, int], ...]:
+    """Regions by the reason why they were not chosen, when one was."""
     offered: RegionSet = 0
     for code in rows.codes:
         offered |= cheapest.offered[code]
@@ -139,7 +156,20 @@ def plain_decision(  # noqa: PLR0913, PLR0917 - as `decide`
     costlier = (allowed & offered).bit_count() - 1
     if costlier:
         counts.append((_COSTLIER, costlier))
-    return _answer(query, index, instant, found, reads, tuple(counts), valid)
+    return tuple(counts)
+
+
+def _large_enough(work: Workload, index: SearchIndex) -> "TypeSet":
+    """Types that the work could run on."""
+    size, sets = work.size, index.type_sets
+    ok = sets.with_gpus(size) & sets.large_enough(size)
+    if size.architecture is not None:
+        ok &= sets.by_arch.get(size.architecture, 0)
+    return ok
+
+
+def _large_enough_bytes(work: Workload, index: SearchIndex) -> bytes:
+    return _large_enough(work, index).to_bytes((index.type_sets.count + 7) // 8, "little")
 
 
 def _search(  # noqa: C901, PLR0912, PLR0915 - written out on purpose
@@ -219,10 +249,7 @@ def _among(  # noqa: PLR0913, PLR0917 - what `_search` has in hand
     work: Workload, index: SearchIndex, rules: SpotRules, best: _Found, others: range, rest: int
 ) -> _Found:
     """The best of a spot offer and those after it in its cell, as far as their price leaves them in reach."""
-    size, sets = work.size, index.type_sets
-    ok = sets.with_gpus(size) & sets.large_enough(size)
-    if size.architecture is not None:
-        ok &= sets.by_arch.get(size.architecture, 0)
+    ok = _large_enough(work, index)
     factor = work.hours * work.count / 1000.0
     rates = {RATE_OF_BUCKET[index.bucket[best[6]]]}
     for k in others:
@@ -236,9 +263,10 @@ def _among(  # noqa: PLR0913, PLR0917 - what `_search` has in hand
             continue
         rates.add(rate)
         case = rules.case(rate)
+        if case.barred is not None:
+            continue  # never finishing costs infinitely much
         found = (least + round(price * case.extra), case.risk, price, best[3], index.snapshot.type_names[t], 1, k, case)
-        if case.barred is None and found < best:
-            best = found
+        best = min(best, found)
     return best
 
 

@@ -40,22 +40,22 @@ _VERDICT = {
     Verdict.INFEASIBLE: pb.Decision.VERDICT_INFEASIBLE,
     Verdict.UNSUPPORTED: pb.Decision.VERDICT_UNSUPPORTED,
 }
-_DIFFERS = {
+DIFFERS = {
     FailureDomain.ZONE: pb.FAILURE_DOMAIN_ZONE,
     FailureDomain.REGION: pb.FAILURE_DOMAIN_REGION,
     FailureDomain.CLOUD: pb.FAILURE_DOMAIN_CLOUD,
 }
-_OFFERS_KEPT = 65_536
+_MOST_OFFERS = 65_536
 
 
-_OFFERS: Final[dict[int, tuple[ChosenOffer, bytes]]] = {}
-"""By identity: the engine gives the same object for the same offer, and hashing one costs as much as encoding it. An
-entry holds its offer, so an identity is never of another while it is here."""
+KEPT_OFFERS: Final[dict[int, tuple[ChosenOffer, bytes]]] = {}
+"""Serialised offers by identity: the engine gives the same object for the same offer, and hashing one costs as much as
+encoding it. An entry holds its offer, so an identity is never of another while it is here."""
 
 
 def offer_bytes(offer: ChosenOffer) -> bytes:
     """The offer's message, serialised."""
-    kept = _OFFERS.get(id(offer))
+    kept = KEPT_OFFERS.get(id(offer))
     if kept is not None:
         return kept[1]
     encoded = types_pb2.Offer(
@@ -68,9 +68,9 @@ def offer_bytes(offer: ChosenOffer) -> bytes:
         price_basis=BASIS_CODE[offer.basis],
         price_as_of=None if offer.as_of is None else date_of(offer.as_of),
     ).SerializeToString(deterministic=True)
-    if len(_OFFERS) >= _OFFERS_KEPT:
-        _OFFERS.clear()
-    _OFFERS[id(offer)] = (offer, encoded)
+    if len(KEPT_OFFERS) >= _MOST_OFFERS:
+        KEPT_OFFERS.clear()
+    KEPT_OFFERS[id(offer)] = (offer, encoded)
     return encoded
 
 
@@ -84,7 +84,7 @@ def encode_decision(
     if decision.chosen is not None:
         fill_placement(message.chosen, decision.chosen)
     for fallback in decision.fallbacks:
-        fill_fallback(message.fallbacks.add(), fallback.placement, _DIFFERS[fallback.differs_by])
+        fill_fallback(message.fallbacks.add(), fallback.placement, DIFFERS[fallback.differs_by])
     _fill_counts(message.rejected_regions, decision.rejected_regions)
     message.revisions.MergeFromString(revisions)
     if decision.notes:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,7 @@ from trimtab_service.rpc.decision_log import NO_DRAWS, record_of
 from trimtab_service.rpc.ids import NewId
 from trimtab_service.rpc.memo import DecisionMemo
 from trimtab_service.rpc.place_parser import PlaceParser, missing_tags
+from trimtab_service.rpc.plain_codec import read_plain, write_plain
 from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import View, World
 from trimtab_service.store.decisions import DECISION_SINK, DecisionLog, DecisionRecord
@@ -40,15 +41,18 @@ _ATTEMPTS: Final = 8
 _PLACE: Final = "Place"
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A decision made: as the engine gave it, as it is answered, and as it is logged."""
 
     decision: Decision
-    message: pb.Decision
     record: DecisionRecord
     stands: bool = False
     """Whether it is the same all day, for as long as nothing that it was made with changes."""
+
+    @property
+    def message(self) -> pb.Decision:
+        """As a message, parsed from the bytes that are logged."""
+        return pb.Decision.FromString(self.record.response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,10 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         InvalidArgumentError: the request is at fault, or lacks tags that policy asks for.
 
     """
-    query = PlaceParser(view.vocabulary, instant).parse(request, project, at)
+    data = request.SerializeToString(deterministic=True)
+    query = read_plain(view.vocabulary, data, project)
+    if query is None:
+        query = PlaceParser(view.vocabulary, instant).parse(request, project, at)
     policy = view.policies.effective(project, query.workload.workload_id, partial(attributes_of, query))
     if policy.required_tags:
         missing_tags(policy.required_tags, query)
@@ -95,37 +102,40 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         state = state.less(prior, instant)
     decision = decide(query, view.snapshot, policy, state, instant)
     workload = query.workload
-    message = encode_decision(
-        decision,
-        name=f"projects/{project}/decisions/{decision_id}",
-        instant=instant,
-        workload_id=workload.workload_id,
-        revisions=_revisions(
-            view.snapshot.version,
-            policy.revision,
-            state.learned_revision,
-            state.commitment_revision,
-            workload.hours_per_month,
-            workload.hours_per_year,
-        ),
-    )
-    if query.reserve and hold is not None and decision.chosen is not None and decision.chosen.draws:
-        message.reserved = True
-        lasts = hold if query.reserve_seconds is None else timedelta(seconds=query.reserve_seconds)
-        set_timestamp(message.valid_until, instant + lasts)
-    state_revision = max(policy.revision, state.learned_revision, state.commitment_revision)
+    revisions = (policy.revision, state.learned_revision, state.commitment_revision)
+    version = view.snapshot.version
+    name = f"projects/{project}/decisions/{decision_id}"
+    depended = _revisions(version, *revisions, workload.hours_per_month, workload.hours_per_year)
+    reserved = bool(query.reserve and hold is not None and decision.chosen is not None and decision.chosen.draws)
+    response = None
+    if not reserved:
+        response = write_plain(
+            decision, name=name, instant=instant, workload_id=workload.workload_id, revisions=depended
+        )
+    if response is None:
+        message = encode_decision(
+            decision, name=name, instant=instant, workload_id=workload.workload_id, revisions=depended
+        )
+        if reserved and hold is not None:
+            message.reserved = True
+            lasts = hold if query.reserve_seconds is None else timedelta(seconds=query.reserve_seconds)
+            set_timestamp(message.valid_until, instant + lasts)
+        response = message.SerializeToString(deterministic=True)
     record = record_of(
         project=project,
         decision_id=decision_id,
         instant=instant,
-        request=request.SerializeToString(deterministic=True),
-        message=message,
+        request=data,
+        response=response,
+        workload_id=workload.workload_id,
+        catalog_version=version,
+        revisions=revisions,
         decision=decision,
-        state_revision=state_revision,
+        reserved=reserved,
         prior_draws=prior,
     )
     stands = not (query.reserve or query.explain or prior) and holds_all_day(workload, state, instant)
-    return Made(decision, message, record, stands=stands)
+    return Made(decision, record, stands=stands)
 
 
 @lru_cache(maxsize=4_096)
@@ -261,7 +271,7 @@ class PlacementDesk:
 
 def _answer(made: Made) -> Answer:
     chosen = made.decision.chosen
-    return Answer(made.record.response, NO_DRAWS if chosen is None or made.message.reserved else chosen.draws)
+    return Answer(made.record.response, NO_DRAWS if chosen is None or made.record.reserved else chosen.draws)
 
 
 class _Drawing:
@@ -278,7 +288,7 @@ class _Drawing:
 
     def _draw(self, conn: Connection) -> bytes:
         record, chosen = self._made.record, self._made.decision.chosen
-        if self._made.message.reserved and chosen is not None:
+        if record.reserved and chosen is not None:
             until = self._made.message.valid_until.ToDatetime(self._instant.tzinfo)
             drawn = Reservation(record.project, record.decision_id, chosen.draws, until)
             self.revision = reserve(conn, drawn, self._instant)

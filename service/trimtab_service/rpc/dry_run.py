@@ -1,7 +1,6 @@
 """Past decisions made anew as if a policy had been in force. Nothing is logged, drawn or changed."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -54,7 +53,7 @@ class DryRun:
             except (NotFoundError, FailedPreconditionError):
                 continue
             policies = view.policies.changed(policy, view.policies.revision)
-            ruled = replace(view, policies=policies)
+            ruled = view._replace(policies=policies)
             before = placement_service_pb2.Decision.FromString(record.response)
             after = _again(record, ruled)
             response.decisions += 1

@@ -99,8 +99,10 @@ class DecisionMemo:
         record: DecisionRecord,
     ) -> None:
         """Remember a decision that depends on nothing but the view and the day. The caller has checked that."""
+        if not self._most:
+            return
         key = _key(request)
-        if not self._most or len(key[0]) > _LARGEST_BYTES:
+        if len(key[0]) > _LARGEST_BYTES:
             return
         scope = self._scopes.get(project)
         if scope is None or not scope.is_of(view, instant.toordinal()):

@@ -23,6 +23,7 @@ from trimtab_service.rpc.decision_log import NO_DRAWS, logged_decision
 from trimtab_service.rpc.desk import Answer, PlacementDesk
 from trimtab_service.rpc.place_parser import check_batch, parse_outcomes
 from trimtab_service.rpc.replay import Replayer
+from trimtab_service.rpc.splicing import field_bytes
 from trimtab_service.rpc.status import status_of
 from trimtab_service.rpc.world import World
 from trimtab_service.store import outcomes, reservations
@@ -33,6 +34,9 @@ from trimtab_service.store.writer import GroupCommitWriter
 
 _CHECK_EVERY: Final = 16
 """Items of a batch between two looks at the deadline."""
+
+_RESULTS: Final = pb.BatchPlaceResponse.RESULTS_FIELD_NUMBER
+_DECISION: Final = pb.BatchPlaceResult.DECISION_FIELD_NUMBER
 
 
 class PlacementServicer:
@@ -62,27 +66,31 @@ class PlacementServicer:
         """One decision."""
         return self._desk.place(request, names.project_id(request.parent), timeout_s=call.time_remaining())
 
-    def batch_place(self, request: pb.BatchPlaceRequest, call: Call) -> pb.BatchPlaceResponse:
-        """Each item decided or refused on its own, in order; jointly, each sees what those before it drew."""
+    def batch_place(self, request: pb.BatchPlaceRequest, call: Call) -> Answer:
+        """Each item decided or refused on its own, in order; jointly, each sees what those before it drew.
+
+        The answer is a serialised `BatchPlaceResponse`, put together from the decisions' bytes as they are logged.
+        """
         names.project_id(request.parent)
         check_batch(request, self._batch_cap)
-        response = pb.BatchPlaceResponse()
+        results: list[bytes] = []
         drawn = NO_DRAWS
         for index, item in enumerate(request.requests):
             if index % _CHECK_EVERY == 0:
                 call.check()
-            result = response.results.add()
             try:
                 made = self._desk.place(
                     item, call.project, timeout_s=call.time_remaining(), at=f"requests[{index}]", prior=drawn
                 )
             except TrimtabError as error:
+                result = pb.BatchPlaceResult()
                 result.error.CopyFrom(status_of(error))
+                results.append(field_bytes(_RESULTS, result.SerializeToString()))
                 continue
-            result.decision.MergeFromString(made.data)
+            results.append(field_bytes(_RESULTS, field_bytes(_DECISION, made.data)))
             if request.joint:
                 drawn += made.draws
-        return response
+        return Answer(b"".join(results))
 
     def explain_placement(self, request: pb.ExplainPlacementRequest, call: Call) -> pb.ExplainPlacementResponse:
         """A decision made now or logged before, with every offer accounted for."""

@@ -7,7 +7,7 @@ never meet an unknown one. It is built once per version and shared by all calls.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -105,7 +105,6 @@ class Vocabulary:
     """The names of one catalogue version."""
 
     __slots__ = (
-        "_regions",
         "continents",
         "countries",
         "families",
@@ -113,6 +112,8 @@ class Vocabulary:
         "gpu_needs",
         "instance_types",
         "partitions",
+        "reader",
+        "regions",
         "residencies",
         "services",
         "snapshot",
@@ -124,7 +125,7 @@ class Vocabulary:
         self.services = services or packaged_services()
         self.residencies: Kept[bytes, Residency] = Kept()
         self.gpu_needs: Kept[tuple[str, int, float], tuple[GpuNeed, str]] = Kept()
-        self._regions = {
+        self.regions = {
             (int(CLOUD_CODE[region.cloud]), region.name): RegionKey(region.cloud, region.name)
             for region in snapshot.regions
         }
@@ -135,6 +136,8 @@ class Vocabulary:
         self.partitions = frozenset(
             name for region in snapshot.regions for name in (region.partition, f"{region.cloud}-{region.partition}")
         )
+        self.reader: Any = None
+        """How `plain_codec` reads requests against these names, made at its first use."""
         self.continents = {
             name: frozenset(region.country for region in snapshot.regions if region.continent == code)
             for name, code in CONTINENT_CODE.items()
@@ -142,7 +145,7 @@ class Vocabulary:
 
     def region(self, cloud: int, region: str) -> RegionKey | None:
         """The region of a cloud's enum number and a name; None if the catalogue has none such."""
-        return self._regions.get((cloud, region))
+        return self.regions.get((cloud, region))
 
     def family_of(self, cloud: Cloud, instance_type: str) -> str:
         """The family of a type; empty for one that the catalogue does not hold."""
@@ -151,7 +154,7 @@ class Vocabulary:
 
     def nearest_regions(self, cloud: int, region: str) -> str:
         """Names to suggest for an unknown region, as text; of every cloud when the cloud has none near."""
-        own = [name for code, name in self._regions if code == cloud] or [name for _, name in self._regions]
+        own = [name for code, name in self.regions if code == cloud] or [name for _, name in self.regions]
         return suggestion(region, own)
 
 

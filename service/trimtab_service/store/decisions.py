@@ -76,7 +76,7 @@ FIELDS: Final = {
 }
 
 
-_TIMES: Final = tuple(_COLUMNS.index(name) for name in ("create_time", "valid_until", "release_time"))
+_CREATE, _VALID, _RELEASE = (_COLUMNS.index(name) for name in ("create_time", "valid_until", "release_time"))
 _POSTGRESQL: Final = postgresql_dialect(paramstyle="format")  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
 _INSERT_NEW: Final[Mapping[str, str]] = {
     "postgresql": str(
@@ -130,11 +130,16 @@ def _insert_of(dialect: str, rows: int) -> str:
 
 def _with_integer_times(record: DecisionRecord) -> tuple[Any, ...]:
     """What `UtcTimestamp` binds on SQLite."""
-    values: list[Any] = list(record)
-    for index in _TIMES:
-        if values[index] is not None:
-            values[index] = to_micros(values[index])
-    return tuple(values)
+    created, valid, released = record.create_time, record.valid_until, record.release_time
+    return (
+        *record[:_CREATE],
+        to_micros(created),
+        *record[_CREATE + 1 : _VALID],
+        None if valid is None else to_micros(valid),
+        record.reserved,
+        None if released is None else to_micros(released),
+        *record[_RELEASE + 1 :],
+    )
 
 
 DECISION_SINK: Final = DecisionSink()

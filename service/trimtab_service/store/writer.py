@@ -33,7 +33,9 @@ T = TypeVar("T")
 R_contra = TypeVar("R_contra", contravariant=True)
 
 GROUP: Final = 256
-LINGER_S: Final = 0.02
+LINGER_S: Final = 0.1
+"""How long records wait for company when nobody waits for them. A commit costs as much as fifty records."""
+
 BUSY_RETRY: Final = timedelta(milliseconds=100)
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_LAST_S: Final = 1.0
