@@ -207,7 +207,7 @@ def week(working: float, weekend: float) -> F64:
 
 
 @pytest.mark.parametrize("weekend", [0.0, 1.0, 40.0, 80.0, 200.0])
-@pytest.mark.parametrize("name", ["safe", "balanced"])
+@pytest.mark.parametrize("name", OURS)
 def test_a_weekend_never_lowers_monday_s_floor(name: str, weekend: float) -> None:
     """What is advised on Sunday night is at least what was advised on Friday night."""
     estimator = PROFILES[name].estimator(Dimension.CPU)
