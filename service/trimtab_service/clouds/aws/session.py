@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import botocore.session
@@ -14,6 +14,7 @@ from botocore.credentials import (
     SharedCredentialProvider,
 )
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import Loader, create_loader
 from botocore.parsers import DEFAULT_TIMESTAMP_PARSER
 
 from trimtab_service.clouds.accounts import CloudAccount
@@ -65,7 +66,7 @@ class AwsSession:
     def _opened(self) -> botocore.session.Session:
         session = self._own()
         if self._account.role_arn:
-            assumed = botocore.session.get_session()
+            assumed = _session()
             provider: Any = _Assumed(self._credentials(session))  # what a resolver asks of one; not of its class
             assumed.register_component("credential_provider", CredentialResolver([provider]))
             session = assumed
@@ -76,7 +77,7 @@ class AwsSession:
 
     def _own(self) -> botocore.session.Session:
         """The process' own identity, or that of the credentials file and no other."""
-        session = botocore.session.get_session()
+        session = _session()
         if self._account.credentials_file is not None:
             provider = SharedCredentialProvider(str(self._account.credentials_file))
             session.register_component("credential_provider", CredentialResolver([provider]))
@@ -113,6 +114,18 @@ class AwsSession:
     def _count(self, **event: Any) -> None:  # noqa: ANN401 - what botocore tells its handlers
         model = event["model"]
         self._on_call(model.service_model.service_name, model.name)
+
+
+@cache
+def _loader() -> Loader:
+    """The models of AWS's services, read once: they take seconds and tens of MiB, and accounts share them."""
+    return create_loader()
+
+
+def _session() -> botocore.session.Session:
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _loader())
+    return session
 
 
 class _Assumed:

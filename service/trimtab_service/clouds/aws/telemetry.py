@@ -28,7 +28,9 @@ NANOS_PER_LISTING: Final = 10_000
 """USD 0.01 per 1,000 ListMetrics requests (the same page); the free million a month is not taken off."""
 
 _WITH_AGENT: Final = frozenset({ResourceKind.INSTANCE, ResourceKind.INSTANCE_GROUP})
-_ONE_REFUSED: Final = frozenset({"InvalidParameterCombination", "InvalidParameterValue", "ValidationError"})
+_ONE_REFUSED: Final = frozenset(
+    {"InvalidParameterCombination", "InvalidParameterValue", "ParamValidationError", "ValidationError"}
+)
 """Codes that say something of one query and not of the credential or the service."""
 
 _ATTEMPTS: Final = 3
