@@ -244,7 +244,7 @@ def read_content(data: bytes) -> RecommendationContent:
     try:
         form, values = orjson.loads(data)
         return cast("RecommendationContent", _reader(int(form), RecommendationContent)(values))
-    except (TypeError, KeyError, OverflowError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"not a recommendation's content: {error!r}") from error
 
 
