@@ -137,7 +137,13 @@ def _grouped(loads: Sequence[Load]) -> list[tuple[Loads, list[Load]]]:
 def _estimator(
     profile: str, dimension: Dimension, preference: DimensionPreference | None, *, allow_below_peak: bool
 ) -> Estimator:
-    return PROFILES[profile].estimator(dimension, preference, allow_below_peak=allow_below_peak)
+    return _one_of(PROFILES[profile].estimator(dimension, preference, allow_below_peak=allow_below_peak))
+
+
+@lru_cache(maxsize=512)
+def _one_of(estimator: Estimator) -> Estimator:
+    """Equal estimators of several dimensions as one object."""
+    return estimator
 
 
 def _estimated(
@@ -148,7 +154,7 @@ def _estimated(
     present: Present,
 ) -> dict[Dimension, Need]:
     """Needs of the loads of one grid."""
-    rows: dict[tuple[Estimator, bool], list[int]] = {}
+    rows: dict[int, tuple[Estimator, bool, list[int]]] = {}
     profile = preferences.profile or "balanced"
     for row, load in enumerate(members):
         preference = preferred.get(load.dimension)
@@ -161,10 +167,11 @@ def _estimated(
         # A rule that weighs the whole shape of a load is within one step of a ladder anyway; a percentile is exact.
         shaped = isinstance(PROFILES[profile].recipes[load.dimension].rule, LeastRegret)
         shaped = shaped and (preference is None or preference.percentile is None)
-        rows.setdefault((estimator, shaped), []).append(row)
+        # Kept estimators are one object each, which is quicker to look up than its parts.
+        rows.setdefault(id(estimator), (estimator, shaped, []))[2].append(row)
     needs: dict[Dimension, Need] = {}
     scaling = present.resource.autoscaling
-    for (estimator, shaped), chosen in rows.items():
+    for estimator, shaped, chosen in rows.values():
         part = loads if len(chosen) == len(members) else replace(loads, values=loads.values[chosen])
         walk = _walked(part, estimator)
         now = walk.advised if walk is not None and shaped else estimator.levels(Samples.of(part))[:, -1]

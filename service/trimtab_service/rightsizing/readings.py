@@ -13,6 +13,7 @@ from trimtab_service.domain.reasons import SeriesNote
 from trimtab_service.domain.resources import ResourceKind
 from trimtab_service.domain.rightsizing import SeriesSummary, TelemetrySummary
 from trimtab_service.rightsizing.present import Present
+from trimtab_service.rightsizing.regular import already_regular
 from trimtab_service.rightsizing.series import Rules, Series, common_step, regularize
 from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry, loads_once
 from trimtab_service.rightsizing.units import DIMENSION_OF, Scale, scale_of
@@ -120,17 +121,19 @@ def _on_grid(  # noqa: PLR0913, PLR0917 - a series, and how it is read
 ) -> Series:
     """The series on its grid, in the dimension's unit."""
     finite = np.isfinite(scale.whole)
-    over = bool(finite and raw.values.size and np.nanmax(raw.values, initial=-np.inf) > scale.whole * _PLAUSIBLE)
-    own = replace(
-        rules,
+    over = bool(finite and raw.values.size and np.fmax.reduce(raw.values) > scale.whole * _PLAUSIBLE)
+    own = Rules(
         step_s=step_s,
+        lookback_s=rules.lookback_s,
         plausible_max=scale.whole * _PLAUSIBLE,
         whole=scale.whole,
         # Within what there is, a load that only rises is a load that rises.
         detect_counter=dimension not in INCOMPRESSIBLE and (over or not finite),
         keep_peaks=dimension in INCOMPRESSIBLE,
     )
-    series = regularize(raw.epoch_seconds, raw.values, now_s=now, statistic=scale.statistic, rules=own)
+    series = already_regular(raw.epoch_seconds, raw.values, now_s=now, statistic=scale.statistic, rules=own)
+    if series is None:
+        series = regularize(raw.epoch_seconds, raw.values, now_s=now, statistic=scale.statistic, rules=own)
     return replace(series, values=series.values * scale.factor)
 
 

@@ -120,7 +120,7 @@ def test_replicas_of_a_scaled_container_keep_the_request_that_is_scaled_by(start
     )  # fmt: skip
     total = 8.0
     for _ in range(3):
-        share = total / pod.count / (pod.capacity or Capacity()).vcpus if pod.capacity and pod.capacity.vcpus else 0.0
+        share = total / pod.count  # of a request of one vCPU
         asked = [
             flat(Metric.CPU, share, Unit.RATIO),
             flat(Metric.INSTANCES, pod.count, Unit.COUNT),
