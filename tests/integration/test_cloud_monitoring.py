@@ -255,19 +255,22 @@ def test_tpus_and_gpus_of_gke_nodes_are_read_by_node(
 def test_a_group_is_read_as_one_with_its_size(
     monitoring: CloudMonitoringFake, connection: Connection, clock: StoppedClock
 ) -> None:
-    """Shares are means and peaks over its instances, amounts are sums."""
-    system = {"instance_group": "web"}
-    monitoring.store(CPU, [(END, 0.5)], system=system)
-    monitoring.store("compute.googleapis.com/instance/network/sent_bytes_count", [(END, 5e6)], system=system)
+    """Shares are means and peaks, amounts are sums; a group of the same name in another region is not mixed in."""
+    system, own = {"instance_group": "web"}, {"zone": "us-central1-f"}
+    monitoring.store(CPU, [(END, 0.5)], resource=own, system=system)
+    monitoring.store(CPU, [(END, 0.9)], resource={"zone": "europe-west4-a"}, system=system)
+    monitoring.store(
+        "compute.googleapis.com/instance/network/sent_bytes_count", [(END, 5e6)], resource=own, system=system
+    )
     monitoring.store(
         "compute.googleapis.com/instance_group/size",
         [(END, 3)],
         resource_type="instance_group",
-        resource={"instance_group_name": "web"},
+        resource={"instance_group_name": "web", "location": "us-central1"},
     )
     reading = read(connection, clock, GROUP)["web"]
     assert series(reading, Metric.INSTANCES)[0].values.tolist() == [3.0]
-    assert len(series(reading, Metric.CPU)) == 2
+    assert [one.values.tolist() for one in series(reading, Metric.CPU)] == [[0.5], [0.5]]
     assert len(series(reading, Metric.NETWORK_OUT)) == 1
     reducers = {
         one.filter.split('"')[1].rpartition("/")[2]: one.aggregation.cross_series_reducer for one in monitoring.requests
@@ -313,7 +316,7 @@ def test_an_answer_that_may_be_short_says_so(
 
 def test_a_hanging_call_ends_at_the_deadline(monitoring: CloudMonitoringFake, compute: ComputeEngineFake) -> None:
     """By the wall clock: the batch that hangs is failed, the other one is read."""
-    monitoring.store(CPU, [(END, 0.5)], system={"instance_group": "web"})
+    monitoring.store(CPU, [(END, 0.5)], resource={"zone": "us-central1-a"}, system={"instance_group": "web"})
     connection = connect(replace(account(monitoring, compute), concurrency=1), Patience(longest_call_s=0.3))
     monitoring.faults += ["hang", "hang", "hang", "hang", "hang"]
     slow = list(connection.source.read([instance()], HOUR, datetime.now(UTC) + timedelta(seconds=1.0)))

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,7 +15,9 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 _METHOD: Final = "ListTimeSeries"
-_TERM: Final = re.compile(r'([\w.]+) = (?:one_of\((?P<many>[^)]*)\)|"(?P<one>[^"]*)")')
+_TERM: Final = re.compile(
+    r'([\w.]+) = (?:one_of\((?P<many>[^)]*)\)|starts_with\("(?P<start>[^"]*)"\)|"(?P<one>[^"]*)")'
+)
 _ALIGNERS: Final = {"ALIGN_MEAN", "ALIGN_MAX", "ALIGN_RATE"}
 _LONGEST_FILTER: Final = 2_048
 
@@ -133,8 +136,11 @@ class CloudMonitoringFake:
 def _terms(text: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for match in _TERM.finditer(text):
-        many = match["many"]
-        found[match[1]] = {match["one"]} if many is None else {one.strip().strip('"') for one in many.split(",")}
+        many, start = match["many"], match["start"]
+        if start is not None:
+            found[match[1]] = {f"{start}*"}
+        else:
+            found[match[1]] = {match["one"]} if many is None else {one.strip().strip('"') for one in many.split(",")}
     return found
 
 
@@ -153,7 +159,7 @@ def _matches(series: Any, terms: Mapping[str, set[str]]) -> bool:  # noqa: ANN40
                 value = series.resource.labels.get(label, "")
             case "metadata", label:
                 value = series.metadata.system_labels.fields[label.partition(".")[2] or label].string_value
-        if value not in accepted:
+        if not any(fnmatchcase(value, one) for one in accepted):
             return False
     return True
 

@@ -3,8 +3,8 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from trimtab_service.domain.errors import TrimtabError, UnavailableError
@@ -41,6 +41,10 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
     spread: Callable[[], float] = field(default=random.random)
     longest_call_s: float = LONGEST_CALL_S
+
+    def with_calls_of(self, longest: timedelta) -> "Patience":
+        """The same, with calls of at most so long."""
+        return replace(self, longest_call_s=min(self.longest_call_s, longest.total_seconds()))
 
     def remaining_s(self, deadline: datetime) -> float:
         """Seconds until the deadline, never negative."""

@@ -28,6 +28,7 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     alone that managed identity; with neither what azure-identity finds in the environment. A plain http endpoint gets
     no credential: it is a proxy or a test on loopback.
     """
+    patience = patience.with_calls_of(account.call_timeout)
     credential = _credential(account)
     management = account.endpoint(MANAGEMENT)
     options = _options(management) | ({"base_url": management} if management else {})

@@ -41,8 +41,8 @@ class Collected:
         """The series of one machine. Memory is left out where the size of the machine is not known.
 
         Of a group its machines are put together instant by instant: shares become the mean or the highest of any,
-        amounts are summed; and how many machines were measured is a series too. Memory of a group is the fullest machine's, in
-        per cent: a sum would hide it.
+        amounts are summed; and how many machines were measured is a series too. Memory of a group is the fullest
+        machine's, in per cent: a sum would hide it.
         """
         for spec in SPECS:
             machines = [points for (of, _), points in self.points.items() if of is spec and points]

@@ -26,6 +26,7 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     Credentials are the process' own (workload identity, metadata server), or those of `credentials_file`, and become
     the `service_account` where one is named. A plain http endpoint gets none: it is a proxy or a test on loopback.
     """
+    patience = patience.with_calls_of(account.call_timeout)
     compute = Compute(account.account, _credentials(account, COMPUTE), account.endpoint(COMPUTE), patience)
     source = CloudMonitoring(account, _metric_client(account), Inventory(compute, account), patience)
     return Connection(source, ComputeActuator(compute, account))

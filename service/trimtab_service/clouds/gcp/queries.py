@@ -18,12 +18,17 @@ SUBJECTS_PER_QUERY: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One filter and how its series are put together. `names` are the subjects by the resource they stand for."""
+    """One filter and how its series are put together.
+
+    `names` are the subjects with the resource that each stands for; `place` is the zone or region they are in, where a
+    name is not unique without it.
+    """
 
     spec: MetricSpec
     subject: Subject
     names: tuple[tuple[str, CloudResource], ...]
-    zone: str = ""
+    place: str = ""
+    is_zone: bool = True
 
     def filter(self) -> str:
         """In the language of Cloud Monitoring's filters."""
@@ -35,9 +40,16 @@ class Query:
         ]
         if self.spec.condition:
             terms.append(self.spec.condition)
-        if self.zone:
-            terms.append(f"resource.labels.{_zone_label(self.subject)} = {quoted(self.zone)}")
+        if self.place:
+            terms.append(self._located())
         return " AND ".join(terms)
+
+    def _located(self) -> str:
+        if self.subject is Subject.GROUP_SIZE:
+            return f"resource.labels.location = {quoted(self.place)}"
+        if self.is_zone:
+            return f"resource.labels.zone = {quoted(self.place)}"
+        return f"resource.labels.zone = starts_with({quoted(self.place + '-')})"
 
     def aggregation(self, period_s: int) -> dict[str, object]:
         """The `Aggregation`. Labels that only tell copies of one series apart are folded."""
@@ -68,13 +80,13 @@ def queries_of(batch: Sequence[CloudResource]) -> tuple[Query, ...]:
     """All queries of one batch (of `batches_of`)."""
     if batch[0].kind is ResourceKind.INSTANCE_GROUP:
         names = tuple((group_name(one), one) for one in batch)
-        zone = batch[0].zone
+        where = batch[0].zone or batch[0].region, bool(batch[0].zone)
         gpu = GPU if any(is_accelerated(one.instance_type) for one in batch) else ()
         # GPUs of a group are folded: their numbers repeat from instance to instance.
         return (
-            *(Query(spec, Subject.GROUP, names, zone) for spec in MACHINE),
-            *(Query(_folded(spec), Subject.GROUP, names, zone) for spec in gpu),
-            Query(GROUP_SIZE, Subject.GROUP_SIZE, names, zone),
+            *(Query(spec, Subject.GROUP, names, *where) for spec in MACHINE),
+            *(Query(_folded(spec), Subject.GROUP, names, *where) for spec in gpu),
+            Query(GROUP_SIZE, Subject.GROUP_SIZE, names, *where),
         )
     ids = tuple((one.resource_id, one) for one in batch)
     machine = tuple(Query(spec, Subject.INSTANCE, ids) for spec in MACHINE)
@@ -99,7 +111,3 @@ def _folded(spec: MetricSpec) -> MetricSpec:
 
 def _is_node(resource: CloudResource) -> bool:
     return GKE_LABEL in dict(resource.tags)
-
-
-def _zone_label(subject: Subject) -> str:
-    return "location" if subject is Subject.GROUP_SIZE else "zone"

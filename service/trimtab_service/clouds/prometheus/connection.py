@@ -1,5 +1,6 @@
 """Connecting to a cluster: its Prometheus to read, its API server to change."""
 
+import ssl
 from typing import Final
 
 from trimtab_service.clouds.accounts import CloudAccount
@@ -19,12 +20,14 @@ KUBERNETES: Final = "kubernetes"
 def connect(account: CloudAccount, patience: Patience) -> Connection:
     """The connection of an account of kind `prometheus`.
 
-    `credentials_file` holds a bearer token for Prometheus. Changes go to the API server at `endpoints.kubernetes` (a
+    `credentials_file` holds a bearer token for Prometheus, whose certificate the system's authorities (or
+    SSL_CERT_FILE) vouch for. Changes go to the API server at `endpoints.kubernetes` (a
     `kubectl proxy` on loopback needs no credential), or with the pod's own service account where none is named; the
     extra `kubernetes` is needed only then.
     """
+    patience = patience.with_calls_of(account.call_timeout)
     meter = Meter()
-    http = sdk("httpx", EXTRA).Client(follow_redirects=False, trust_env=False)
+    http = sdk("httpx", EXTRA).Client(verify=ssl.create_default_context(), follow_redirects=False, trust_env=False)
     client = PrometheusClient(http, account.endpoint_url, account.credentials_file, patience, meter)
     source = Prometheus(account, client, Inventory(client, account), patience, meter)
     if not account.changes:
