@@ -27,10 +27,13 @@ def daily(level: float, points: int = FORTNIGHT) -> list[float]:
 
 
 def on_grid(
-    metric: pb.Metric.ValueType, values: Iterable[float], unit: pb.Unit.ValueType = pb.UNIT_UNSPECIFIED
+    metric: pb.Metric.ValueType,
+    values: Iterable[float],
+    unit: pb.Unit.ValueType = pb.UNIT_UNSPECIFIED,
+    statistic: pb.Statistic.ValueType = pb.STATISTIC_UNSPECIFIED,
 ) -> pb.MetricSeries:
     """A series that ends now."""
-    series = pb.MetricSeries(metric=metric, unit=unit, values=values)
+    series = pb.MetricSeries(metric=metric, unit=unit, values=values, statistic=statistic)
     start = NOW - timedelta(seconds=STEP_S * len(series.values))
     series.start_time.FromDatetime(start.replace(tzinfo=None))
     series.step.seconds = STEP_S

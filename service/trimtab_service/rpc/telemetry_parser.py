@@ -76,6 +76,11 @@ class PendingSeries:
         self._stamps: list[NDArray[np.int64]] = []
         self._values: list[NDArray[np.float64]] = []
 
+    @property
+    def identity(self) -> tuple[Metric, Statistic, str]:
+        """What tells it from the other series of a resource."""
+        return self.metric, self.statistic, self.device
+
     def add(self, message: pb.MetricSeries | service_pb.SeriesPoints, found: Violations, at: FieldPath) -> None:
         """Take over the points of a message; what is at fault with them is noted."""
         values, stamps = len(message.values), len(message.epoch_seconds)
@@ -130,12 +135,19 @@ def begin_telemetry(message: pb.Telemetry, found: Violations, at: FieldPath) -> 
     if not bounds.few(found, (at, "series"), len(message.series), MAX_SERIES):
         return []
     pending: list[PendingSeries] = []
+    seen: set[tuple[Metric, Statistic, str]] = set()
     for index, series in enumerate(message.series):
         here = (at, f"series[{index}]")
         head = _head(series, found, here)
-        if head is not None:
-            head.add(series, found, here)
-            pending.append(head)
+        if head is None:
+            continue
+        # Loads of several devices add up: one of them given twice would count twice.
+        if head.identity in seen:
+            why = "this metric, statistic and device is given twice; put its points into one series"
+            found.add((here, "device"), ErrorReason.CONTRADICTION, why)
+        seen.add(head.identity)
+        head.add(series, found, here)
+        pending.append(head)
     return pending
 
 

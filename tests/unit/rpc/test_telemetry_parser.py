@@ -147,7 +147,7 @@ def test_what_is_wrong_with_a_grid_is_named(change: Callable[[pb.MetricSeries], 
 
 def test_all_faults_are_told_at_once() -> None:
     """A caller learns everything in one answer."""
-    found = faults(gauge(values=[1.0]), gauge(), gauge(unit=pb.UNIT_GPUS), pb.MetricSeries())
+    found = faults(gauge(values=[1.0]), gauge(device="1"), gauge(device="2", unit=pb.UNIT_GPUS), pb.MetricSeries())
     assert set(found) == {
         "telemetry.series[0].epoch_seconds",
         "telemetry.series[2].unit",
@@ -157,8 +157,17 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_too_many_series_are_refused_unread() -> None:
     """The cap stands before any work."""
-    assert faults(*[gauge()] * (MAX_SERIES + 1)) == {"telemetry.series": "TOO_LARGE"}
-    assert not faults(*[gauge()] * MAX_SERIES)
+    many = [gauge(device=str(number)) for number in range(MAX_SERIES + 1)]
+    assert faults(*many) == {"telemetry.series": "TOO_LARGE"}
+    assert not faults(*many[1:])
+
+
+def test_one_series_given_twice_is_named() -> None:
+    """It would count twice; another device or another statistic is another series."""
+    assert faults(gauge(), gauge(statistic=pb.STATISTIC_MAXIMUM), gauge(device="1"), gauge()) == {
+        "telemetry.series[3].device": "CONTRADICTION"
+    }
+    assert faults(gauge(), gauge(statistic=pb.STATISTIC_AVERAGE)) == {"telemetry.series[1].device": "CONTRADICTION"}
 
 
 @pytest.mark.parametrize("metric", list(Metric))
