@@ -124,7 +124,7 @@ class Clock:
         self.now += span
 
 
-def simulated(clock: Clock, name: str = "sim", *, seed: int = 7, size: int = 24) -> DisturbedSource:
+def simulated(clock: Callable[[], datetime], name: str = "sim", *, seed: int = 7, size: int = 24) -> DisturbedSource:
     """A source over a simulated world of its own."""
     return DisturbedSource(SimulatedTelemetry(simulated_world(seed, clock, size), name), name)
 

@@ -30,6 +30,14 @@ def catalog_directory() -> Path:
     return STARTER_DIRECTORY
 
 
+def shared_metrics() -> Path:
+    """Series of real machines as csv files; skips the test where the project was cloned alone."""
+    root = Path(os.environ.get("TRIMTAB_SHARED_DATA", _REPOSITORY.parent / "shared" / "data"))
+    if not (root / "metrics").is_dir():
+        pytest.skip("the shared series are not there: set TRIMTAB_SHARED_DATA to the directory that holds metrics/")
+    return root / "metrics"
+
+
 def demand_file() -> Path | None:
     """Three years of hourly VM counts of two regions, where they lie beside the project."""
     root = Path(os.environ.get("TRIMTAB_SHARED_DATA", _REPOSITORY.parent / "shared" / "data"))
