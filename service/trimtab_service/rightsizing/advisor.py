@@ -15,25 +15,23 @@ from typing import Final
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.commitments import MILLI, Commitment
 from trimtab_service.domain.coverage import OfferFacts
-from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
-from trimtab_service.domain.resources import Capacity, ResourceKind
-from trimtab_service.domain.rightsizing import Action, Advice, Finding, RightsizingOption, TelemetrySummary
-from trimtab_service.rightsizing.candidates import Candidates, Sized, candidates_of, sized_for, sized_now
+from trimtab_service.domain.resources import ResourceKind
+from trimtab_service.domain.rightsizing import Advice, Finding, RightsizingOption, TelemetrySummary
+from trimtab_service.rightsizing.candidates import ROUNDING, Candidates, Sized, candidates_of, sized_for, sized_now
 from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.evidence import Evidence
 from trimtab_service.rightsizing.findings import finding_of, overall_reasons
-from trimtab_service.rightsizing.hours_of_week import usage_of
 from trimtab_service.rightsizing.idleness import is_idle
-from trimtab_service.rightsizing.needs import Needs, needs_of
+from trimtab_service.rightsizing.needs import Needs, needs_of, sized_by
 from trimtab_service.rightsizing.options import Size, Teller, size_now, size_of_pick
 from trimtab_service.rightsizing.ownership import Ownership
 from trimtab_service.rightsizing.present import Present, Unsupported, present_of
 from trimtab_service.rightsizing.pricing import hours_of, monthly_micros
+from trimtab_service.rightsizing.proposals import Proposals
 from trimtab_service.rightsizing.readings import Readings, read
 from trimtab_service.rightsizing.region_offers import region_offers
-from trimtab_service.rightsizing.requests import requests_of
 from trimtab_service.rightsizing.selection import Pick, Standing, select
 from trimtab_service.rightsizing.sharing import shares
 from trimtab_service.rightsizing.sufficiency import confidence_of, lacking
@@ -217,109 +215,30 @@ class _Sizing:
         """Everything that is offered, in the order of telling, at most as many as were asked for."""
         preferences, present = self.case.preferences.values, self.present
         sizes: list[Size] = []
+        proposals = Proposals(present, self.needs, preferences, teller, standing, rejected)
         if idle and preferences.allow_stop:
-            sizes.append(self._stop(teller, current))
+            sizes.append(proposals.stop())
         if present.resource.kind is ResourceKind.CONTAINER:
-            sizes += self._requests(teller, standing, rejected)
+            sizes += proposals.requests()
+        elif present.is_group and present.type_index is None:
+            sizes += proposals.own_count()
         sizes += [size_of_pick(pick, present, self._sized(pick), teller.sized_now) for pick in picks]
         if preferences.allow_gpu_sharing and present.gpus and regions and standing.serves:
             sizes += shares(regions[0], present, teller.needs, teller.hours)
         most = preferences.max_options or 5
         options = [teller.tell(size, rank) for rank, size in enumerate(sizes[:most], 1)]
-        scheduled = self._schedule(teller, current, len(options) + 1) if len(options) < most and not idle else None
-        if scheduled is not None:
+        scheduled = proposals.schedule(current, len(options) + 1, self.instant) if not idle else None
+        if scheduled is not None and len(options) < most:
             options.append(scheduled)
         return tuple(options), rejected
 
-    def _stop(self, teller: Teller, current: RightsizingOption) -> Size:
-        """Nothing is left but volumes and addresses, which are not priced here."""
-        size = size_now(self.present, replace(teller.sized_now), 0, 0)
-        del current
-        return replace(
-            size, action=Action.STOP, sized=Sized(0), capacity=Capacity(), price_nanos=0, net_micros=0,
-            reasons=(AdviceReason.IDLE, *((AdviceReason.GPU_IDLE,) if self.present.gpus else ())),
-        )  # fmt: skip
-
-    def _requests(self, teller: Teller, standing: Standing, rejected: Counter[AdviceReason]) -> list[Size]:
-        """Other requests of a container, where they differ by more than the disruption of a restart is worth."""
-        present, preferences = self.present, self.case.preferences.values
-        asked = requests_of(present, self.needs)
-        own = present.capacity
-        part = _request_part(own, asked.capacity)
-        price = round(present.price_nanos * part)
-        net = monthly_micros(price, asked.sized.count * MILLI, teller.hours)
-        size = replace(
-            size_now(present, asked.sized, net, 0),
-            action=Action.SET_REQUESTS, capacity=asked.capacity, limits=asked.limits, price_nanos=price,
-            reasons=() if present.price_nanos else (AdviceReason.NO_PRICE,),
-        )  # fmt: skip
-        if not standing.serves:
-            return [size]
-        before = standing.sized.count
-        saved = 1.0 - part * asked.sized.count / before
-        if saved <= 0:
-            return []
-        if saved < (preferences.minimum_saving_to_disruption or 0.0) * 0.1 or preferences.never_shrink:
-            forbidden = preferences.never_shrink
-            rejected[AdviceReason.SHRINK_FORBIDDEN if forbidden else AdviceReason.NOT_WORTH_THE_DISRUPTION] += 1
-            return []
-        if teller.net_micros - net < (preferences.minimum_monthly_saving_micros or 0):
-            rejected[AdviceReason.SAVING_UNDER_FLOOR] += 1
-            return []
-        return [size]
-
-    def _schedule(self, teller: Teller, current: RightsizingOption, rank: int) -> RightsizingOption | None:
-        """The present size in the hours of the week in which it is used."""
-        resource = self.present.resource
-        if (
-            resource.kind in {ResourceKind.CONTAINER, ResourceKind.TRAINING_JOB}
-            or resource.autoscaling is not None
-            or resource.running_hours_per_month is not None
-        ):
-            return None
-        usage = usage_of(self.needs, self.present, self.instant)
-        if usage is None:
-            return None
-        share = usage.on / (usage.on + usage.off)
-        hours = teller.hours * share
-        count = current.count * MILLI
-        cost = monthly_micros(self.present.price_nanos, count, hours)
-        net = monthly_micros(self.present.price_nanos, count - teller.present_covered, hours)
-        if teller.net_micros - net < max(1, self.case.preferences.values.minimum_monthly_saving_micros or 0):
-            return None
-        return replace(
-            current,
-            rank=rank,
-            action=Action.SCHEDULE,
-            monthly_cost_micros=cost,
-            monthly_net_cost_micros=net,
-            monthly_saving_micros=teller.cost_micros - cost,
-            monthly_net_saving_micros=teller.net_micros - net,
-            restart_needed=True,
-            reasons=(AdviceReason.OFF_HOURS,),
-            used_hours=usage.hours,
-        )
-
-
-def _request_part(own: Capacity, asked: Capacity) -> float:
-    """What requests cost against the present ones: the mean of their parts, each dimension counting alike.
-
-    A share of a node is paid by the greater of its dimensions in the long run; which that is, is the node's matter.
-    """
-    parts = [
-        after / before
-        for before, after in ((own.vcpus, asked.vcpus), (own.memory_gib, asked.memory_gib))
-        if before and after is not None
-    ]
-    return sum(parts) / len(parts) if parts else 1.0
-
 
 def _fits(teller: Teller, size: Size) -> bool:
-    """Whether a size has what is needed of everything that was measured and that another size could change."""
-    for need in teller.needs.measured:
-        if need.dimension in {Dimension.DISK_IOPS, Dimension.DISK_THROUGHPUT}:
+    """Whether a size has what is needed of everything that another size could change."""
+    for need in teller.needs.of:
+        if not sized_by(need.dimension):
             continue
         capacity = teller.capacity_of(size, need)
-        if capacity * need.target < need.demand * (1 - 1e-9):
+        if capacity * need.target < need.demand * (1 - ROUNDING):
             return False
     return True

@@ -12,15 +12,13 @@ from typing import Final
 import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I8, I64, Bools
-from trimtab_service.catalog.snapshot import UNKNOWN_DAY, day_number
 from trimtab_service.domain.dimensions import Dimension
-from trimtab_service.domain.offers import PRICE_BASES, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Autoscaling
-from trimtab_service.domain.workloads import RegionKey
 from trimtab_service.rightsizing.gpu_speeds import speed_ratio
+from trimtab_service.rightsizing.guardrails import excluded
 from trimtab_service.rightsizing.needs import Need, Needs, is_compressible, sized_by
 from trimtab_service.rightsizing.present import SERVICE_PREFIXES, Present
 from trimtab_service.rightsizing.region_offers import RegionOffers
@@ -263,7 +261,7 @@ def _restrict(
 ) -> None:
     """What nobody allowed. The present type itself is no candidate but in another number."""
     offers, snapshot = made.offers, made.offers.snapshot
-    made.reject(_excluded(offers, policy, today), AdviceReason.POLICY)
+    made.reject(excluded(offers, policy, present.resource, today), AdviceReason.POLICY)
     if preferences.families is not None:
         allowed = [code for code, family in enumerate(snapshot.families) if family in preferences.families]
         made.reject(~np.isin(offers.family, allowed), AdviceReason.FAMILY_NOT_ALLOWED)
@@ -299,51 +297,6 @@ def _restrict_gpus(made: Candidates, present: Present, preferences: RightsizingP
     if need.peak <= 0:
         comparable |= offers.gpu_model < 0  # nothing ever ran on them
     made.reject(~comparable, AdviceReason.GPU_MODEL_NOT_ALLOWED)
-
-
-def _excluded(offers: RegionOffers, policy: EffectivePolicy, today: date) -> Bools:
-    """Offers that a guardrail of placement excludes: it holds for a new size as for a new place."""
-    out = np.zeros(len(offers.names), dtype=bool)
-    region, families = offers.region, offers.snapshot.families
-    for residency in policy.residencies:
-        key = RegionKey(region.cloud, region.name)
-        if (
-            (residency.clouds and region.cloud not in residency.clouds)
-            or region.cloud in residency.denied_clouds
-            or (residency.regions and key not in residency.regions)
-            or key in residency.denied_regions
-            or (residency.countries and region.country not in residency.countries)
-            or region.country in residency.denied_countries
-        ):
-            out[:] = True
-            return out
-        if residency.families or residency.denied_families:
-            barred = [
-                code
-                for code, family in enumerate(families)
-                if (residency.families and family not in residency.families) or family in residency.denied_families
-            ]
-            out |= np.isin(offers.family, barred)
-        if residency.instance_types or residency.denied_instance_types:
-            out |= np.array(
-                [
-                    (bool(residency.instance_types) and name not in residency.instance_types)
-                    or name in residency.denied_instance_types
-                    for name in offers.names
-                ],
-                dtype=bool,
-            )
-    if policy.price_bases is not None:
-        allowed = [PRICE_BASES.index(basis) for basis in policy.price_bases]
-        out |= ~np.isin(offers.basis, allowed)
-    if policy.max_price_age is not None:
-        oldest = day_number(today - policy.max_price_age)
-        out |= (offers.as_of != UNKNOWN_DAY) & (offers.as_of < oldest)
-    if policy.options is not None:
-        bought = (PurchaseOption.ON_DEMAND, PurchaseOption.SPOT, PurchaseOption.RESERVED_1Y, PurchaseOption.RESERVED_3Y)
-        if bought[offers.option] not in policy.options:
-            out[:] = True
-    return out
 
 
 def _size(made: Candidates, present: Present) -> None:

@@ -106,8 +106,10 @@ def needs_of(readings: Readings, present: Present, preferences: RightsizingPrefe
     for dimension, reason in _KEPT.items():
         has = present.has(dimension)
         if dimension not in found and has:
-            found[dimension] = Need(dimension, has, is_per_instance=True, is_assumed=True)
-            reasons.append(reason)
+            killed = dimension is Dimension.MEMORY and readings.kills
+            demand = max(has * OOM_FACTOR, has + OOM_PLUS_GIB) if killed else has
+            found[dimension] = Need(dimension, demand, is_per_instance=True, is_assumed=True)
+            reasons += [AdviceReason.MEMORY_KILLS, reason] if killed else [reason]
     return Needs(tuple(found[dimension] for dimension in DIMENSIONS if dimension in found), tuple(reasons))
 
 
@@ -133,17 +135,19 @@ def _grouped(loads: Sequence[Load]) -> list[tuple[Loads, list[Load]]]:
     return groups
 
 
-@lru_cache(maxsize=512)
+_KEPT_ESTIMATORS: Final = 512
+_estimators: dict[str, Estimator] = {}
+
+
+@lru_cache(maxsize=_KEPT_ESTIMATORS)
 def _estimator(
     profile: str, dimension: Dimension, preference: DimensionPreference | None, *, allow_below_peak: bool
 ) -> Estimator:
-    return _one_of(PROFILES[profile].estimator(dimension, preference, allow_below_peak=allow_below_peak))
-
-
-@lru_cache(maxsize=512)
-def _one_of(estimator: Estimator) -> Estimator:
-    """Equal estimators of several dimensions as one object."""
-    return estimator
+    made = PROFILES[profile].estimator(dimension, preference, allow_below_peak=allow_below_peak)
+    # Equal estimators of several dimensions are one object, so that their loads are looked at together.
+    if len(_estimators) >= _KEPT_ESTIMATORS:
+        _estimators.clear()
+    return _estimators.setdefault(repr(made), made)
 
 
 def _estimated(

@@ -13,7 +13,7 @@ from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import PRICE_BASES, Cloud, PriceBasis
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Capacity
-from trimtab_service.domain.rightsizing import Action, DimensionProjection, MigrationEffort, RightsizingOption
+from trimtab_service.domain.rightsizing import Action, BackTest, DimensionProjection, MigrationEffort, RightsizingOption
 from trimtab_service.rightsizing.candidates import MODEL_RISK, MODEL_SURPLUS, ROUNDING, Sized
 from trimtab_service.rightsizing.evidence import Evidence
 from trimtab_service.rightsizing.needs import Need, Needs, sized_by
@@ -83,7 +83,8 @@ class Teller:
     def tell(self, size: Size, rank: int) -> RightsizingOption:
         """The option of a size."""
         capacities = [self.capacity_of(size, need) for need in self.needs.of]
-        projections, risk = self._projections(capacities, size)
+        # Stopped, it serves nothing, and nothing is what it serves now.
+        projections, risk = ((), 0.0) if size.action is Action.STOP else self._projections(capacities, size)
         binding = _binding(projections, risk)
         cost = monthly_micros(size.price_nanos, size.sized.count * MILLI, self.hours)
         return RightsizingOption(
@@ -109,9 +110,7 @@ class Teller:
             rollback_possible=self.present.price_basis is not PriceBasis.LIST_SUPERSEDED,
             reasons=self._reasons(size, capacities),
             gpu_share=size.gpu_share,
-            back_test=self.evidence.together(
-                [capacity for capacity, need in zip(capacities, self.needs.of, strict=True) if not need.is_assumed]
-            ),
+            back_test=None if size.action is Action.STOP else self._together(capacities),
             autoscaling=size.sized.autoscaling,
             limits=size.limits,
         )
@@ -130,12 +129,18 @@ class Teller:
             case Dimension.GPU:
                 each = own.gpus * size.speed
             case Dimension.GPU_MEMORY:
-                each = (own.gpu_memory_gib or 0.0) * (own.gpus if own.gpus >= 1.0 or not size.gpu_share else 1.0)
+                each = (own.gpu_memory_gib or 0.0) * max(own.gpus, 1.0) if own.gpus > 0 else 0.0
             case _:
                 each = self.present.has(need.dimension)
         if each is None:
             return float("nan")
         return each if need.is_per_instance or not sized_by(need.dimension) else each * size.sized.count
+
+    def _together(self, capacities: Sequence[float]) -> BackTest | None:
+        """How all measured dimensions together would have done."""
+        return self.evidence.together(
+            [capacity for capacity, need in zip(capacities, self.needs.of, strict=True) if not need.is_assumed]
+        )
 
     def _projections(self, capacities: Sequence[float], size: Size) -> tuple[tuple[DimensionProjection, ...], float]:
         measured = [capacity for capacity, need in zip(capacities, self.needs.of, strict=True) if not need.is_assumed]

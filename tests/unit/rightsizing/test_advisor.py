@@ -503,3 +503,38 @@ def test_a_span_under_a_week_says_so(starter: CatalogSnapshot) -> None:
     whole = advice(starter, M5_4XLARGE, [flat(Metric.CPU, 10, hours=168), flat(Metric.MEMORY, 20, hours=168)])
     assert Why.LESS_THAN_A_WEEK not in whole.reasons
     assert short.confidence < whole.confidence
+
+
+def test_killed_without_a_series_of_memory_needs_more_than_it_has(starter: CatalogSnapshot) -> None:
+    """A kill is a measure too: the present memory was not enough."""
+    kills = np.zeros(TWO_WEEKS)
+    kills[100] = 1
+    measured = [flat(Metric.CPU, 50), series(Metric.OOM_KILLS, kills, Unit.COUNT, statistic=Statistic.SUM)]
+    found = advice(starter, M5_4XLARGE, measured)
+    assert found.finding is Finding.UNDER_PROVISIONED
+    assert {Why.MEMORY_KILLS, Why.MEMORY_NOT_MEASURED} <= set(found.reasons)
+    assert (found.options[0].capacity.memory_gib or 0) >= 64 * 1.2
+
+
+def test_a_part_of_a_gpu_is_its_own_whole(starter: CatalogSnapshot) -> None:
+    """Full use of a type with an eighth of a GPU is an eighth of a GPU, and its own memory serves it."""
+    resource = replace(
+        instance("g6f.private"),
+        capacity=Capacity(2, 8, "L4", 0.125, 2.8),
+        price_nanos_per_hour=200_000_000,
+    )
+    measured = [flat(Metric.CPU, 20), flat(Metric.MEMORY, 20), flat(Metric.GPU, 50), flat(Metric.GPU_MEMORY, 50)]
+    found = advice(starter, resource, measured, peaks(allow_gpu_sharing=False))
+    assert found.current is not None
+    assert dimension(found.current, GPU) == pytest.approx(0.0625)
+    assert found.current.risk == 0
+    assert found.finding is Finding.OPTIMIZED
+
+
+def test_what_a_policy_wants_tagged_is_tagged_before_it_is_sized(starter: CatalogSnapshot) -> None:
+    """A guardrail of tags holds for new sizes as for new places."""
+    policy = EffectivePolicy(required_tags=frozenset({"team"}))
+    measured = [flat(Metric.CPU, 10), flat(Metric.MEMORY, 20)]
+    assert not advice(starter, M5_4XLARGE, measured, None, policy).options
+    tagged = replace(M5_4XLARGE, tags=(("team", "vision"),))
+    assert advice(starter, tagged, measured, None, policy).options

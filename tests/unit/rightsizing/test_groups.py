@@ -132,3 +132,25 @@ def test_replicas_of_a_scaled_container_keep_the_request_that_is_scaled_by(start
             pod = replace(pod, count=option.count, capacity=option.capacity)
     assert pod.count == 10
     assert pod.capacity == Capacity(vcpus=1.0, memory_gib=1.0)
+
+
+def test_instances_of_a_managed_service_are_counted_by_the_callers_price(starter: CatalogSnapshot) -> None:
+    """A SageMaker endpoint is the machine beneath its type; no plain machine is offered for it."""
+    endpoint = CloudResource(
+        "chat", Cloud.AWS, "us-east-1", ResourceKind.ENDPOINT, instance_type="ml.m5.xlarge", count=8,
+        price_nanos_per_hour=230_000_000,
+    )  # fmt: skip
+    asked = [flat(Metric.CPU, 12.5), flat(Metric.MEMORY, 10)]
+    found = advise(case(endpoint, asked, peaks()), starter, (), NOW)
+    assert [(one.action, one.instance_type, one.count) for one in found.options] == [
+        (Action.SCALE_IN, "ml.m5.xlarge", 2)
+    ]
+    assert found.finding is Finding.OVER_PROVISIONED
+    assert found.options[0].monthly_saving_micros == 6 * 230_000_000 * 730 // 1_000
+    # One instance and a half is the load of two, and two are kept.
+    again = advise(
+        case(replace(endpoint, count=2), [flat(Metric.CPU, 50), flat(Metric.MEMORY, 40)], peaks()), starter, (), NOW
+    )
+    assert again.finding is Finding.OPTIMIZED
+    unpriced = replace(endpoint, price_nanos_per_hour=None)
+    assert advise(case(unpriced, asked), starter, (), NOW).finding is Finding.UNSUPPORTED
