@@ -17,6 +17,7 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    recommendation_service_pb2,
     rightsizing_service_pb2,
 )
 
@@ -26,6 +27,7 @@ FILES = (
     policy_service_pb2,
     commitment_service_pb2,
     rightsizing_service_pb2,
+    recommendation_service_pb2,
 )
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
@@ -38,6 +40,7 @@ CATALOG = "/trimtab.v1.CatalogService/"
 POLICY = "/trimtab.v1.PolicyService/"
 COMMITMENT = "/trimtab.v1.CommitmentService/"
 RIGHTSIZING = "/trimtab.v1.RightsizingService/"
+RECOMMENDATION = "/trimtab.v1.RecommendationService/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ def call(channel: grpc.Channel, path: str, request: Message | bytes, token: str 
         response_deserializer=GetMessageClass(method.output_type).FromString,
     )
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    # A stream that watches may have nothing to say for ever.
+    timeout = 3 if method.server_streaming else 60
     try:
-        answer = stub(iter([request]) if method.client_streaming else request, metadata=metadata, timeout=60)
+        answer = stub(iter([request]) if method.client_streaming else request, metadata=metadata, timeout=timeout)
         return next(answer) if method.server_streaming else answer
     except grpc.RpcError as error:
         return refusal_of(error)

@@ -16,6 +16,7 @@ from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
 from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
 from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
+from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from trimtab.v1.rightsizing_service_pb2_grpc import RightsizingServiceStub
 from trimtab_service.bootstrap import Overrides, compose
 from trimtab_service.config import Settings
@@ -38,6 +39,7 @@ class RunningService:
     policy: PolicyServiceStub
     commitment: CommitmentServiceStub
     rightsizing: RightsizingServiceStub
+    recommendation: RecommendationServiceStub
 
 
 @contextlib.contextmanager
@@ -73,6 +75,7 @@ def running_service(
             policy=PolicyServiceStub(channel),
             commitment=CommitmentServiceStub(channel),
             rightsizing=RightsizingServiceStub(channel),
+            recommendation=RecommendationServiceStub(channel),
         )
     finally:
         channel.close()

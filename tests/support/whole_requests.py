@@ -16,6 +16,7 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    recommendation_service_pb2,
     rightsizing_service_pb2,
 )
 
@@ -358,6 +359,49 @@ def _rightsizing_requests(project: str) -> dict[str, list[Message]]:
     }
 
 
+def _recommendation_requests(project: str) -> dict[str, list[Message]]:
+    r, parent = recommendation_service_pb2, f"projects/{project}"
+    one: dict[str, Any] = {"name": f"{parent}/recommendations/r", "request_id": UUID}
+    guarded: dict[str, Any] = {**one, "etag": "0123456789abcdef"}
+    said: dict[str, Any] = {**guarded, "comment": "because"}
+    noted: dict[str, Any] = {**said, "state_metadata": {"ticket": "42"}}
+    other, matching = r.TRANSITION_REASON_OTHER, 'state = "active" AND monthly_saving_micros > 1000'
+    approval = r.ApproveRecommendationRequest(**said)
+    approval.valid_for.seconds = 3_600
+    measured = r.VerifyRecommendationRequest(**one, running_hours=12.5)
+    ParseDict({"series": _SERIES}, measured.telemetry)
+    service = "/trimtab.v1.RecommendationService/"
+    totals = r.SummarizeRecommendationsRequest
+    return {
+        service + "GetRecommendation": [r.GetRecommendationRequest(name=one["name"])],
+        service + "ListRecommendations": [
+            r.ListRecommendationsRequest(parent=parent, filter=matching, order_by="priority desc", page_size=10)
+        ],
+        service + "WatchRecommendations": [
+            r.WatchRecommendationsRequest(parent=parent, filter=matching, resume_token="after-1")
+        ],
+        service + "ClaimRecommendation": [r.ClaimRecommendationRequest(**noted)],
+        service + "MarkRecommendationSucceeded": [
+            r.MarkRecommendationSucceededRequest(**noted, reason=r.TRANSITION_REASON_DONE_ELSEWHERE)
+        ],
+        service + "MarkRecommendationFailed": [r.MarkRecommendationFailedRequest(**noted, reason=other)],
+        service + "DismissRecommendation": [r.DismissRecommendationRequest(**said, reason=other)],
+        service + "ReopenRecommendation": [
+            r.ReopenRecommendationRequest(**said, reason=r.TRANSITION_REASON_JUDGED_ANEW)
+        ],
+        service + "ApproveRecommendation": [approval],
+        service + "ApplyRecommendation": [r.ApplyRecommendationRequest(**guarded, execute=True)],
+        service + "RollBackRecommendation": [r.RollBackRecommendationRequest(**guarded, execute=True)],
+        service + "VerifyRecommendation": [
+            measured,
+            r.VerifyRecommendationRequest(**one, telemetry_source="prod"),
+        ],
+        service + "SummarizeRecommendations": [
+            totals(parent=parent, filter=matching, group_by=[totals.GROUP_BY_TEAM, totals.GROUP_BY_STATE])
+        ],
+    }
+
+
 def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, list[Message]]:
     """Requests of every RPC by full method name, filled as far as the contract goes."""
     p, c, a, q = placement_service_pb2, commitment_service_pb2, catalog_service_pb2, policy_service_pb2
@@ -420,6 +464,7 @@ def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, li
             c.EndCommitmentRequest(name=f"{parent}/commitments/c", etag="0123456789abcdef", request_id=UUID)
         ],
         **_rightsizing_requests(project),
+        **_recommendation_requests(project),
     }
 
 
