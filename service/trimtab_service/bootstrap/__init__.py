@@ -11,6 +11,7 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    purchasing_service_pb2,
     recommendation_service_pb2,
     rightsizing_service_pb2,
 )
@@ -36,6 +37,8 @@ from trimtab_service.rpc.ids import NewId, new_ulid
 from trimtab_service.rpc.memo import DecisionMemo
 from trimtab_service.rpc.placement import PlacementServicer
 from trimtab_service.rpc.policies import PolicyServicer
+from trimtab_service.rpc.purchase_desk import PurchaseDesk
+from trimtab_service.rpc.purchasing import PurchasingServicer
 from trimtab_service.rpc.replay import Replayer
 from trimtab_service.rpc.service import Service
 from trimtab_service.rpc.world import World, vocabulary_of
@@ -186,6 +189,15 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             CommitmentServicer(commitments, world, writer, clock=given.clock, new_id=given.new_id),
         ),
         (rightsizing_service_pb2, "RightsizingService", sizing.servicer),
+        (
+            purchasing_service_pb2,
+            "PurchasingService",
+            PurchasingServicer(
+                PurchaseDesk(world, sizing.pool, clock=given.clock, point_cap=settings.sizing_points),
+                writer,
+                sizing.intake,
+            ),
+        ),
         (recommendation_service_pb2, "RecommendationService", lifecycle.servicer),
     )
     return Application(

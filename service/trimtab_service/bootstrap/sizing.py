@@ -54,6 +54,8 @@ class Sizing:
     servicer: RightsizingServicer
     desk: SizingDesk
     clouds: Clouds
+    pool: WorkerPool
+    intake: FleetIntake
     close: tuple[Callable[[], None], ...]
 
 
@@ -98,7 +100,9 @@ def assemble(house: House) -> Sizing:
     )
     keeper = AdviceKeeper(house.writer, intake)
     servicer = RightsizingServicer(desk, keeper, sources, analyses, batch_cap=settings.batch_cap)
-    return Sizing(servicer=servicer, desk=desk, clouds=clouds, close=(runner.close, pool.close))
+    return Sizing(
+        servicer=servicer, desk=desk, clouds=clouds, pool=pool, intake=intake, close=(runner.close, pool.close)
+    )
 
 
 def _vocabulary(world: World) -> Vocabulary:

@@ -22,8 +22,8 @@ from trimtab_service.rpc.vocabulary import (
 )
 from trimtab_service.store.resources import Resource
 
-_KINDS: Final = {getattr(pb.Commitment, f"KIND_{kind.name}"): kind for kind in CommitmentKind}
-_KIND_CODES: Final = {kind: code for code, kind in _KINDS.items()}
+KINDS: Final = {getattr(pb.Commitment, f"KIND_{kind.name}"): kind for kind in CommitmentKind}
+KIND_CODES: Final = {kind: code for code, kind in KINDS.items()}
 _SPEND_KINDS: Final = frozenset(
     {
         CommitmentKind.AWS_EC2_INSTANCE_SAVINGS_PLAN,
@@ -43,7 +43,7 @@ def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and whe
     message: pb.Commitment, project: str, commitment_id: str, vocabulary: Vocabulary, found: Violations, at: FieldPath
 ) -> Commitment | None:
     """The commitment, or None when a field that nothing else can stand in for is at fault."""
-    kind = _KINDS.get(message.kind)
+    kind = KINDS.get(message.kind)
     cloud = CLOUD_OF.get(message.cloud)
     if kind is None:
         found.add((at, "kind"), ErrorReason.FIELD_REQUIRED, "say what was bought")
@@ -166,7 +166,7 @@ def encode_commitment(commitment: Commitment, stored: Resource, reserved_fractio
         etag=stored.etag,
         create_time=timestamp_of(stored.create_time),
         update_time=timestamp_of(stored.update_time),
-        kind=_KIND_CODES[commitment.kind],
+        kind=KIND_CODES[commitment.kind],
         cloud=CLOUD_CODE[commitment.cloud],
         region=commitment.region,
         zone=commitment.zone,

@@ -1,0 +1,88 @@
+"""A purchase plan as a recommendation: what is bought first, through whom, and what it saves a month."""
+
+from datetime import timedelta
+from typing import Final
+
+from google.type.money_pb2 import Money as MoneyMessage
+
+from trimtab.v1 import commitment_service_pb2 as commitment_pb
+from trimtab.v1 import purchasing_service_pb2 as pb
+from trimtab_service.domain.money import Money
+from trimtab_service.domain.recommendations import (
+    FieldChange,
+    Impact,
+    ImpactCategory,
+    Kind,
+    Operation,
+    OperationGroup,
+    OperationKind,
+    Priority,
+    RecommendationContent,
+)
+from trimtab_service.domain.resources import CloudResource, ResourceKind
+from trimtab_service.recommendations.identity import exclusive_group_of, identity_of
+from trimtab_service.rpc.vocabulary import CLOUD_OF
+
+_MONTH: Final = timedelta(hours=730)
+_URGENT_MICROS: Final = 10_000_000_000
+"""From 10,000 USD a month on a plan is worth looking at soon."""
+
+
+def content_of_plan(plan: pb.PurchasePlan) -> RecommendationContent | None:
+    """None where nothing is to be bought, or what was found is dearer than going without.
+
+    Only the purchases of the plan's first instant are to be carried out now; the others are planned anew when due.
+    """
+    if not plan.purchases or plan.total_cost.currency_code != "USD":
+        return None
+    first = min(purchase.purchase_time.ToDatetime() for purchase in plan.purchases)
+    now = [purchase for purchase in plan.purchases if purchase.purchase_time.ToDatetime() == first]
+    saving = _monthly(plan)
+    if saving <= 0:
+        return None
+    largest = max(now, key=lambda purchase: _micros(purchase.commitment_per_hour))
+    resource = CloudResource(
+        resource_id="commitments", cloud=CLOUD_OF[largest.offer.cloud], region="", kind=ResourceKind.INSTANCE_GROUP
+    )
+    per_hour = Money(sum(_micros(purchase.commitment_per_hour) for purchase in now)).usd
+    return RecommendationContent(
+        identity=identity_of(Kind.PURCHASE, resource),
+        kind=Kind.PURCHASE,
+        priority=Priority.P2 if saving >= _URGENT_MICROS else Priority.P3,
+        resource=resource,
+        primary_impact=Impact(ImpactCategory.COST, -saving, _MONTH),
+        exclusive_group=exclusive_group_of(resource),
+        operation_groups=tuple(OperationGroup((_operation(purchase, plan.plan_hash),)) for purchase in now),
+        summary=f"Commit {per_hour:.2f} USD an hour in {len(now)} purchase{'s' if len(now) > 1 else ''}: "
+        f"saves {Money(saving).usd:.2f} USD a month, proved within {plan.certificate.gap:.1e} of the best possible.",
+        reasons=(),
+        confidence=1.0 - max((purchase.probability_below_break_even for purchase in now), default=0.0),
+        catalog_version=plan.catalog_version,
+    )
+
+
+def _monthly(plan: pb.PurchasePlan) -> int:
+    saved = _micros(plan.on_demand_cost) - _micros(plan.total_cost)
+    return round(saved * 730 / plan.hours) if plan.hours else 0
+
+
+def _micros(money: MoneyMessage) -> int:
+    return Money.from_units_and_nanos(money.units, money.nanos).micros
+
+
+def _operation(purchase: pb.PlannedPurchase, plan_hash: str) -> Operation:
+    offer = purchase.offer
+    said = {
+        "Kind": commitment_pb.Commitment.Kind.Name(offer.kind),
+        "OfferId": offer.offer_id,
+        "Family": offer.family,
+        "Region": offer.region,
+        "Sku": offer.sku,
+        "TermSeconds": str(offer.term.seconds),
+        "PaymentOption": pb.PaymentOption.Name(offer.payment),
+        "CommitmentPerHour": f"{Money(_micros(purchase.commitment_per_hour)).usd:f}",
+        "Units": f"{purchase.units:g}",
+        "PlanHash": plan_hash,
+    }
+    changes = tuple(FieldChange(field, "", value) for field, value in said.items() if value)
+    return Operation(OperationKind.PURCHASE_COMMITMENT, offer.offer_id, changes)

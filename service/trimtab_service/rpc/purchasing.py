@@ -1,0 +1,246 @@
+"""The purchasing service."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, Protocol
+
+import numpy as np
+from sqlalchemy import Connection
+
+from trimtab.v1 import purchasing_service_pb2 as pb
+from trimtab_service.domain.errors import InvalidArgumentError, UnsupportedError, Violation
+from trimtab_service.domain.purchasing import OwnedLevel, PlanTerms
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.purchasing.catalog_offers import owned_levels
+from trimtab_service.purchasing.ladder_plan import LadderSeries, plan_ladder
+from trimtab_service.purchasing.plan_request import PlanRequest
+from trimtab_service.purchasing.policies import Policy
+from trimtab_service.purchasing.policy_report import policy_report
+from trimtab_service.rpc import bounds, names
+from trimtab_service.rpc.advice_keeping import Intake, Kept
+from trimtab_service.rpc.call import Call
+from trimtab_service.rpc.demand_parser import PendingDemand
+from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.purchase_billing import bill_of
+from trimtab_service.rpc.purchase_content import content_of_plan
+from trimtab_service.rpc.purchase_desk import Asked, PurchaseDesk
+from trimtab_service.rpc.purchase_encoder import PurchaseEncoder, policies
+from trimtab_service.rpc.purchase_parser import PurchaseParser
+from trimtab_service.rpc.purchase_shadow import shadow_prices
+from trimtab_service.rpc.vocabulary import set_timestamp
+from trimtab_service.store.idempotency import RequestKey, once
+from trimtab_service.store.writer import GroupCommitWriter
+
+_CHECK_EVERY: Final = 16
+_MOST_STEPS: Final = 60
+_YEAR_H: Final = 8_760
+
+
+class ProviderAdvice(Protocol):
+    """What a cloud recommends by itself."""
+
+    def fetch(
+        self, project: str, request: pb.FetchProviderRecommendationRequest, deadline: datetime
+    ) -> pb.ProviderRecommendation:
+        """Ask. Raises UnavailableError (SOURCE_FAILED), UnsupportedError where the account gives none."""
+        ...
+
+
+class PurchasingServicer:
+    """Answers from the desk; a plan that says to buy is stored as a recommendation before the answer."""
+
+    def __init__(
+        self, desk: PurchaseDesk, writer: GroupCommitWriter, intake: Intake, provider: ProviderAdvice | None = None
+    ) -> None:
+        self._desk = desk
+        self._writer = writer
+        self._intake = intake
+        self._provider = provider
+
+    def optimize_purchase_plan(self, request: pb.OptimizePurchasePlanRequest, call: Call) -> pb.PurchasePlan | Kept:
+        """The cheapest portfolio of a whole request."""
+        demand = self._demand(request.demand)
+        return self._plan(request, demand, hashlib.sha256(request.SerializeToString(deterministic=True)), call)
+
+    def stream_optimize_purchase_plan(
+        self,
+        first: pb.StreamOptimizePurchasePlanRequest,
+        more: Iterator[pb.StreamOptimizePurchasePlanRequest],
+        call: Call,
+    ) -> pb.PurchasePlan | Kept:
+        """The cheapest portfolio of usage that comes in parts; memory is bounded by the cap on hours."""
+        if not first.HasField("request"):
+            raise InvalidArgumentError([Violation("request", ErrorReason.FIELD_REQUIRED, "comes first")])
+        demand = self._demand(first.request.demand, "request.demand")
+        body = hashlib.sha256(first.SerializeToString(deterministic=True))
+        for index, message in enumerate(more):
+            if index % _CHECK_EVERY == 0:
+                call.check()
+            found = Violations()
+            if not message.HasField("hours"):
+                found.add("hours", ErrorReason.FIELD_REQUIRED, "after the request come hours")
+            demand.add(message.hours.series, message.hours, found, "hours")
+            found.check()
+            body.update(message.SerializeToString(deterministic=True))
+        return self._plan(first.request, demand, body, call)
+
+    def evaluate_purchase_plan(self, request: pb.EvaluatePurchasePlanRequest, call: Call) -> pb.PurchaseBill:
+        """Bill usage under a portfolio, exactly."""
+        demand = self._demand(request.demand)
+        found = Violations()
+        series = demand.finish(found)
+        plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
+        found.check()
+        demand.usage(series)
+        if request.include_project_commitments:
+            plans += self._owned(call.project)
+        call.check()
+        bill, hourly = bill_of(series, plans, hourly=request.hourly)
+        return PurchaseEncoder(demand.currency).bill(bill, hourly)
+
+    def backtest_purchase_policy(
+        self, request: pb.BacktestPurchasePolicyRequest, call: Call
+    ) -> pb.BacktestPurchasePolicyResponse:
+        """Walk policies over the caller's own history."""
+        demand = self._demand(request.demand)
+        found = Violations()
+        series = demand.finish(found)
+        if not 0.0 < request.rate < 1.0:
+            found.add("rate", ErrorReason.OUT_OF_RANGE, "must be above 0 and below 1")
+        term = _YEAR_H
+        if request.HasField("term"):
+            term = max(round(bounds.hours(found, "term", request.term, positive=True)), 1)
+        known = {*(policy.value for policy in Policy)}
+        for index, name in enumerate(request.policy_ids):
+            if name not in known:
+                why = f"there are: {', '.join(sorted(known))}"
+                found.add(f"policy_ids[{index}]", ErrorReason.UNKNOWN_VALUE, why)
+        found.check()
+        usage = demand.usage(series)
+        histories = {"all": usage.money.sum(axis=0)}
+        families: dict[str, str] = {}
+        if request.family_locked:
+            histories = {str(index): row for index, row in enumerate(usage.money)}
+            families = {str(index): key.family for index, key in enumerate(usage.keys)}
+        report = policy_report(
+            histories,
+            1.0 / request.rate,
+            term_hours=term,
+            families=families,
+            stop=lambda: not call.active(),
+        )
+        call.check()
+        answer = pb.BacktestPurchasePolicyResponse()
+        policies(answer, report)
+        if request.policy_ids:
+            kept = [one for one in answer.decisions if one.policy_id in request.policy_ids]
+            del answer.decisions[:]
+            answer.decisions.extend(kept)
+        return answer
+
+    def plan_ladder(self, request: pb.PlanLadderRequest, call: Call) -> pb.PurchaseLadder:
+        """Purchases over the coming months."""
+        demand = self._demand(request.demand)
+        found = Violations()
+        series = demand.finish(found)
+        parser = PurchaseParser(demand.currency, found)
+        offer = parser.offer(request.offer, "offer")
+        owned = parser.owned(list(request.owned), "owned")
+        months = 1
+        if request.HasField("cadence"):
+            months = max(round(bounds.hours(found, "cadence", request.cadence, positive=True) / 730.0), 1)
+        if not 0 <= request.steps <= _MOST_STEPS:
+            found.add("steps", ErrorReason.OUT_OF_RANGE, f"must be from 0 to {_MOST_STEPS}")
+        if not 0.0 < offer.rate < 1.0:
+            found.add("offer.rate", ErrorReason.OUT_OF_RANGE, "must be below 1: it is dearer than on demand")
+        found.check()
+        usage = demand.usage(series)
+        covered = [row for key, row in zip(usage.keys, usage.money, strict=True) if offer.covers(key)]
+        if not covered:
+            raise UnsupportedError(ErrorReason.UNSUPPORTED, "the offer covers none of the usage")
+        history = np.sum(covered, axis=0)
+        start = self._desk.now()
+        steps = plan_ladder(
+            [LadderSeries(offer, history, owned)], start, months=(request.steps or 12) * months, cadence=months
+        )
+        encoder, answer = PurchaseEncoder(demand.currency), pb.PurchaseLadder()
+        for step in steps:
+            active = sum((Decimal(repr(own.per_hour)) for own in owned if own.end_time > step.time), Decimal(0))
+            active += sum((one.per_hour for one in steps if one.time < step.time < one.end_time), Decimal(0))
+            encoder.step(answer.steps.add(), step, active)
+        for name, end, per_hour in (
+            *((own.commitment_id, own.end_time, Decimal(repr(own.per_hour))) for own in owned),
+            *((step.offer_id, step.end_time, step.per_hour) for step in steps),
+        ):
+            expiry = answer.expiries.add(plan=name)
+            set_timestamp(expiry.end_time, end)
+            expiry.commitment_per_hour.CopyFrom(encoder.money(per_hour))
+        report = policy_report({"all": history}, 1.0 / offer.rate, stop=lambda: not call.active())
+        for ladder in report.ladders[:1]:
+            answer.policy.policy_id = ladder.name
+            answer.policy.ratio_to_hindsight = ladder.ratio
+            answer.policy.mean_regret = ladder.ratio - 1.0
+        return answer
+
+    def get_shadow_prices(self, request: pb.GetShadowPricesRequest, call: Call) -> pb.ShadowPrices:
+        """What a committed dollar is worth, hour by hour."""
+        demand = self._demand(request.demand)
+        found = Violations()
+        series = demand.finish(found)
+        plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
+        found.check()
+        usage = demand.usage(series)
+        plans += self._owned(call.project)
+        terms = PlanTerms(usage.start, max(usage.hours, 1) * timedelta(hours=1))
+        return shadow_prices(PlanRequest(usage, (), terms, plans, with_risk=False))
+
+    def fetch_provider_recommendation(
+        self, request: pb.FetchProviderRecommendationRequest, call: Call
+    ) -> pb.ProviderRecommendation:
+        """What the provider itself recommends."""
+        if self._provider is None:
+            raise UnsupportedError(ErrorReason.UNSUPPORTED, "no cloud account is configured that recommends purchases")
+        deadline = self._desk.now() + timedelta(seconds=min(call.time_remaining(), 600.0))
+        return self._provider.fetch(call.project, request, deadline)
+
+    def _demand(self, message: pb.PurchaseDemand, at: str = "demand") -> PendingDemand:
+        found = Violations()
+        demand = PendingDemand(message, self._desk.point_cap, found, at)
+        found.check()
+        return demand
+
+    def _owned(self, project: str) -> tuple[OwnedLevel, ...]:
+        return owned_levels(self._desk.snapshot(project), self._desk.commitments(project))
+
+    def _plan(
+        self, request: pb.OptimizePurchasePlanRequest, demand: PendingDemand, body: "_Digest", call: Call
+    ) -> pb.PurchasePlan | Kept:
+        key = RequestKey(
+            call.project, call.method.rpartition("/")[2], names.request_id(request.request_id), body.digest()
+        )
+        asked: Asked = self._desk.asked(call.project, request, demand)
+        plan = self._desk.plan(asked, request, call)
+        return plan if request.validate_only else self._keep(key, plan, asked, call)
+
+    def _keep(self, key: RequestKey, plan: pb.PurchasePlan, asked: Asked, call: Call) -> pb.PurchasePlan | Kept:
+        content = content_of_plan(plan)
+
+        def enter(conn: Connection) -> bytes:
+            if content is not None:
+                taken: Sequence[str] = self._intake.take_in(conn, key.project, [content], asked.instant)
+                plan.recommendation = taken[0]
+            return plan.SerializeToString()
+
+        return Kept(
+            self._writer.run(lambda conn: once(conn, key, asked.instant, lambda: enter(conn)), call.time_remaining())
+        )
+
+
+class _Digest(Protocol):
+    """What of hashlib is needed."""
+
+    def digest(self) -> bytes:
+        """The hash."""
+        ...
