@@ -246,6 +246,41 @@ def test_a_hanging_call_ends_at_the_deadline(azure: AzureFake) -> None:
     assert reading.telemetry is None
 
 
+def test_an_answer_that_is_cut_off_is_asked_for_again(
+    azure: AzureFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """JSON that ends too early passes; JSON of another shape fails."""
+    own = azure.machine("vm", "Standard_D8s_v5")
+    azure.store(own, CPU, [(BEGIN, {"average": 5.0})])
+    azure.server.faults.append(Answer('{"values": [{"val'))
+    assert series(read(connection, clock, machine(own))["vm"], Metric.CPU)
+    azure.server.faults.append(Answer({"unexpected": True}))
+    assert read(connection, clock, machine(own))["vm"].telemetry is None
+
+
+def test_a_machine_that_the_answer_leaves_out_reads_as_failed(
+    azure: AzureFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """Silence about a resource is not the absence of data."""
+    own = azure.machine("vm", "Standard_D8s_v5")
+    azure.server.faults.append(Answer({"values": []}))
+    reading = read(connection, clock, machine(own))["vm"]
+    assert reading.telemetry is None
+    assert "no answer" in reading.failure
+
+
+def test_points_in_disorder_and_twice_come_out_in_order(
+    azure: AzureFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """Of two points of one interval the higher one stays; the future is left for the grid to judge."""
+    own = azure.machine("vm", "Standard_D8s_v5")
+    later = BEGIN + timedelta(minutes=5)
+    azure.store(own, CPU, [(later, {"average": 3.0}), (BEGIN, {"average": 1.0}), (later, {"average": 2.0})])
+    (mean,) = series(read(connection, clock, machine(own))["vm"], Metric.CPU, Statistic.AVERAGE)
+    assert mean.epoch_seconds.tolist() == [int(BEGIN.timestamp()), int(later.timestamp())]
+    assert mean.values.tolist() == [1.0, 3.0]
+
+
 def test_a_machine_without_any_series_has_empty_telemetry(
     azure: AzureFake, connection: Connection, clock: StoppedClock
 ) -> None:

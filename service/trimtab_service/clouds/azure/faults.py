@@ -36,6 +36,8 @@ def translated(call: Callable[[], T], doing: str) -> T:
         return call()
     except exceptions.ResourceNotFoundError as error:
         raise NotThereError(doing) from error
+    except exceptions.DecodeError as error:
+        raise PassingFault(f"{doing}: the answer of Azure was cut off, or is no JSON") from error
     except exceptions.HttpResponseError as error:
         if error.status_code is not None:
             raise _of_status(int(error.status_code), doing, error) from error

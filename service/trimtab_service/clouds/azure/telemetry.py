@@ -3,18 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from trimtab_service.clouds.accounts import CloudAccount
-from trimtab_service.clouds.azure.faults import NotThereError, RefusedRequestError
+from trimtab_service.clouds.azure.faults import EXTRA, NotThereError, RefusedRequestError
 from trimtab_service.clouds.azure.inventory import Inventory
 from trimtab_service.clouds.azure.metrics import AGGREGATIONS, GPU_MISSING, NAMES, NAMESPACES
 from trimtab_service.clouds.azure.resource_ids import normal, of_metric
 from trimtab_service.clouds.azure.series import Collected
 from trimtab_service.clouds.batches import failed, read_in_batches, split
+from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.meter import Meter
-from trimtab_service.clouds.patience import Patience
+from trimtab_service.clouds.patience import Patience, source_failed
 from trimtab_service.clouds.scopes import in_scope
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.resources import CloudResource, ResourceKind
@@ -36,6 +38,8 @@ _LONGEST_SPAN: Final = timedelta(days=30)
 
 _MOST_MACHINES: Final = 1_000
 """Machines that a scale set can have."""
+
+_API_VERSION: Final = "2024-02-01"
 
 _GPU_SIZES: Final = ("standard_n",)
 
@@ -100,15 +104,18 @@ class AzureMonitor:
         try:
             for span in _spans(window):
                 for answer in self._ask(batch, span, deadline):
-                    for metric in answer.metrics:
-                        collected[of_metric(metric.id)].add([metric])
+                    for metric in answer.get("value", ()):
+                        collected[of_metric(metric["id"])].add(metric)
         except (NotThereError, RefusedRequestError):
             if len(batch) == 1:
                 return {batch[0].key: failed(batch[0], "the resource does not exist any more, or has no metrics")}
             middle = len(batch) // 2
             halves = (batch[:middle], batch[middle:])
             return {key: one for half in halves for key, one in self._read_batch(half, window, deadline).items()}
-        return {one.key: self._reading(one, collected[normal(one.resource_id)], deadline) for one in batch}
+        # What is not in the answer has no reading here, and reads as failed: Azure names the metrics of a resource that
+        # has no data.
+        answered = [(one, normal(one.resource_id)) for one in batch if normal(one.resource_id) in collected]
+        return {one.key: self._reading(one, collected[name], deadline) for one, name in answered}
 
     def _reading(self, resource: CloudResource, collected: Collected, deadline: datetime) -> Reading:
         memory = self.listing.memory_gib(resource, deadline)
@@ -122,30 +129,48 @@ class AzureMonitor:
         return Reading(resource, Telemetry(series), missing=tuple(missing))
 
     def _ask(self, batch: Sequence[CloudResource], span: Window, deadline: datetime) -> list[Any]:
+        """`values` of one call of metrics:getBatch, as JSON.
+
+        The SDK's client sends it (credentials, tracing, connection), and its models are passed over: an object for each
+        point takes 90 us, which is an hour for the two weeks of a thousand machines.
+        """
+        rest = sdk("azure.core.rest", EXTRA)
         first = batch[0]
-        # Of a scale set each machine by itself: sums over machines hide how many there were.
-        split_by: dict[str, Any] = (
-            {"filter": "VMName eq '*'", "max_results": _MOST_MACHINES}
-            if first.kind is ResourceKind.INSTANCE_GROUP
-            else {}
+        params = {
+            "api-version": _API_VERSION,
+            "starttime": _iso(span.start),
+            "endtime": _iso(span.end),
+            "interval": f"PT{int(self.configured.resolution.total_seconds()) // 60}M",
+            "metricnamespace": NAMESPACES[first.kind],
+            "metricnames": ",".join(NAMES),
+            "aggregation": ",".join(AGGREGATIONS),
+        }
+        if first.kind is ResourceKind.INSTANCE_GROUP:
+            # Of a scale set each machine by itself: sums over machines hide how many there were.
+            params |= {"filter": "VMName eq '*'", "top": str(_MOST_MACHINES)}
+        request = rest.HttpRequest(
+            "POST",
+            f"/subscriptions/{self.account}/metrics:getBatch",
+            params=params,
+            json={"resourceids": [one.resource_id for one in batch]},
         )
 
         def call(timeouts: dict[str, Any]) -> list[Any]:
             self.meter.add(ReadCost(api_calls=1, cost_nanos=NANOS_PER_CALL))
-            return list(
-                self.client_of(first.region).query_resources(
-                    resource_ids=[one.resource_id for one in batch],
-                    metric_namespace=NAMESPACES[first.kind],
-                    metric_names=NAMES,
-                    timespan=(span.start, span.end),
-                    granularity=self.configured.resolution,
-                    aggregations=AGGREGATIONS,
-                    **split_by,
-                    **timeouts,
-                )
-            )
+            reply = self.client_of(first.region).send_request(request, **timeouts)
+            if reply.status_code == HTTPStatus.NOT_FOUND:
+                raise NotThereError("reading Azure Monitor")
+            reply.raise_for_status()
+            document = reply.json()
+            if not isinstance(document, dict) or not isinstance(document.get("values"), list):
+                raise source_failed("Azure Monitor answered with something else than was asked for")
+            return list(document["values"])
 
         return self.listing.ask(call, "reading Azure Monitor", deadline)
+
+
+def _iso(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _batches(resources: Sequence[CloudResource]) -> Iterator[Sequence[CloudResource]]:
