@@ -17,7 +17,7 @@ _NEAR: Final = 1e-5
 def at_kinks(program: Program, amounts: Floats) -> Floats:
     """`amounts` moved to zero, to values of the usage, and the budget to its own quantile, where that costs no more."""
     best, cost = amounts, total_cost(program, amounts)
-    for move in (_emptied, _at_usage, _budget_quantile):
+    for move in (_emptied, _at_usage, _locked_quantiles, _budget_quantile):
         moved = move(program, best)
         if np.array_equal(moved, best) or np.any(program.caps @ moved > program.cap_limits):
             continue
@@ -50,6 +50,22 @@ def _at_usage(program: Program, amounts: Floats) -> Floats:
         nearest = float(points[np.argmin(np.abs(points - amounts[column]))])
         if nearest >= 0.0 and abs(nearest - amounts[column]) <= _NEAR * max(float(program.usage[k].mean()), 1e-300):
             moved[column] = nearest
+    return moved
+
+
+def _locked_quantiles(program: Program, amounts: Floats) -> Floats:
+    """Without budgets every class stands alone: the least level at which the hours above are worth no more than it."""
+    if program.budgets or program.existing.shape[1] != 1 or program.spot_room is not None or program.cap_limits.size:
+        return amounts
+    moved = amounts.copy()
+    sharing = np.bincount(program.columns.slot, minlength=program.slots)
+    for column in np.flatnonzero(sharing[program.columns.slot] == 1):
+        k = int(program.columns.slot[column])
+        points = program.usage[k] - program.existing[k, 0]
+        falling = np.argsort(-points)
+        running = np.cumsum(program.weights[falling])
+        last = int(np.searchsorted(running, program.columns.cost[column] * (1.0 + 1e-12), side="right"))
+        moved[column] = max(float(points[falling[last]]), 0.0) if last < points.size else 0.0
     return moved
 
 
