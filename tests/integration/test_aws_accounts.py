@@ -92,6 +92,15 @@ def test_a_clock_that_is_wrong_is_named(fleet: MotoFleet) -> None:
         list(connect(fleet.account, late).source.inventory(Scope(), soon() - timedelta(hours=1)))
 
 
+def test_a_clock_that_differs_is_told_with_the_data(fleet: MotoFleet) -> None:
+    """Two minutes are not enough to be refused; the readings say so, and their stamps stay as AWS gave them."""
+    early = Patience(clock=lambda: datetime.now(UTC) + timedelta(minutes=2), sleep=lambda _: None)
+    source = connect(fleet.account, early).source
+    readings = list(source.read(listed(source_of(fleet.account)), window_of(fleet), soon(150)))
+    assert all(any(one.startswith("clock:") for one in reading.missing) for reading in readings)
+    assert all(reading.telemetry is not None for reading in readings)
+
+
 def test_no_credential_at_all_is_said_plainly(tmp_path: Path, fleet: MotoFleet) -> None:
     """A credentials file without a usable entry is a failed source, not a crash."""
     empty = tmp_path / "empty"

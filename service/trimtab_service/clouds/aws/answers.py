@@ -64,8 +64,13 @@ class Answers:
             series.values.append(np.asarray(values[:whole], dtype=np.float64))
             series.is_torn |= len(stamps) != len(values)
             series.status = str(result.get("StatusCode", _COMPLETE))
-        said = [f"CloudWatch: {message.get('Code', 'message')}" for message in page.get("Messages", [])]
-        self.messages += tuple(one for one in dict.fromkeys(said) if one not in self.messages)
+        for message in page.get("Messages", []):
+            self.say(f"CloudWatch: {message.get('Code', 'message')}")
+
+    def say(self, words: str) -> None:
+        """Keep a message for every reading of the batch, once."""
+        if words not in self.messages:
+            self.messages += (words,)
 
     def take_unanswered(self) -> list[Query]:
         """Queries that CloudWatch could not compute or left out, to be asked again."""

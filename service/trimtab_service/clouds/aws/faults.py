@@ -92,7 +92,7 @@ def _of_answer(error: exceptions.ClientError, doing: str, now: datetime) -> Exce
     headers = metadata.get("HTTPHeaders", {})
     if error.operation_name == "AssumeRole":
         doing = f"{doing}: sts AssumeRole"
-    skew_s = _skew_s(headers, now) if code in _UNSIGNED | _EXPIRED else 0.0
+    skew_s = skew_of(headers, now) if code in _UNSIGNED | _EXPIRED else 0.0
     found: Exception
     if code in _THROTTLED:
         said = str(headers.get("retry-after", ""))
@@ -114,7 +114,7 @@ def _of_answer(error: exceptions.ClientError, doing: str, now: datetime) -> Exce
     return found
 
 
-def _skew_s(headers: Any, now: datetime) -> float:  # noqa: ANN401 - headers as botocore gives them
+def skew_of(headers: Any, now: datetime) -> float:  # noqa: ANN401 - headers as botocore gives them
     """Seconds that the Date of an answer is ahead of `now`; 0 where there is none."""
     try:
         return (parsedate_to_datetime(str(headers.get("date", ""))) - now).total_seconds()

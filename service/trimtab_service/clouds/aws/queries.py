@@ -1,6 +1,6 @@
 """What is asked of CloudWatch about a resource, and how it is cut into requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -73,18 +73,23 @@ def requests_of(queries: Sequence[Query], grid: Grid) -> Iterator[Sequence[Query
     A page holds 100,800 points, so fewer queries a request make no more calls; and no request is billed twice for the
     sake of its second page. The statistics of one query stay together: up to five of them are one metric on the bill.
     """
+    yield from packed(queries, lambda query: len(query.measure.statistics), grid)
+
+
+def packed(items: Iterable[T], size_of: Callable[[T], int], grid: Grid) -> Iterator[Sequence[T]]:
+    """Items in order, in packs whose series fit one page; one that does not fit is a pack of its own."""
     most = max(1, min(MOST_QUERIES, MOST_POINTS // max(1, grid.points)))
-    request: list[Query] = []
+    pack: list[T] = []
     size = 0
-    for query in queries:
-        wanted = len(query.measure.statistics)
-        if request and size + wanted > most:
-            yield request
-            request, size = [], 0
-        request.append(query)
+    for item in items:
+        wanted = size_of(item)
+        if pack and size + wanted > most:
+            yield pack
+            pack, size = [], 0
+        pack.append(item)
         size += wanted
-    if request:
-        yield request
+    if pack:
+        yield pack
 
 
 def _of(resource: CloudResource, measures: Sequence[Measure], dimensions: Dimensions) -> tuple[Query, ...]:

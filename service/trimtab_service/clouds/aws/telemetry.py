@@ -7,11 +7,11 @@ from typing import Any, Final
 from trimtab_service.clouds.aws.agents import AgentListings
 from trimtab_service.clouds.aws.answers import Answers
 from trimtab_service.clouds.aws.calls import AwsCalls
-from trimtab_service.clouds.aws.faults import RefusedError
+from trimtab_service.clouds.aws.faults import RefusedError, skew_of
 from trimtab_service.clouds.aws.inventory import AwsInventory
 from trimtab_service.clouds.aws.metrics import AGENT_MEASURES
 from trimtab_service.clouds.aws.periods import Grid
-from trimtab_service.clouds.aws.queries import SIZED, Query, Question, question_of, requests_of
+from trimtab_service.clouds.aws.queries import SIZED, Query, Question, packed, question_of, requests_of
 from trimtab_service.clouds.batches import failed, read_in_batches
 from trimtab_service.clouds.meter import Meter
 from trimtab_service.clouds.patience import source_failed
@@ -32,6 +32,8 @@ _ONE_REFUSED: Final = frozenset(
     {"InvalidParameterCombination", "InvalidParameterValue", "ParamValidationError", "ValidationError"}
 )
 """Codes that say something of one query and not of the credential or the service."""
+
+_SKEW_TOLD_S: Final = 60.0
 
 _ATTEMPTS: Final = 3
 """How often series that CloudWatch could not compute (InternalError) are asked for."""
@@ -119,18 +121,14 @@ class CloudWatch:
 
     def _batches(self, resources: Sequence[CloudResource], grid: Grid) -> Iterator[Sequence[CloudResource]]:
         """Resources of one region whose queries fill about one request. Each is listed once."""
-        distinct = {one.key: one for one in resources}
-        for region in sorted({one.region for one in distinct.values()}):
-            batch: list[CloudResource] = []
-            for one in distinct.values():
-                if one.region != region:
-                    continue
-                if batch and sum(1 for _ in requests_of(self._queries([*batch, one]), grid)) > 1:
-                    yield batch
-                    batch = []
-                batch.append(one)
-            if batch:
-                yield batch
+        by_region: dict[str, dict[str, CloudResource]] = {}
+        for one in resources:
+            by_region.setdefault(one.region, {})[one.key] = one
+        for _, of_region in sorted(by_region.items()):
+            yield from packed(of_region.values(), self._size_of, grid)
+
+    def _size_of(self, resource: CloudResource) -> int:
+        return sum(len(query.measure.statistics) for query in question_of(resource, self._agents).queries)
 
     def _read_batch(self, batch: Sequence[CloudResource], grid: Grid, deadline: datetime) -> Mapping[str, Reading]:
         region = batch[0].region
@@ -196,6 +194,9 @@ class CloudWatch:
         for page in self._calls.pages("cloudwatch", region, "GetMetricData", asked, deadline):
             self._meter.add(ReadCost(0, len(request), NANOS_PER_METRIC * len(request)))
             answers.take(page, labelled)
+            skew_s = skew_of(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}), self._calls.patience.clock())
+            if abs(skew_s) > _SKEW_TOLD_S:
+                answers.say(f"clock: AWS's differs from the service's by {abs(skew_s):.0f} s; stamps are AWS's")
 
 
 def _reading(resource: CloudResource, question: Question, answers: Answers) -> Reading:
