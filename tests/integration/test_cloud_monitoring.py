@@ -252,6 +252,30 @@ def test_tpus_and_gpus_of_gke_nodes_are_read_by_node(
     assert [(s.device, s.values.tolist()) for s in series(reading, Metric.GPU)] == [("4", [71.0])]
 
 
+def test_nodes_that_gke_does_not_measure_are_read_by_their_containers(
+    monitoring: CloudMonitoringFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """Node by node: only the one without series of its own is asked for again, and no accelerator counts twice."""
+    for name, of, value in (("gke-1", "node", 71.0), ("gke-1", "container", 70.0), ("gke-2", "container", 30.0)):
+        own = {"node_name": name}
+        monitoring.store(
+            f"kubernetes.io/{of}/accelerator/duty_cycle",
+            [(END, value)],
+            resource_type=f"k8s_{of}",
+            resource=own if of == "node" else None,
+            system=own if of == "container" else None,
+            metric={"accelerator_id": "0"},
+        )
+    nodes = [
+        instance(number, instance_type="g2-standard-4", tags=(("gcp:name", f"gke-{number}"), ("goog-gke-node", "")))
+        for number in (1, 2)
+    ]
+    readings = read(connection, clock, *nodes)
+    assert [s.values.tolist() for s in series(readings["7001"], Metric.GPU)] == [[71.0]]
+    assert [s.values.tolist() for s in series(readings["7002"], Metric.GPU)] == [[30.0]]
+    assert not any(words.startswith("gpu:") for one in readings.values() for words in one.missing)
+
+
 def test_a_group_is_read_as_one_with_its_size(
     monitoring: CloudMonitoringFake, connection: Connection, clock: StoppedClock
 ) -> None:

@@ -8,7 +8,6 @@ from trimtab_service.domain.dimensions import Metric, Statistic, Unit
 
 _COMPUTE: Final = "compute.googleapis.com/instance"
 _AGENT: Final = "agent.googleapis.com"
-_NODE: Final = "kubernetes.io/node/accelerator"
 
 
 class Subject(StrEnum):
@@ -18,11 +17,24 @@ class Subject(StrEnum):
     GROUP = "metadata.system_labels.instance_group"
     GROUP_SIZE = "resource.labels.instance_group_name"
     NODE = "resource.labels.node_name"
+    NODE_OF_CONTAINER = "metadata.system_labels.node_name"
 
     @property
     def resource_type(self) -> str:
         """The monitored resource."""
-        return {Subject.GROUP_SIZE: "instance_group", Subject.NODE: "k8s_node"}.get(self, "gce_instance")
+        return _RESOURCE_TYPES.get(self, "gce_instance")
+
+    @property
+    def is_metadata(self) -> bool:
+        """Whether Cloud Monitoring keeps the label beside the monitored resource's own."""
+        return self.value.startswith("metadata.")
+
+
+_RESOURCE_TYPES: Final = {
+    Subject.GROUP_SIZE: "instance_group",
+    Subject.NODE: "k8s_node",
+    Subject.NODE_OF_CONTAINER: "k8s_container",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +42,8 @@ class MetricSpec:
     """One query. `aligner` and reducers are of google.monitoring.v3.Aggregation.
 
     `device_label` is a metric label that tells the devices of one resource apart. `is_total`: an amount, of which an
-    instance has several series (one a disk, one a load balancer path); they are summed, over a
-    group too. `condition` narrows by metric labels. `agent` names what has to run on the machine for it.
+    instance has several series (one a disk, one a load balancer path); they are summed, over a group
+    too. `condition` narrows by metric labels. `agent` names what has to run on the machine for it.
     """
 
     metric_type: str
@@ -105,27 +117,36 @@ GPU: Final = (
 )
 """Of machines with GPUs that run the Ops Agent with GPU metrics on."""
 
-NODE_ACCELERATORS: Final = (
-    MetricSpec(
-        f"{_NODE}/duty_cycle",
-        Metric.GPU,
-        Unit.PERCENT,
-        Statistic.AVERAGE,
-        "ALIGN_MEAN",
-        device_label="accelerator_id",
-        agent="GKE accelerator metrics",
-    ),
-    MetricSpec(
-        f"{_NODE}/memory_used",
-        Metric.GPU_MEMORY,
-        Unit.BYTES,
-        Statistic.MAXIMUM,
-        "ALIGN_MAX",
-        device_label="accelerator_id",
-        agent="GKE accelerator metrics",
-    ),
-)
+
+def _gke(of: str) -> tuple[MetricSpec, ...]:
+    duty, used = f"kubernetes.io/{of}/accelerator/duty_cycle", f"kubernetes.io/{of}/accelerator/memory_used"
+    return (
+        MetricSpec(
+            duty,
+            Metric.GPU,
+            Unit.PERCENT,
+            Statistic.AVERAGE,
+            "ALIGN_MEAN",
+            device_label="accelerator_id",
+            agent="GKE accelerator metrics",
+        ),
+        MetricSpec(
+            used,
+            Metric.GPU_MEMORY,
+            Unit.BYTES,
+            Statistic.MAXIMUM,
+            "ALIGN_MAX",
+            device_label="accelerator_id",
+            agent="GKE accelerator metrics",
+        ),
+    )
+
+
+NODE_ACCELERATORS: Final = _gke("node")
 """Of GKE nodes, GPUs and TPUs alike: GKE measures them itself, without the Ops Agent."""
+
+CONTAINER_ACCELERATORS: Final = _gke("container")
+"""The same by container, for nodes whose GKE version does not measure by node. A node that runs none has no series."""
 
 GROUP_SIZE: Final = MetricSpec(
     "compute.googleapis.com/instance_group/size", Metric.INSTANCES, Unit.COUNT, Statistic.AVERAGE, "ALIGN_MEAN"

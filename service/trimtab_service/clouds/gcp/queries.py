@@ -1,14 +1,22 @@
 """Which queries of ListTimeSeries read a batch of resources."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from trimtab_service.clouds.batches import split
 from trimtab_service.clouds.gcp.inventory import GKE_LABEL, NAME_TAG, group_name
 from trimtab_service.clouds.gcp.machine_types import is_accelerated
-from trimtab_service.clouds.gcp.metrics import GPU, GROUP_SIZE, MACHINE, NODE_ACCELERATORS, MetricSpec, Subject
+from trimtab_service.clouds.gcp.metrics import (
+    CONTAINER_ACCELERATORS,
+    GPU,
+    GROUP_SIZE,
+    MACHINE,
+    NODE_ACCELERATORS,
+    MetricSpec,
+    Subject,
+)
 from trimtab_service.domain.dimensions import Unit
 from trimtab_service.domain.resources import CloudResource, ResourceKind
 
@@ -29,6 +37,14 @@ class Query:
     names: tuple[tuple[str, CloudResource], ...]
     place: str = ""
     is_zone: bool = True
+    otherwise: MetricSpec | None = None
+
+    def fallback(self, found: Container[str]) -> "Query | None":
+        """What is asked for the names that had no series here, if anything is."""
+        without = tuple((name, one) for name, one in self.names if name not in found)
+        if self.otherwise is None or not without:
+            return None
+        return Query(self.otherwise, Subject.NODE_OF_CONTAINER, without)
 
     def filter(self) -> str:
         """In the language of Cloud Monitoring's filters."""
@@ -94,7 +110,8 @@ def queries_of(batch: Sequence[CloudResource]) -> tuple[Query, ...]:
         return machine
     if _is_node(batch[0]):
         nodes = tuple((dict(one.tags).get(NAME_TAG, one.resource_id), one) for one in batch)
-        return (*machine, *(Query(spec, Subject.NODE, nodes) for spec in NODE_ACCELERATORS))
+        pairs = zip(NODE_ACCELERATORS, CONTAINER_ACCELERATORS, strict=True)
+        return (*machine, *(Query(spec, Subject.NODE, nodes, otherwise=other) for spec, other in pairs))
     return (*machine, *(Query(spec, Subject.INSTANCE, ids) for spec in GPU))
 
 

@@ -75,7 +75,7 @@ class Collected:
 def _label(series: "TimeSeries", subject: Subject) -> str:
     """The subject's label, wherever Cloud Monitoring keeps it."""
     key = subject.value.rpartition(".")[2]
-    if subject is Subject.GROUP:
+    if subject.is_metadata:
         value = series.metadata.system_labels.fields[key]
         # The label is a list where an instance is of several groups.
         return str(value.string_value or next((one.string_value for one in value.list_value.values), ""))

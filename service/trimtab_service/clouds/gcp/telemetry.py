@@ -1,5 +1,6 @@
 """Telemetry of one Google Cloud project from Cloud Monitoring."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -95,7 +96,9 @@ class CloudMonitoring:
     def _read_batch(self, batch: Sequence[CloudResource], window: Window, deadline: datetime) -> Mapping[str, Reading]:
         series: dict[str, list[RawSeries]] = {one.key: [] for one in batch}
         missing: dict[str, list[str]] = {one.key: [] for one in batch}
-        for query in queries_of(batch):
+        queries: deque[Query] = deque(queries_of(batch))
+        while queries:
+            query = queries.popleft()
             by_name = dict(query.names)
             collected = self._ask(query, window, deadline)
             found: set[str] = set()
@@ -103,6 +106,10 @@ class CloudMonitoring:
                 if name in by_name:
                     found.add(name)
                     series[by_name[name].key].append(raw)
+            other = query.fallback(found)
+            if other is not None:
+                queries.append(other)
+                continue
             for name, resource in query.names:
                 if name in collected.unreadable:
                     missing[resource.key].append(f"{query.spec.metric}: {query.spec.metric_type} is not a number")
