@@ -6,6 +6,7 @@ and Python's `round` do; compiled without contraction of products and sums. Ever
 large, an offer that interruptions bar) gives None, and the interpreted form decides.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport INFINITY, exp, expm1
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t, uint8_t
@@ -461,6 +462,30 @@ cdef class PlainKernel:
         return _new(_decision, (
             _placed, chosen, tuple(fallen), rejected, instant + valid, notes, _nothing, None, "",
         ))
+
+    def next_spot(self, bytes ok, bytes learned, int seen, int k, int end):
+        """The first spot offer of a cell from k on that is of `ok` types and of a rate not `seen`; -1 for none.
+
+        `seen` are bits of buckets whose rate was looked at. It tells nothing of `learned` types, whose rates are
+        their own.
+        """
+        cdef const unsigned char* types = <const unsigned char*>PyBytes_AS_STRING(ok)
+        cdef const unsigned char* own = <const unsigned char*>PyBytes_AS_STRING(learned)
+        cdef int t, bucket
+        while k < end:
+            t = self.type_of[k]
+            if (types[t >> 3] >> (t & 7)) & 1:
+                if (own[t >> 3] >> (t & 7)) & 1:
+                    return k
+                bucket = _same_rate[self.bucket[k] if self.bucket[k] >= 0 else BUCKETS - 1]
+                if not (seen >> bucket) & 1:
+                    return k
+            k += 1
+        return -1
+
+    def rate_bit(self, int k):
+        """The bit of offer k's bucket in `seen`."""
+        return 1 << _same_rate[self.bucket[k] if self.bucket[k] >= 0 else BUCKETS - 1]
 
     cdef bint _before(self, const Pick* one, const Pick* other):
         """The order of candidates, as far as it can tell two apart here."""

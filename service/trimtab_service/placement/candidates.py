@@ -136,6 +136,34 @@ def feasible_offers(  # noqa: PLR0913, PLR0917 - a cell, a span of it, and types
             yield k
 
 
+def spot_offers(question: Question, region: int, first: int, end: int) -> Iterator[int]:
+    """As `feasible_offers` of a spot cell, but that offers at the catalogue's rate of one before may be left out.
+
+    Those cost no less and carry the same risk.
+    """
+    index = question.index
+    kernel = index.kernel
+    if kernel is None or question.prices is not None or question.workload.spread_zones > 1:
+        yield from feasible_offers(question, SPOT, region, first, end)
+        return
+    ok = question.ok
+    in_zones: list[tuple[TypeSet, int]] = []
+    if question.request_barriers or question.outcome_barriers or question.quotas:
+        barred, in_zones = question.barred_types(SPOT, region)
+        if barred:
+            ok &= ~barred
+    types = ok.to_bytes(index.type_sets.count // 8 + 1, "little")
+    learned = question.learned
+    own = bytes(len(types)) if learned is None else index.learned_types(learned)
+    seen, k = 0, first
+    while (k := kernel.next_spot(types, own, seen, k, end)) >= 0:
+        if not in_zones or _passes(question, region, k, in_zones):
+            if not own[index.type_of[k] >> 3] >> (index.type_of[k] & 7) & 1:
+                seen |= kernel.rate_bit(k)
+            yield k
+        k += 1
+
+
 def _usable(question: Question, region: int, begin: int, end: int) -> Bools:
     """Which offers of a span have a price that may be used and zones enough: `_passes` for many, but for blocks."""
     offers = question.index.snapshot.offers

@@ -48,6 +48,12 @@ class PlainKernel(Protocol):
     ) -> Decision | None:
         """The decision; None where the interpreted form has to look."""
 
+    def next_spot(self, ok: bytes, learned: bytes, seen: int, k: int, end: int) -> int:
+        """The first spot offer from k on, of `ok` types and of a rate that is not `seen`; -1 for none."""
+
+    def rate_bit(self, k: int) -> int:
+        """The bit of offer k's rate in `seen`."""
+
 
 FEW_TYPES: Final = 64
 """Up to so many types allowed, their offers are gathered one by one instead of taken from a size table."""
@@ -125,6 +131,7 @@ class SearchIndex:
         "_by_type_offers",
         "_by_type_start",
         "_cell_types",
+        "_learned",
         "_mixed",
         "_services",
         "_tables",
@@ -200,6 +207,7 @@ class SearchIndex:
         }
         """Vectors that bar the regions of a cloud."""
         self._books: dict[int, tuple[RateBook, dict[int, bool]]] = {}
+        self._learned: dict[int, tuple[RateBook, bytes]] = {}
         self._cell_types: dict[int, TypeSet] = {}
         self._services: dict[str, RegionSet] = {}
         self.blocks: dict[int, tuple[ActiveBlocks, Barriers]] = {}
@@ -301,6 +309,18 @@ class SearchIndex:
             while len(self._books) >= _KEPT_BOOKS:
                 self._books.pop(next(iter(self._books)), None)
             kept = self._books[id(book)] = (book, {})
+        return kept[1]
+
+    def learned_types(self, book: RateBook) -> bytes:
+        """Types of the families that a rate book knows, a bit each from the lowest on; kept for the last books."""
+        kept = self._learned.get(id(book))
+        if kept is None:
+            sets, found = self.type_sets, 0
+            for cloud, family in book.families():
+                found |= sets.by_family.get(family, 0) & sets.by_cloud.get(cloud, 0)
+            while len(self._learned) >= _KEPT_BOOKS:
+                self._learned.pop(next(iter(self._learned)), None)
+            kept = self._learned[id(book)] = (book, found.to_bytes(sets.count // 8 + 1, "little"))
         return kept[1]
 
     def regions_named(self, cloud: Cloud | None, region: str) -> RegionSet:

@@ -335,9 +335,12 @@ class Question:
 
     def zones_left(self, option: int, region: int, t: int) -> tuple[str, ...]:
         """Names of the zones where a type may run under an option, in order; empty where none is listed."""
-        zones = self.index.zone_bits[t, region]
+        barred = 0
         bit = 1 << option
         for barrier in self.barriers_of(region):
             if barrier.zone_bits and barrier.options & bit and barrier.types >> t & 1:
-                zones &= ~barrier.zone_bits
+                barred |= barrier.zone_bits
+        if not barred:
+            return self.index.zones_offered(t, region)
+        zones = self.index.zone_bits[t, region] & ~barred
         return tuple(name for i, name in enumerate(self.index.zones_of_region[region]) if zones >> i & 1)

@@ -6,7 +6,7 @@ type in the region, the type in the zone. A pool's evidence leaves out that of t
 twice. The prior of the first is the catalogue's interruption bucket: thirty hours of one's own outweigh it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
@@ -72,6 +72,11 @@ class RateBook:
     def knows(self, cloud: Cloud, family: str) -> bool:
         """Whether a rate of this family may differ from its prior."""
         return self._families.get((cloud, family)) is not None
+
+    def families(self) -> Iterator[tuple[Cloud, str]]:
+        """The families that it knows, each with its cloud, in no defined order."""
+        for cloud, family in self._families.keys():  # noqa: SIM118 - not a dict: it has no iteration of its own
+            yield Cloud(cloud), family
 
     def report(self, outcome: Outcome) -> "RateBook":
         """The book with one outcome more. Only spot capacity is interrupted; other options teach nothing here."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from math import floor, inf
 
-from trimtab_service.placement.candidates import Candidate, feasible_offers, priced, spot_case, spot_rate
+from trimtab_service.placement.candidates import Candidate, feasible_offers, priced, spot_case, spot_offers, spot_rate
 from trimtab_service.placement.costs import bounds, reread_cost
 from trimtab_service.placement.options import OWNED, SPOT
 from trimtab_service.placement.owned_cells import best_owned
@@ -190,7 +190,7 @@ class Frontier:
             end = bisect_right(index.price, (limit - rest + 1) / factor, k, end)
         if k >= end:
             return best
-        for other in feasible_offers(question, SPOT, region, k, end):
+        for other in spot_offers(question, region, k, end):
             if rest + round(index.price[other] * factor) > limit:
                 break
             rate = spot_rate(question, region, index.type_of[other], other)

@@ -52,6 +52,11 @@ class ShardedMap(Generic[K, V]):
         changed._shards = (*self._shards[:number], kept, *self._shards[number + 1 :])
         return changed
 
+    def keys(self) -> Iterator[K]:
+        """Every key, in no defined order."""
+        for shard in self._shards:
+            yield from shard
+
     def items(self) -> Iterator[tuple[K, V]]:
         """Every key with its value, in no defined order."""
         for shard in self._shards:
