@@ -21,7 +21,7 @@ from trimtab.v1 import placement_service_pb2, policy_service_pb2, types_pb2
 from trimtab.v1 import rightsizing_pb2 as pb
 from trimtab.v1 import rightsizing_service_pb2 as service_pb
 from trimtab_service.bootstrap import Overrides
-from trimtab_service.rpc.sizing_desk import HEAVY_POINTS
+from trimtab_service.rpc.sizing_work import HEAVY_POINTS
 
 ADVICE = service_pb.RightsizingAdvice
 POINT_CAP = 400_000
@@ -289,6 +289,20 @@ def test_large_series_are_advised_on_by_another_process(service: RunningService,
     assert advice.telemetry.series[0].points == HEAVY_POINTS + 1
     assert advice.finding not in {ADVICE.FINDING_UNSUPPORTED, ADVICE.FINDING_SOURCE_FAILED}
     assert len(psutil.Process().children()) > before
+
+
+def test_a_large_batch_is_advised_on_by_another_process(service: RunningService, parent: str) -> None:
+    """Many small resources are much work too; each item gets the answer that it would get alone."""
+    count = HEAVY_POINTS // (2 * asked.FORTNIGHT) + 20
+    batch = service_pb.BatchRightsizeRequest(parent=parent, validate_only=True)
+    batch.requests.extend(oversized("", f"i-{number}") for number in range(count))
+    batch.requests[3].resource.region = "nowhere"
+    reply = service.rightsizing.BatchRightsize(batch, timeout=100)
+    alone = oversized(parent, "i-7")
+    alone.validate_only = True
+    assert reply.results[7].advice == service.rightsizing.Rightsize(alone, timeout=30)
+    assert [index for index, one in enumerate(reply.results) if one.WhichOneof("result") == "error"] == [3]
+    assert [one.advice.resource.resource_id for one in reply.results[4:]] == [f"i-{n}" for n in range(4, count)]
 
 
 def resource_of(source: DisturbedSource) -> pb.CloudResource:

@@ -4,6 +4,7 @@ The same composition serves a call, an item of a batch, a stream and a fleet's c
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,19 +21,15 @@ from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingP
 from trimtab_service.domain.resources import Capacity, CloudResource
 from trimtab_service.domain.rightsizing import Advice
 from trimtab_service.policy.attributes import attributes_of_resource
-from trimtab_service.rightsizing.advisor import advise
 from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.ports import Reading, TelemetrySources
 from trimtab_service.rightsizing.preferences import EffectivePreferences, merge_preferences
 from trimtab_service.rightsizing.telemetry import Telemetry
 from trimtab_service.rpc.rightsize_parser import RightsizeParser, SizingQuery
 from trimtab_service.rpc.sizing_reading import read_all
-from trimtab_service.rpc.sizing_task import advise_apart
+from trimtab_service.rpc.sizing_work import Pricing, advise_all
 from trimtab_service.rpc.world import View, World
 from trimtab_service.workers import WorkerPool
-
-HEAVY_POINTS: Final = 50_000
-"""From here on a worker process advises: handing the arrays over costs less than the time they would take here."""
 
 _READING_SHARE: Final = 0.8
 """Of the caller's time; the rest is for advising."""
@@ -107,6 +104,7 @@ class SizingDesk:
         self, project: str, queries: Sequence[SizingQuery], timeout_s: float
     ) -> Iterator[Advice | TrimtabError]:
         """An advice, or why there is none, for each query in order. What one source holds is read at once."""
+        ends = time.monotonic() + timeout_s
         instant = self._clock()
         view = self._world.view(project)
         seconds = min(timeout_s * _READING_SHARE, _LONGEST_READ_S)
@@ -118,29 +116,23 @@ class SizingDesk:
             instant=instant,
             deadline=instant + timedelta(seconds=seconds),
         )
-        for query, reading in zip(queries, readings, strict=True):
-            if isinstance(reading, TrimtabError):
-                yield reading
-                continue
-            try:
-                yield self._advise(view, project, query, reading, instant, timeout_s)
-            except TrimtabError as error:
-                yield error
+        cases = [
+            _case(view, project, query, reading)
+            for query, reading in zip(queries, readings, strict=True)
+            if isinstance(reading, Reading)
+        ]
+        pricing = Pricing(view.snapshot, self._catalogs / view.snapshot.version, _commitments(view), instant)
+        advices = advise_all(cases, pricing, self._pool, ends - time.monotonic())
+        for reading in readings:
+            yield next(advices) if isinstance(reading, Reading) else reading
 
-    def _advise(  # noqa: PLR0913, PLR0917 - all that an advice depends on
-        self, view: View, project: str, query: SizingQuery, reading: Reading, instant: datetime, timeout_s: float
-    ) -> Advice:
-        preferences, policy = _effective(view, project, reading.resource, query.preferences)
-        telemetry = reading.telemetry or _NOTHING
-        case = SizingCase(
-            reading.resource, telemetry, preferences, policy, policy.revision, reading.missing, reading.failure
-        )
-        commitments = _commitments(view)
-        if sum(series.values.size for series in telemetry.series) < HEAVY_POINTS:
-            return advise(case, view.snapshot, commitments, instant)
-        catalog = self._catalogs / view.snapshot.version
-        wait = timeout_s if math.isfinite(timeout_s) else None
-        return self._pool.run(wait, advise_apart, catalog, case, commitments, instant)
+
+def _case(view: View, project: str, query: SizingQuery, reading: Reading) -> SizingCase:
+    preferences, policy = _effective(view, project, reading.resource, query.preferences)
+    telemetry = reading.telemetry or _NOTHING
+    return SizingCase(
+        reading.resource, telemetry, preferences, policy, policy.revision, reading.missing, reading.failure
+    )
 
 
 def _effective(
