@@ -56,7 +56,8 @@ class Evidence:
         self._rows = _common(self._needs)
         self._rules = tuple(_rule_of(need) for need in self._needs)
         self._joint_rule = _joint_rule(self._rows)
-        self._days = tuple(_measured_days(need) for need in self._needs)
+        rows = self._rows
+        self._days = [] if rows is None else (~np.isnan(rows.days)).any(axis=2).sum(axis=1).tolist()
 
     def each(self, capacities: Sequence[float]) -> tuple[BackTest | None, ...]:
         """One test a need; None where the capacity is not known (NaN)."""
@@ -117,12 +118,6 @@ def _back_test(exceedance: float, interval: Interval, slack: float, rule: _Rule)
         rule_exceedance=rule.exceedance,
         rule_slack=rule.slack,
     )
-
-
-def _measured_days(need: Need) -> int:
-    if need.loads is None:
-        return 0
-    return int((~np.isnan(need.loads.by_day()[need.row])).any(axis=1).sum())
 
 
 def _rule_of(need: Need) -> _Rule:

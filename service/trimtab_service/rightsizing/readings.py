@@ -14,7 +14,7 @@ from trimtab_service.domain.resources import ResourceKind
 from trimtab_service.domain.rightsizing import SeriesSummary, TelemetrySummary
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.regular import already_regular
-from trimtab_service.rightsizing.series import Rules, Series, common_step, regularize
+from trimtab_service.rightsizing.series import MAX_POINTS, STEPS_S, Rules, Series, common_step, regularize
 from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry, loads_once
 from trimtab_service.rightsizing.units import DIMENSION_OF, Scale, scale_of
 
@@ -45,23 +45,19 @@ class Load:
 class Readings:
     """All loads that have a point, and what else the series said.
 
-    `kills` are instants (epoch seconds) of kills for want of memory; `throttled_share` is the highest share of an
-    interval in which the CPU was throttled.
+    `measured` is the time with a value, of the load that has most. `kills` are instants (epoch seconds) of kills for
+    want of memory; `throttled_share` is the highest share of an interval in which the CPU was throttled.
     """
 
     loads: tuple[Load, ...]
     summary: TelemetrySummary
     kills: tuple[float, ...]
     throttled_share: float
+    measured: timedelta
 
     def load(self, dimension: Dimension) -> Load | None:
         """The load of a dimension, None where nothing was measured."""
         return next((load for load in self.loads if load.dimension is dimension), None)
-
-    @property
-    def measured(self) -> timedelta:
-        """Time with a value, of the load that has most."""
-        return timedelta(seconds=max((load.series.measured_s for load in self.loads), default=0))
 
     @property
     def span(self) -> timedelta:
@@ -113,6 +109,7 @@ def read(telemetry: Telemetry, present: Present, lookback: timedelta, instant: d
         _telemetry_summary(loads, summaries),
         tuple(stamp for one in others.get(Metric.OOM_KILLS, ()) for stamp in _events(one)),
         max(throttled, default=0.0),
+        timedelta(seconds=max((load.series.measured_s for load in loads), default=0)),
     )
 
 
@@ -156,7 +153,7 @@ def _load(  # noqa: PLR0913, PLR0917 - series of a dimension, and how they are r
     dimension: Dimension, reads: Sequence[_Read], present: Present, instances: Series | None, rules: Rules, now: float
 ) -> Load:
     """The series of a dimension, added. One that has a gap where another has a value counts with its own maximum."""
-    step = common_step([one.series for one in reads])
+    step = _step_of([one.series for one in reads])
     aligned = [
         one
         if one.series.step_s == step
@@ -165,36 +162,50 @@ def _load(  # noqa: PLR0913, PLR0917 - series of a dimension, and how they are r
     ]
     is_group = present.is_group
     per_instance = is_group and dimension in INCOMPRESSIBLE and present.resource.autoscaling is not None
-    first = aligned[0].series
-    start = min(one.series.start_s for one in aligned)
-    size = (max(one.series.end_s for one in aligned) - start) // step
-    total: F64 = np.zeros(size)
-    seen = np.zeros(size, dtype=bool)
-    for one in aligned:
-        values = one.series.values
-        if is_group and one.scale.of_share is not per_instance:
-            counts = _instances_at(instances, one.series, present)
-            values = values * counts if one.scale.of_share else values / counts
-        gaps = np.isnan(values)
-        at = (one.series.start_s - start) // step
-        here = slice(at, at + values.size)
-        if len(aligned) == 1:
-            total, seen = values, ~gaps
-            break
-        peak = float(np.nanmax(values, initial=0.0))
-        padded = np.full(size, peak)
-        padded[here] = np.where(gaps, peak, values)
-        total += padded
-        seen[here] |= ~gaps
+    scaled = [_of_the_whole(one, instances, present, per_instance=per_instance) for one in aligned]
     devices = [one for one in aligned if one.raw.device]
     return Load(
         dimension,
-        replace(first, values=np.where(seen, total, np.nan) if len(aligned) > 1 else total, start_s=start),
+        scaled[0] if len(scaled) == 1 else _added(scaled, step),
         per_instance,
         all(one.raw.statistic is Statistic.MAXIMUM for one in aligned),
         len(devices),
         max((float(np.nanmax(one.series.values, initial=0.0)) for one in devices), default=0.0),
     )
+
+
+def _step_of(series: Sequence[Series]) -> int:
+    """The grid on which series can be added: their coarsest, or coarser where they lie far apart."""
+    span = max(one.end_s for one in series) - min(one.start_s for one in series)
+    least = common_step(series)
+    return next((step for step in STEPS_S if step >= least and span <= MAX_POINTS * step), STEPS_S[-1])
+
+
+def _of_the_whole(one: _Read, instances: Series | None, present: Present, *, per_instance: bool) -> Series:
+    """A series as a load of the whole group, or of one instance of it; of a single machine as it is."""
+    if not present.is_group or one.scale.of_share is per_instance:
+        return one.series
+    counts = _instances_at(instances, one.series, present)
+    values = one.series.values
+    return replace(one.series, values=values * counts if one.scale.of_share else values / counts)
+
+
+def _added(series: Sequence[Series], step: int) -> Series:
+    """The sum, where any has a value. One that has a gap there counts with its own maximum."""
+    start = min(one.start_s for one in series)
+    size = (max(one.end_s for one in series) - start) // step
+    total: F64 = np.zeros(size)
+    seen = np.zeros(size, dtype=bool)
+    for one in series:
+        peak = float(np.fmax.reduce(one.values, initial=0.0))
+        gaps = np.isnan(one.values)
+        at = (one.start_s - start) // step
+        here = slice(at, at + one.values.size)
+        padded = np.full(size, peak)
+        padded[here] = np.where(gaps, peak, one.values)
+        total += padded
+        seen[here] |= ~gaps
+    return replace(series[0], values=np.where(seen, total, np.nan), start_s=start)
 
 
 def _instances_at(instances: Series | None, series: Series, present: Present) -> F64 | float:
