@@ -482,7 +482,7 @@ def test_a_regression_raises_a_rollback_that_can_be_applied(tmp_path: Path) -> N
         assert (calm.realized_impact.regression, calm.realized_impact.reason) == (False, "")
         assert calm.realized_impact.running_hours == pytest.approx(49, abs=0.1)
         worse = rpc.VerifyRecommendation(
-            pb.VerifyRecommendationRequest(**named(made), telemetry=cpu(start + timedelta(hours=1), 47, 120.0)),
+            pb.VerifyRecommendationRequest(**named(made), telemetry=cpu(start + timedelta(hours=1), 47, 100.0)),
             metadata=ada,
             timeout=30,
         )

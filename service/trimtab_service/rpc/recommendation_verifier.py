@@ -87,7 +87,7 @@ class Verifier:
         _check(found)
         now = self._clock()
         if telemetry is None:
-            name = request.telemetry_source or found.content.telemetry_source
+            name = request.telemetry_source or self._own_source(found)
             deadline = now + timedelta(seconds=min(timeout_s, _READ_S))
             telemetry = self._read(found, name, now, deadline) if name else None
         observed = self._observe(found, telemetry, hours, now)
@@ -160,6 +160,11 @@ class Verifier:
         if content is None:
             return impact.rollback_recommendation
         return self._store.take_in(found.project, [content], now, self._new_id)[0].name
+
+    def _own_source(self, found: Recommendation) -> str:
+        """The source that the advice was made from, while it is configured; without it money alone is measured."""
+        name = found.content.telemetry_source
+        return name if name and self._sources.get(found.project, name) is not None else ""
 
     def _read(self, found: Recommendation, name: str, now: datetime, deadline: datetime) -> Telemetry:
         source = self._sources.get(found.project, name)
