@@ -36,7 +36,10 @@ TIMEOUTS: Final[Mapping[str, float]] = MappingProxyType(
         "ListOffers": 30.0,
         "DryRunPolicy": 120.0,
         "RefreshCatalog": 120.0,
-        # A source may have to be read first.
+        # Clouds take minutes over a change; a source may have to be read first.
+        "ApplyRecommendation": 1_200.0,
+        "RollBackRecommendation": 1_200.0,
+        "VerifyRecommendation": 90.0,
         "Rightsize": 30.0,
         "BatchRightsize": 120.0,
         "StreamRightsize": 120.0,

@@ -12,6 +12,7 @@ from trimtab.credentials import Tls, TokenSource, is_local
 from trimtab.fleet import FleetAnalyses
 from trimtab.placement import Placement
 from trimtab.policies import Policies
+from trimtab.recommendations import Recommendations
 from trimtab.rightsizing import Rightsizing
 from trimtab.v1 import placement_service_pb2
 
@@ -30,7 +31,16 @@ class Client:
     Its other members hold a method for every RPC of their service. After `fork` make a new one.
     """
 
-    __slots__ = ("catalog", "channel", "commitments", "fleet_analyses", "placement", "policies", "rightsizing")
+    __slots__ = (
+        "catalog",
+        "channel",
+        "commitments",
+        "fleet_analyses",
+        "placement",
+        "policies",
+        "recommendations",
+        "rightsizing",
+    )
 
     def __init__(  # noqa: PLR0913 - what a connection consists of, each with a default
         self,
@@ -72,6 +82,7 @@ class Client:
         self.policies = Policies(self.channel, caller)
         self.commitments = Commitments(self.channel, caller)
         self.fleet_analyses = FleetAnalyses(self.channel, caller)
+        self.recommendations = Recommendations(self.channel, caller)
         self.rightsizing = Rightsizing(self.channel, caller)
 
     def place(  # noqa: PLR0913 - as `Placement.place`

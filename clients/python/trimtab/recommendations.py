@@ -54,12 +54,10 @@ class Recommendations:
         self, *, where: str = "", resume_token: str = "", timeout: float | None = None
     ) -> Iterator[pb.RecommendationEvent]:
         """What comes and changes, as it does. Give the last event's token back to go on after it."""
-        request = pb.WatchRecommendationsRequest(
-            parent=self._caller.parent(), filter=where, resume_token=resume_token
-        )
+        request = pb.WatchRecommendationsRequest(parent=self._caller.parent(), filter=where, resume_token=resume_token)
         return self._caller.stream(self._stub.WatchRecommendations, _PATH + "WatchRecommendations", request, timeout)
 
-    def claim_recommendation(
+    def claim_recommendation(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         *,
@@ -79,7 +77,7 @@ class Recommendations:
         )
         return self._caller.unary(self._stub.ClaimRecommendation, _PATH + "ClaimRecommendation", request, timeout)
 
-    def mark_recommendation_succeeded(
+    def mark_recommendation_succeeded(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         *,
@@ -102,7 +100,7 @@ class Recommendations:
         path = _PATH + "MarkRecommendationSucceeded"
         return self._caller.unary(self._stub.MarkRecommendationSucceeded, path, request, timeout)
 
-    def mark_recommendation_failed(
+    def mark_recommendation_failed(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         reason: "pb.TransitionReason.ValueType",
@@ -125,7 +123,7 @@ class Recommendations:
         path = _PATH + "MarkRecommendationFailed"
         return self._caller.unary(self._stub.MarkRecommendationFailed, path, request, timeout)
 
-    def dismiss_recommendation(
+    def dismiss_recommendation(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         reason: "pb.TransitionReason.ValueType",
@@ -145,7 +143,7 @@ class Recommendations:
         )
         return self._caller.unary(self._stub.DismissRecommendation, _PATH + "DismissRecommendation", request, timeout)
 
-    def reopen_recommendation(
+    def reopen_recommendation(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         *,
@@ -165,7 +163,7 @@ class Recommendations:
         )
         return self._caller.unary(self._stub.ReopenRecommendation, _PATH + "ReopenRecommendation", request, timeout)
 
-    def approve_recommendation(
+    def approve_recommendation(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         etag: str,
@@ -217,7 +215,7 @@ class Recommendations:
         path = _PATH + "RollBackRecommendation"
         return self._caller.unary(self._stub.RollBackRecommendation, path, request, timeout)
 
-    def verify_recommendation(
+    def verify_recommendation(  # noqa: PLR0913 - the fields of its request
         self,
         name: str,
         *,

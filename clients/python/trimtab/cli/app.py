@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from trimtab.cli import catalog, commitment, decision, doctor, extensions, fleet, outcome, place, policy, rightsize
+from trimtab.cli import (
+    catalog,
+    commitment,
+    decision,
+    doctor,
+    extensions,
+    fleet,
+    outcome,
+    place,
+    policy,
+    recommendations,
+    rightsize,
+)
 from trimtab.cli.exits import Exit, of_error
 from trimtab.cli.failures import show_failure
 from trimtab.errors import CallError
@@ -25,7 +37,7 @@ def build() -> typer.Typer:
     """The application with all its commands."""
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=_HELP, rich_markup_mode="markdown")
     app.callback()(_root)
-    for part in (place, outcome, decision, rightsize, fleet, catalog, policy, commitment, doctor):
+    for part in (place, outcome, decision, rightsize, fleet, recommendations, catalog, policy, commitment, doctor):
         part.add_commands(app)
     extensions.add_commands(app)
     return app
