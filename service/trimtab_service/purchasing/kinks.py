@@ -1,6 +1,6 @@
 """The last digits: an optimum lies where hinges bend, so amounts next to a kink are moved onto it.
 
-Every move is kept only where the exact cost does not rise.
+Every move is kept only where the exact cost does not rise, but for rounding.
 """
 
 from typing import Final
@@ -13,6 +13,9 @@ from trimtab_service.purchasing.program import Floats, Program
 _NEAR: Final = 1e-5
 """Relative to the class's mean usage."""
 
+_ROUNDING: Final = 1e-14
+"""Sums of the same numbers in another order differ by so much: a tie goes to the kink."""
+
 
 def at_kinks(program: Program, amounts: Floats) -> Floats:
     """`amounts` moved to zero, to values of the usage, and the budget to its own quantile, where that costs no more."""
@@ -22,8 +25,8 @@ def at_kinks(program: Program, amounts: Floats) -> Floats:
         if np.array_equal(moved, best) or np.any(program.caps @ moved > program.cap_limits):
             continue
         moved_cost = total_cost(program, moved)
-        if moved_cost <= cost:
-            best, cost = moved, moved_cost
+        if moved_cost <= cost * (1.0 + _ROUNDING):
+            best, cost = moved, min(moved_cost, cost)
     return best
 
 

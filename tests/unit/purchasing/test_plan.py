@@ -189,7 +189,7 @@ def test_paying_ahead_costs_its_interest() -> None:
 
 def test_nothing_to_buy_where_enough_is_owned_and_its_end_is_seen() -> None:
     """Owned past the horizon: nothing is bought. Ending halfway: bought for what comes after."""
-    money = np.full((1, 1_000), 10.0) + np.arange(1_000) % 7
+    money = np.full((1, 1_000), 10.0) + np.arange(1_000.0) % 7.0
     terms = PlanTerms(
         START, timedelta(hours=1_000), renewed=False, purchase_times=(START, START + timedelta(hours=500))
     )
