@@ -199,6 +199,6 @@ def test_the_role_allows_what_is_called_and_nothing_else(
         cluster.put(kind, "shop", "all", app=dict(PRESENT))
         resource = replace(WEB, resource_id="shop/all/app", tags=(("kubernetes:kind", kind),))
         assert actuator.carry_out(resource, patch(*HALF), "token", soon(clock)).is_changed
-    role = yaml.safe_load(Path("deploy/iam/kubernetes-changes.yaml").read_text())
+    role = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "iam" / "kubernetes-changes.yaml").read_text())
     allowed = {(verb, name) for rule in role["rules"] for verb in rule["verbs"] for name in rule["resources"]}
     assert allowed == cluster.rules
