@@ -10,6 +10,7 @@ from tests.support.canned_server import SERVICES, CannedServer
 from trimtab.v1.commitment_service_pb2 import Commitment, ImportCommitmentsResponse
 from trimtab.v1.placement_service_pb2 import Outcome, Workload
 from trimtab.v1.policy_service_pb2 import Policy
+from trimtab.v1.recommendation_service_pb2 import TRANSITION_REASON_OTHER as OTHER
 from trimtab.v1.rightsizing_service_pb2 import RightsizeRequest, SeriesPoints, StartFleetAnalysisRequest
 
 CALLS: dict[str, Callable[[trimtab.Client], object]] = {
@@ -45,6 +46,19 @@ CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "ListFleetAnalyses": lambda client: list(client.fleet_analyses.list_fleet_analyses()),
     "CancelFleetAnalysis": lambda client: client.fleet_analyses.cancel_fleet_analysis("f"),
     "WatchFleetAnalysis": lambda client: list(client.fleet_analyses.watch_fleet_analysis("f")),
+    "GetRecommendation": lambda client: client.recommendations.get_recommendation("r"),
+    "ListRecommendations": lambda client: list(client.recommendations.list_recommendations()),
+    "WatchRecommendations": lambda client: list(client.recommendations.watch_recommendations()),
+    "ClaimRecommendation": lambda client: client.recommendations.claim_recommendation("r"),
+    "MarkRecommendationSucceeded": lambda client: client.recommendations.mark_recommendation_succeeded("r"),
+    "MarkRecommendationFailed": lambda client: client.recommendations.mark_recommendation_failed("r", OTHER),
+    "DismissRecommendation": lambda client: client.recommendations.dismiss_recommendation("r", OTHER),
+    "ReopenRecommendation": lambda client: client.recommendations.reopen_recommendation("r"),
+    "ApproveRecommendation": lambda client: client.recommendations.approve_recommendation("r", "etag"),
+    "ApplyRecommendation": lambda client: client.recommendations.apply_recommendation("r", execute=True),
+    "RollBackRecommendation": lambda client: client.recommendations.roll_back_recommendation("r", execute=True),
+    "VerifyRecommendation": lambda client: client.recommendations.verify_recommendation("r", running_hours=1.0),
+    "SummarizeRecommendations": lambda client: client.recommendations.summarize_recommendations(),
 }
 
 
