@@ -41,7 +41,10 @@ class _NotThereError(Exception):
 
 
 def api_client(endpoint: str) -> Any:  # noqa: ANN401 - the SDK is imported late
-    """A client of the API server at `endpoint`, or of the pod's own cluster with its service account."""
+    """A client of the API server at `endpoint`, or of the pod's own cluster with its service account.
+
+    Raises UnavailableError (SOURCE_FAILED) outside of a cluster.
+    """
     client = sdk("kubernetes.client", EXTRA)
     configuration = client.Configuration()
     if endpoint:
@@ -62,10 +65,11 @@ class KubernetesActuator:
 
     Fields are `resources.requests.cpu`, `resources.limits.memory` and so on, of the container that the resource's id
     names. A limit that no change names keeps its proportion to the request, as the Vertical Pod Autoscaler has it.
-    Fields that others own are taken over: the change was decided by a person or a policy.
+    Fields that others own are taken over: the change was decided by a person or a policy. `api` gives the client
+    (`api_client`); it is asked for with the first call, so that reading works where changing does not.
     """
 
-    api: Any
+    api: Callable[[], Any]
     cluster: str
     patience: Patience
 
@@ -178,7 +182,7 @@ class KubernetesActuator:
 
         def once(timeout: float) -> Document:
             try:
-                reply = call(client.AppsV1Api(self.api), timeout)
+                reply = call(client.AppsV1Api(self.api()), timeout)
                 if reply.status >= 400:  # noqa: PLR2004 - HTTP: raw replies are not checked by the client
                     raise _fault(int(reply.status), str(reply.headers.get("Retry-After", "")))
                 document = json.loads(reply.data)

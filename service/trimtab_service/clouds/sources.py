@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from trimtab_service.clouds.accounts import CloudAccount
+from trimtab_service.clouds.batches import failed
 from trimtab_service.clouds.kinds import Connect, Connection, connect
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.domain.recommendations import Operation
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.ports import Actuator, Effect, Observed
@@ -60,7 +62,12 @@ class _Source:
         return self.connected.get().source.estimate(resources, window)
 
     def read(self, resources: Sequence[CloudResource], window: Window, deadline: datetime) -> Iterator[Reading]:
-        return self.connected.get().source.read(resources, window, deadline)
+        try:
+            source = self.connected.get().source
+        except TrimtabError as error:
+            yield from (failed(one, error.message) for one in {one.key: one for one in resources}.values())
+            return
+        yield from source.read(resources, window, deadline)
 
     def spent(self) -> ReadCost:
         made = self.connected.made

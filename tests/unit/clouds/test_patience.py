@@ -75,3 +75,11 @@ def test_one_call_gets_what_is_left_but_never_more_than_a_minute(left_s: float, 
     given: list[float] = []
     patience(clock).ask(given.append, NOW + timedelta(seconds=left_s))
     assert given == [expected]
+
+
+def test_an_account_may_ask_for_shorter_calls_but_not_for_longer_ones() -> None:
+    """`call_timeout` of the account, under the minute of all."""
+    clock = StoppedClock(NOW)
+    for asked, expected in ((5, 5.0), (600, 60.0)):
+        shorter = patience(clock).with_calls_of(timedelta(seconds=asked))
+        assert shorter.call_timeout_s(NOW + timedelta(hours=1)) == expected

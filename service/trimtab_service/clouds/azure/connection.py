@@ -12,7 +12,7 @@ from trimtab_service.clouds.azure.telemetry import AzureMonitor
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.kinds import Connection
 from trimtab_service.clouds.meter import Meter
-from trimtab_service.clouds.patience import Patience
+from trimtab_service.clouds.patience import Patience, source_failed
 
 MANAGEMENT: Final = "management"
 METRICS: Final = "metrics"
@@ -66,12 +66,15 @@ def _credential(account: CloudAccount) -> Any:  # noqa: ANN401 - the SDK is impo
     if account.endpoint(MANAGEMENT).startswith("http://"):
         return _NoCredential()
     identity = sdk("azure.identity", EXTRA)
-    if account.credentials_file is not None:
-        return identity.WorkloadIdentityCredential(
-            tenant_id=account.tenant_id or None,
-            client_id=account.client_id or None,
-            token_file_path=str(account.credentials_file),
-        )
-    if account.client_id:
-        return identity.ManagedIdentityCredential(client_id=account.client_id)
-    return identity.DefaultAzureCredential(exclude_interactive_browser_credential=True)
+    try:
+        if account.credentials_file is not None:
+            return identity.WorkloadIdentityCredential(
+                tenant_id=account.tenant_id or None,
+                client_id=account.client_id or None,
+                token_file_path=str(account.credentials_file),
+            )
+        if account.client_id:
+            return identity.ManagedIdentityCredential(client_id=account.client_id)
+        return identity.DefaultAzureCredential(exclude_interactive_browser_credential=True)
+    except ValueError as error:
+        raise source_failed("credentials_file needs tenant_id and client_id beside it") from error

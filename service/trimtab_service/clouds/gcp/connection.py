@@ -6,11 +6,11 @@ from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.gcp.actuator import ComputeActuator
 from trimtab_service.clouds.gcp.compute import Compute
-from trimtab_service.clouds.gcp.faults import EXTRA
+from trimtab_service.clouds.gcp.faults import EXTRA, translated
 from trimtab_service.clouds.gcp.inventory import Inventory
 from trimtab_service.clouds.gcp.telemetry import CloudMonitoring
 from trimtab_service.clouds.kinds import Connection
-from trimtab_service.clouds.patience import Patience
+from trimtab_service.clouds.patience import PassingFault, Patience, source_failed
 
 MONITORING: Final = "monitoring"
 COMPUTE: Final = "compute"
@@ -25,6 +25,7 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
 
     Credentials are the process' own (workload identity, metadata server), or those of `credentials_file`, and become
     the `service_account` where one is named. A plain http endpoint gets none: it is a proxy or a test on loopback.
+    Raises UnavailableError (SOURCE_FAILED) where there is no credential.
     """
     patience = patience.with_calls_of(account.call_timeout)
     compute = Compute(account.account, _credentials(account, COMPUTE), account.endpoint(COMPUTE), patience)
@@ -47,15 +48,21 @@ def _metric_client(account: CloudAccount) -> Any:  # noqa: ANN401 - the SDK is i
 def _credentials(account: CloudAccount, service: str) -> Any:  # noqa: ANN401 - the SDK is imported late
     if account.endpoint(service).startswith("http://"):
         return sdk("google.auth.credentials", EXTRA).AnonymousCredentials()
-    auth = sdk("google.auth", EXTRA)
     scopes = [_CHANGE_SCOPE if account.changes else _READ_SCOPE]
-    if account.credentials_file is None:
-        found, _ = auth.default(scopes=scopes)
-    else:
-        found, _ = auth.load_credentials_from_file(str(account.credentials_file), scopes=scopes)
+    try:
+        found = translated(lambda: _found(account, scopes), "finding a credential")
+    except PassingFault as fault:
+        raise source_failed(str(fault)) from fault
     if not account.service_account:
         return found
     impersonated = sdk("google.auth.impersonated_credentials", EXTRA)
     return impersonated.Credentials(
         source_credentials=found, target_principal=account.service_account, target_scopes=scopes
     )
+
+
+def _found(account: CloudAccount, scopes: list[str]) -> Any:  # noqa: ANN401 - the SDK is imported late
+    auth = sdk("google.auth", EXTRA)
+    if account.credentials_file is None:
+        return auth.default(scopes=scopes)[0]
+    return auth.load_credentials_from_file(str(account.credentials_file), scopes=scopes)[0]

@@ -1,6 +1,7 @@
 """Connecting to a cluster: its Prometheus to read, its API server to change."""
 
 import ssl
+from functools import lru_cache
 from typing import Final
 
 from trimtab_service.clouds.accounts import CloudAccount
@@ -33,4 +34,5 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     if not account.changes:
         return Connection(source)
     endpoint = dict(account.endpoints).get(KUBERNETES, "")
-    return Connection(source, KubernetesActuator(api_client(endpoint), account.account, patience))
+    client_once = lru_cache(maxsize=1)(lambda: api_client(endpoint))
+    return Connection(source, KubernetesActuator(client_once, account.account, patience))
