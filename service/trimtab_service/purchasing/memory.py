@@ -5,7 +5,7 @@ from typing import Final
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.reasons import ErrorReason
 
-_ARRAYS_PER_CELL: Final = 22
+_ARRAYS_PER_CELL: Final = 24
 """Arrays of (classes, hours) that the interior-point method holds with one budget, the certificate included."""
 
 _ARRAYS_PER_DRAW: Final = 7
