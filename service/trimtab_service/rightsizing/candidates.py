@@ -130,7 +130,8 @@ def count_for(needs: Sequence[Need], capacities: Sequence[float]) -> int:
     """
     most = 1
     for need, capacity in zip(needs, capacities, strict=True):
-        if need.is_per_instance or not sized_by(need.dimension) or capacity <= 0:
+        # A capacity that nobody published asks for no number.
+        if need.is_per_instance or not sized_by(need.dimension) or not capacity > 0:
             continue
         most = max(most, int(min(np.ceil(need.demand / (capacity * need.target) - ROUNDING), MOST_INSTANCES)))
     return most
@@ -153,6 +154,8 @@ def sized_for(present: Present, needs: Needs, capacities: Sequence[float]) -> Si
     if target is None or target.is_assumed:
         return Sized(max(1, present.count), scaling)
     own = capacities[[need.dimension for need in needs.of].index(scaling.target_dimension)]
+    if not own > 0:  # nothing of what is scaled by: no number of these will do
+        return Sized(max(1, present.count), scaling)
     ratio = (present.has(scaling.target_dimension) or own) / own
     usual = int(np.ceil(target.percentile(0.5) / (own * scaling.target_utilization) - ROUNDING))
     floor = min(max(1, scaling.min_count), REDUNDANT)

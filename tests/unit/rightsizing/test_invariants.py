@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tests.support.sizing import CPU, GPU, NOW, case
@@ -60,6 +60,28 @@ def raw_series(draw: st.DrawFn) -> RawSeries:
         draw(st.sampled_from(["", "", "0", "1"])),
         draw(st.sampled_from([0, step])),
     )
+
+
+@st.composite
+def usual_series(draw: st.DrawFn) -> list[RawSeries]:
+    """CPU, and sometimes memory and GPUs, as a monitor shows them."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    hours = draw(st.sampled_from([48, 336]))
+    stamps = (int(NOW.timestamp()) + (np.arange(hours) - hours) * 3_600).astype(np.int64)
+    metrics = [
+        Metric.CPU,
+        *draw(st.lists(st.sampled_from([Metric.MEMORY, Metric.GPU, Metric.GPU_MEMORY]), unique=True)),
+    ]
+    return [
+        RawSeries(
+            metric,
+            Unit.PERCENT,
+            Statistic.AVERAGE,
+            stamps,
+            np.clip(rng.gamma(2.0, draw(st.sampled_from([0.01, 1.0, 8.0, 30.0])), hours), 0, 100),
+        )
+        for metric in metrics
+    ]
 
 
 resources = st.builds(
@@ -133,14 +155,16 @@ def option_holds(option: RightsizingOption, current: RightsizingOption, found: A
 
 
 @given(st.data())
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_advice_adds_up(starter: CatalogSnapshot, data: st.DataObject) -> None:
     """Any resource, any series, any preference: no error, and figures that agree with one another."""
     cloud, region, name = data.draw(st.sampled_from(TYPES))
     resource = replace(data.draw(resources), cloud=cloud, region=region, instance_type=name)
-    measured = data.draw(st.lists(raw_series(), max_size=6))
+    measured = [*data.draw(usual_series()), *data.draw(st.lists(raw_series(), max_size=3))]
+    measured = measured if data.draw(st.integers(0, 3)) else measured[1:]
     wanted = data.draw(preferences)
     asked = case(resource, measured, wanted)
     found = advise(asked, starter, (), NOW)
+    event(found.finding.value + (" with options" if found.options else ""))
     holds(found, wanted.max_options or 5)
     assert advise(asked, starter, (), NOW) == found
