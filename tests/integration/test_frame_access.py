@@ -18,6 +18,8 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    purchasing_service_pb2,
+    recommendation_service_pb2,
     rightsizing_service_pb2,
 )
 from trimtab_service.domain.identity import Grant, Role
@@ -31,6 +33,8 @@ FILES = (
     policy_service_pb2,
     commitment_service_pb2,
     rightsizing_service_pb2,
+    recommendation_service_pb2,
+    purchasing_service_pb2,
 )
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 METHODS: dict[str, MethodDescriptor] = {
