@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import promql_parser
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab_service.clouds.prometheus.client import MOST_POINTS, chunks
@@ -71,7 +71,8 @@ def test_a_pod_is_its_own_workloads_and_no_other_s(kind: str, pod: str, workload
     assert match[1] == workload
 
 
-@given(st.integers(1, 400 * 86_400), st.sampled_from([15, 60, 300, 3_600]), st.integers(0, 299))
+@settings(deadline=None)  # the oracle walks over every step
+@given(st.integers(1, 40 * 86_400), st.sampled_from([60, 300, 3_600]), st.integers(0, 299))
 def test_a_long_window_is_asked_for_in_parts_that_meet(span_s: int, step_s: int, offset_s: int) -> None:
     """No part is above the limit, and every whole step within the window is evaluated once, at its end."""
     start = NOW - timedelta(seconds=span_s + offset_s)

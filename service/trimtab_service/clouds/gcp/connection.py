@@ -1,5 +1,7 @@
 """Connecting to a Google Cloud project."""
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from trimtab_service.clouds.accounts import CloudAccount
@@ -62,7 +64,26 @@ def _credentials(account: CloudAccount, service: str) -> Any:  # noqa: ANN401 - 
 
 
 def _found(account: CloudAccount, scopes: list[str]) -> Any:  # noqa: ANN401 - the SDK is imported late
-    auth = sdk("google.auth", EXTRA)
     if account.credentials_file is None:
-        return auth.default(scopes=scopes)[0]
-    return auth.load_credentials_from_file(str(account.credentials_file), scopes=scopes)[0]
+        return sdk("google.auth", EXTRA).default(scopes=scopes)[0]
+    try:
+        info = json.loads(account.credentials_file.read_text(encoding="utf-8"))
+        return _of_file(info, scopes)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise source_failed("credentials_file cannot be read, or holds no credential of Google Cloud") from error
+
+
+def _of_file(info: Mapping[str, Any], scopes: list[str]) -> Any:  # noqa: ANN401 - as above
+    """A credential of one of the kinds that are accepted; a program that a file names is never run."""
+    match info.get("type"), str(info.get("credential_source", {}).get("environment_id", "")):
+        case "service_account", _:
+            accounts = sdk("google.oauth2.service_account", EXTRA)
+            return accounts.Credentials.from_service_account_info(info, scopes=scopes)
+        case "external_account", environment if environment.startswith("aws"):
+            return sdk("google.auth.aws", EXTRA).Credentials.from_info(info, scopes=scopes)
+        case "external_account", _ if "executable" not in info.get("credential_source", {}):
+            return sdk("google.auth.identity_pool", EXTRA).Credentials.from_info(info, scopes=scopes)
+        case "authorized_user", _:
+            return sdk("google.oauth2.credentials", EXTRA).Credentials.from_authorized_user_info(info, scopes=scopes)
+        case _:
+            raise ValueError("a kind of credential that is not accepted")
