@@ -291,15 +291,19 @@ def _explained(size: Size, present: Present, family: str, arch: str, sized_now: 
 
 def _kinds_of_change(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Iterator[AdviceReason]:
     own = present.capacity
+    cheaper = size.price_nanos * size.sized.count < present.price_nanos * sized_now.count
     if present.gpus and size.capacity.gpu_model != own.gpu_model:
-        yield AdviceReason.CHEAPER_GPU if size.capacity.gpus else AdviceReason.GPU_IDLE
+        if not size.capacity.gpus:
+            yield AdviceReason.GPU_IDLE
+        elif cheaper:
+            yield AdviceReason.CHEAPER_GPU
         if size.capacity.gpus:
             yield AdviceReason.GPU_SPEED_ESTIMATED
     elif present.gpus and size.capacity.gpus * size.sized.count < own.gpus * sized_now.count:
         yield AdviceReason.GPU_COUNT_OVER_PROVISIONED
-    if present.arch and arch != present.arch:
+    if cheaper and present.arch and arch != present.arch:
         yield AdviceReason.CHEAPER_ARCHITECTURE
-    if present.family and family != present.family:
+    if cheaper and present.family and family != present.family:
         yield AdviceReason.CHEAPER_FAMILY
     if size.sized.count < sized_now.count:
         yield AdviceReason.GROUP_TOO_LARGE
