@@ -21,9 +21,9 @@ class RawSeries:
     one GPU or disk, empty the whole resource. `step_seconds` is the interval as declared, 0 where it is not known.
     `is_incomplete`: the source could give only a part of the window.
 
-    Of a group, a share (PERCENT, RATIO) is of one instance in the mean (AVERAGE) or the highest of any (MAXIMUM), and an
-    amount is of all instances together. One metric of one device may come with several statistics: they are of
-    the same load, and are never added (`loads_once`).
+    Of a group, a share (PERCENT, RATIO) is of one instance in the mean (AVERAGE) or the highest of any (MAXIMUM), and
+    an amount is of all instances together. One metric of one device may come with several statistics: they are of the
+    same load, and are never added (`loads_once`).
     """
 
     metric: Metric
