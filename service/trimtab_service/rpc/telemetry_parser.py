@@ -50,6 +50,8 @@ UNITS_OF: Final[Mapping[Metric, tuple[Unit, ...]]] = {
 _FIRST_S: Final = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
 _LAST_S: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
+_NANOS: Final = 1_000_000_000
+
 _NO_STAMPS: Final[NDArray[np.int64]] = np.empty(0, np.int64)
 _NO_VALUES: Final[NDArray[np.float64]] = np.empty(0, np.float64)
 
@@ -111,7 +113,7 @@ class PendingSeries:
         """The series."""
         values = self._values[0] if len(self._values) == 1 else np.concatenate([_NO_VALUES, *self._values])
         if self.step:
-            stamps = np.arange(values.size, dtype=np.int64) * self.step + self._start
+            stamps = np.arange(self._start, self._start + values.size * self.step, self.step, dtype=np.int64)
         else:
             stamps = self._stamps[0] if len(self._stamps) == 1 else np.concatenate([_NO_STAMPS, *self._stamps])
         return RawSeries(
@@ -192,12 +194,14 @@ def _grid(message: pb.MetricSeries, found: Violations, at: FieldPath) -> tuple[i
         missing = "step" if has_start else "start_time"
         found.add((at, missing), ErrorReason.FIELD_REQUIRED, "a grid has both start_time and step")
         return None
-    start = bounds.instant(found, (at, "start_time"), message.start_time)
-    step = message.step
+    step, start = message.step, message.start_time
+    well = _FIRST_S <= start.seconds <= _LAST_S and 0 <= start.nanos < _NANOS
+    if not well:
+        found.add((at, "start_time"), ErrorReason.OUT_OF_RANGE, "not a time between the years 1 and 9999")
     if not bounds.well_formed(step) or step.nanos:
         found.add((at, "step"), ErrorReason.BAD_FORMAT, "must be whole seconds")
         return None
     if not 1 <= step.seconds <= MAX_STEP_S:
         found.add((at, "step"), ErrorReason.OUT_OF_RANGE, "must be from 1 second to 31 days")
         return None
-    return None if start is None else (message.start_time.seconds, step.seconds)
+    return (start.seconds, step.seconds) if well else None
