@@ -130,7 +130,7 @@ def _options(options: Iterable[pb.RightsizingOption]) -> Table:
         made.add_row(
             f"  {option.rank}" if option.rank else "  now",
             option_name(option),
-            vocabulary.word(pb.RightsizingOption.Action.DESCRIPTOR, option.action) if option.rank else "",
+            _what(option) if option.rank else "",
             Text(out.dollars(option.monthly_cost, 2), style="" if _is_listed(option) else "yellow"),
             out.dollars(option.monthly_saving, 2) if option.rank else "",
             f"{option.risk:.1f}",
@@ -200,6 +200,11 @@ def _provenance(advice: RightsizingAdvice) -> Table:
         if rule.source != "default"
     ]
     return out.pairs(rows)
+
+
+def _what(option: pb.RightsizingOption) -> str:
+    """`resize`, `family`, `architecture`, `gpu`, `scale-in`, ...: what is changed, or done."""
+    return vocabulary.word(pb.RightsizingOption.Action.DESCRIPTOR, option.action).removeprefix("change-")
 
 
 def _capacity(capacity: pb.Capacity) -> str:
