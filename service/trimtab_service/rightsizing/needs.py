@@ -5,7 +5,7 @@ A percentile or a peak is exact, from every sample. The rules of our own profile
 is a cut for each day, and levels err upwards by less than one step of their ladder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -173,43 +173,51 @@ def _estimated(
         shaped = shaped and (preference is None or preference.percentile is None)
         # Kept estimators are one object each, which is quicker to look up than its parts.
         rows.setdefault(id(estimator), (estimator, shaped, []))[2].append(row)
-    needs: dict[Dimension, Need] = {}
-    scaling = present.resource.autoscaling
+    walk = _walked(loads, rows.values())
+    demand = np.zeros(len(members))
     for estimator, shaped, chosen in rows.values():
-        part = loads if len(chosen) == len(members) else replace(loads, values=loads.values[chosen])
-        walk = _walked(part, estimator)
-        now = walk.advised if walk is not None and shaped else estimator.levels(Samples.of(part))[:, -1]
-        for row, index in enumerate(chosen):
-            load = members[index]
-            values = load.series.values
-            ordered: F64 = np.sort(values[~np.isnan(values)])
-            if not ordered.size:
-                continue
-            scales = scaling is not None and scaling.target_dimension is load.dimension
-            needs[load.dimension] = Need(
-                load.dimension,
-                max(0.0, float(now[row])),
-                load.is_per_instance,
-                is_assumed=False,
-                target=scaling.target_utilization if scaling is not None and scales else 1.0,
-                values=ordered,
-                running=np.append(0.0, np.cumsum(ordered)),
-                loads=part,
-                row=row,
-                walk=walk,
-                devices=load.devices,
-                device_peak=load.device_peak,
-            )
+        if walk is not None and shaped:
+            demand[chosen] = walk.advised[chosen]
+        else:
+            part = loads if len(chosen) == len(members) else replace(loads, values=loads.values[chosen])
+            demand[chosen] = estimator.levels(Samples.of(part))[:, -1]
+    scaling = present.resource.autoscaling
+    needs: dict[Dimension, Need] = {}
+    for row, load in enumerate(members):
+        values = load.series.values
+        ordered: F64 = np.sort(values[~np.isnan(values)])
+        if not ordered.size:
+            continue
+        scales = scaling is not None and scaling.target_dimension is load.dimension
+        needs[load.dimension] = Need(
+            load.dimension,
+            # A series that ended before the rule's window began is known by its peak alone.
+            float(ordered[-1]) if np.isnan(demand[row]) else float(demand[row]),
+            load.is_per_instance,
+            is_assumed=False,
+            target=scaling.target_utilization if scaling is not None and scales else 1.0,
+            values=ordered,
+            running=np.append(0.0, np.cumsum(ordered)),
+            loads=loads,
+            row=row,
+            walk=walk,
+            devices=load.devices,
+            device_peak=load.device_peak,
+        )
     return needs
 
 
-def _walked(loads: Loads, estimator: Estimator) -> Walk | None:
-    """How the rule did, day by day; None where there is no day to test."""
+def _walked(loads: Loads, rules: Iterable[tuple[Estimator, bool, list[int]]]) -> Walk | None:
+    """How the rules did on their rows, day by day; None where there is no day to test."""
     if loads.days < 2:  # noqa: PLR2004 - one day to learn from, one to test
         return None
     cuts = cuts_of(loads.days)
     sketch = DailySketch.of(loads, cuts)
-    return walked(estimator.levels(sketch) * highest_of(loads), loads, cuts)
+    levels = np.zeros((loads.values.shape[0], cuts.size))
+    for estimator, _, chosen in rules:
+        # All rows at once and then those of the rule: one sketch costs less than one for each rule.
+        levels[chosen] = estimator.levels(sketch)[chosen]
+    return walked(levels * highest_of(loads), loads, cuts)
 
 
 def highest_of(loads: Loads) -> F64:

@@ -1,6 +1,7 @@
 """Series as they should not be: none raises, and each has a sensible answer."""
 
 import time
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.support.sizing import CPU, GPU, NOW, TWO_WEEKS, case, flat, instance,
 from tests.support.snapshots import snapshot_of
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.dimensions import Metric, Statistic, Unit
+from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import SeriesNote
 from trimtab_service.domain.rightsizing import Advice, Finding
 from trimtab_service.rightsizing.advisor import advise
@@ -83,6 +85,21 @@ def test_dimensions_of_other_grids_are_tested_together(starter: CatalogSnapshot)
     assert found.current is not None
     assert found.current.back_test is not None
     assert found.current.back_test.exceedance == 0
+
+
+def test_a_series_that_ended_long_ago_keeps_its_peak(starter: CatalogSnapshot) -> None:
+    """Memory measured until three weeks ago is no reason to take it away."""
+    old = RawSeries(
+        Metric.MEMORY,
+        Unit.PERCENT,
+        Statistic.AVERAGE,
+        (HOURLY - 21 * 86_400).astype(np.int64),
+        np.full(TWO_WEEKS, 80.0),
+    )
+    wanted = RightsizingPreferences(lookback=timedelta(days=60), max_options=20)
+    found = advise(case(M5, [flat(Metric.CPU, 10), old], wanted), starter, (), NOW)
+    assert found.options
+    assert all((option.capacity.memory_gib or 0) >= 0.8 * 64 for option in found.options)
 
 
 def test_ten_million_points_are_a_matter_of_seconds(starter: CatalogSnapshot) -> None:
