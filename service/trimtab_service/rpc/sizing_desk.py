@@ -173,4 +173,5 @@ def _listed_capacity(snapshot: CatalogSnapshot, resource: CloudResource) -> Capa
 
 def _commitments(view: View) -> tuple[Commitment, ...]:
     """In the order of their ids, so that the same world gives the same advice."""
-    return tuple(commitment for _, commitment in sorted(view.state.rooms.commitments.items(), key=itemgetter(0)))
+    owned = view.state.rooms.commitments
+    return tuple(commitment for _, commitment in sorted(owned.items(), key=itemgetter(0))) if len(owned) else ()

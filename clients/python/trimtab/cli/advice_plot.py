@@ -84,7 +84,7 @@ def _draw(panel: Axes, advice: RightsizingAdvice, series: pb.MetricSeries) -> No
     panel.xaxis_date()
     panel.set_ylabel(f"{vocabulary.word(pb.Metric.DESCRIPTOR, series.metric)} [{unit}]")
     panel.set_ylim(bottom=0)
-    panel.legend(loc="upper left", fontsize="small")
+    panel.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small", frameon=False)
 
 
 def _projection(option: pb.RightsizingOption, dimension: int) -> pb.DimensionProjection | None:

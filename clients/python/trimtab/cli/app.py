@@ -28,7 +28,7 @@ _HELP = """Decide how big, how bought, where, and what if it fails, for machine 
 
 Every command takes --target, --project and the rest of "Connection"; each has a variable, such as TRIMTAB_TARGET.
 
-Exit codes: 0 done; 1 failed; 2 wrong command line or field; 3 no place (infeasible, unsupported); 4 not permitted;
+Exit codes: 0 done; 1 failed; 2 wrong command line or field; 3 no place, no size; 4 not permitted;
 5 unreachable, too late or over a limit; 6 not found; 7 conflict.
 """
 

@@ -3,7 +3,7 @@
 0  done; a place was found, or staying is best
 1  failed: a fault, a replay that differs, a problem that `doctor` found
 2  the command line or a field of the request is wrong
-3  the answer is that there is no place: infeasible or unsupported
+3  the answer is that there is no place (infeasible or unsupported), or that nothing could be sized
 4  not authenticated, or not permitted
 5  the server cannot be reached, did not answer in time, or a limit is spent: try again later
 6  no such resource
