@@ -228,10 +228,6 @@ def _counts(present: Present, needs: Needs, capacities: F64) -> I64:
     size = capacities.shape[1]
     if not present.is_group:
         return np.full(size, present.count, dtype=np.int64)
-    if present.resource.autoscaling is not None:
-        columns = capacities.T.tolist()
-        counts = [sized_for(present, needs, column).count for column in columns]
-        return np.asarray(counts, dtype=np.int64)
     wanted: F64 = np.ones(size)
     for need, capacity in zip(needs.of, capacities, strict=True):
         if need.is_per_instance or not sized_by(need.dimension):
@@ -240,7 +236,20 @@ def _counts(present: Present, needs: Needs, capacities: F64) -> I64:
             most = np.ceil(need.demand / (capacity * need.target) - ROUNDING)
         # What is not known, or not there, asks for no number: the size is judged afterwards.
         wanted = np.fmax(wanted, np.where(np.isfinite(most), np.minimum(most, MOST_INSTANCES), 1.0))
-    return np.maximum(wanted, min(present.count, REDUNDANT)).astype(np.int64)
+    scaling = present.resource.autoscaling
+    if scaling is None:
+        return np.maximum(wanted, min(present.count, REDUNDANT)).astype(np.int64)
+    # As `sized_for` has it, for all at once.
+    target = needs.get(scaling.target_dimension)
+    if target is None or target.is_assumed:
+        return np.full(size, present.count, dtype=np.int64)
+    own = capacities[[need.dimension for need in needs.of].index(scaling.target_dimension)]
+    has = present.has(scaling.target_dimension)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        as_now = np.ceil(max(1, scaling.min_count) * ((has or own) / own) - ROUNDING)
+        usual = np.ceil(target.percentile(0.5) / (own * scaling.target_utilization) - ROUNDING)
+    least = np.maximum(min(max(1, scaling.min_count), REDUNDANT), np.minimum(as_now, usual))
+    return np.where(own > 0, np.maximum(wanted, least), present.count).astype(np.int64)
 
 
 def _efforts(offers: RegionOffers, present: Present) -> I8:

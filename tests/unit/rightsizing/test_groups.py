@@ -1,6 +1,7 @@
 """Groups: counts by total load, at a scaling target held fixed."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 from hypothesis import assume, given, settings
@@ -11,12 +12,18 @@ from trimtab_service.catalog.arrays import F64
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.dimensions import Metric, Unit
 from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.policy import NO_POLICY
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason as Why
 from trimtab_service.domain.resources import Autoscaling, Capacity, CloudResource, ResourceKind
 from trimtab_service.domain.rightsizing import Action, Advice, Finding, RightsizingOption
 from trimtab_service.rightsizing.advisor import advise
-from trimtab_service.rightsizing.telemetry import RawSeries
+from trimtab_service.rightsizing.candidates import candidates_of, sized_for
+from trimtab_service.rightsizing.needs import needs_of
+from trimtab_service.rightsizing.present import Present, present_of
+from trimtab_service.rightsizing.readings import read
+from trimtab_service.rightsizing.region_offers import region_offers
+from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry
 
 
 def measured(load_vcpus: F64, group: CloudResource, vcpus: float) -> list[RawSeries]:
@@ -154,3 +161,24 @@ def test_instances_of_a_managed_service_are_counted_by_the_callers_price(starter
     assert again.finding is Finding.OPTIMIZED
     unpriced = replace(endpoint, price_nanos_per_hour=None)
     assert advise(case(unpriced, asked), starter, (), NOW).finding is Finding.UNSUPPORTED
+
+
+@given(st.integers(0, 1_000), st.floats(0.5, 500.0), st.integers(0, 9), st.sampled_from([0.3, 0.7, 1.0]))
+@settings(max_examples=20, deadline=None)
+def test_all_types_at_once_are_counted_as_one_by_one(
+    starter: CatalogSnapshot, seed: int, scale: float, least: int, target: float
+) -> None:
+    """The count that a type is judged by is the one that is told of it."""
+    group = scaling_group("m5.large", 5, Autoscaling(least, 50, CPU, target))
+    load = scale * np.random.default_rng(seed).uniform(0.2, 1.0, TWO_WEEKS)
+    present = present_of(group, starter, NOW.date())
+    assert isinstance(present, Present)
+    wanted = peaks()
+    readings = read(Telemetry(tuple(measured(load, group, 2.0))), present, timedelta(days=30), NOW)
+    needs = needs_of(readings, present, wanted)
+    offers = region_offers(starter, Cloud.AWS, "us-east-1", 0)
+    assert offers is not None
+    found = candidates_of(offers, present, needs, wanted, NO_POLICY, NOW.date())
+    for at in range(len(offers.names)):
+        sizes = [offers.vcpus[at] if need.dimension is CPU else offers.memory_gib[at] for need in needs.of]
+        assert sized_for(present, needs, sizes).count == found.count[at]
