@@ -1,5 +1,6 @@
 """Many AWS accounts at once: roles and credentials, and an API that hangs, stay the trouble of one account."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,6 +83,16 @@ def test_a_role_that_may_not_be_assumed_is_a_failed_source(fleet: MotoFleet) -> 
     assert _EXTERNAL_ID not in str(caught.value)
     assert _SECRET not in repr(caught.value)
     assert caught.value.__cause__ is None or _SECRET not in repr(caught.value.__cause__)
+
+
+def test_no_log_holds_a_credential(fleet: MotoFleet, caplog: pytest.LogCaptureFixture) -> None:
+    """Even where everything is logged, neither keys nor tokens nor the external id are."""
+    with caplog.at_level(logging.DEBUG):
+        source = source_of(fleet.account)
+        list(source.read(listed(source), window_of(fleet), soon()))
+    assumed = {one.access_key for one in fleet.server.sent}
+    for word in (_SECRET, _EXTERNAL_ID, *assumed):
+        assert word not in caplog.text
 
 
 def test_a_clock_that_is_wrong_is_named(fleet: MotoFleet) -> None:

@@ -1,16 +1,21 @@
 """Kinds of AWS resources, each in a fleet of its own: how it is listed, and in which units it is read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.support.clocks import StoppedClock
 from tests.support.cloud_readings import listed, read_all, series_of, soon, source_of, window_of
 from tests.support.moto_fleet import FLEET, REGION, Machine, MotoFleet, moto_fleet, write_accounts
 from tests.support.moto_groups import make_endpoint, make_group
 from tests.support.moto_server import ACCOUNT, MotoServer
+from trimtab_service.clouds.aws.connection import connect
+from trimtab_service.clouds.patience import Patience
 from trimtab_service.domain.dimensions import Dimension, Metric, Statistic, Unit
 from trimtab_service.domain.resources import Autoscaling, ResourceKind
+from trimtab_service.rightsizing.ports import Scope
 
 
 def test_stopped_instances_are_not_listed(tmp_path: Path) -> None:
@@ -128,3 +133,16 @@ def test_plain_moto_is_read_too(tmp_path: Path) -> None:
         fleet.client("cloudwatch").put_metric_data(Namespace="AWS/EC2", MetricData=data)
         reading = read_all(fleet, source_of(fleet.account), days=1)["one"]
         assert sorted(series_of(reading, Metric.CPU, Statistic.MAXIMUM).values) == [float(n) for n in range(1, 11)]
+
+
+def test_a_changed_type_is_found_again(tmp_path: Path) -> None:
+    """The agent reports under the new type after a change; a listing from before it is not held to."""
+    with moto_fleet(tmp_path, FLEET[:1]) as fleet:
+        clock = StoppedClock(fleet.now)
+        source = connect(fleet.account, Patience(clock=clock, sleep=clock.sleep)).source
+        (before,) = source.inventory(Scope(), soon())
+        after = replace(before, instance_type="m5.large")
+        fleet.measure(replace(FLEET[0], instance_type="m5.large"), fleet.now - timedelta(hours=2), fleet.now)
+        clock.sleep(10)
+        (reading,) = source.read([after], window_of(fleet), soon(60))
+        assert series_of(reading, Metric.MEMORY, Statistic.MAXIMUM).epoch_seconds.size in {23, 24}

@@ -62,7 +62,7 @@ def test_the_scope_narrows_by_region_and_tags(fleet: MotoFleet) -> None:
 
 def test_two_weeks_come_whole_with_their_units(fleet: MotoFleet) -> None:
     """Mean and maximum of levels, sums of what moves; five minutes apart, from the window's start to its end."""
-    reading = read_all(fleet, source_of(fleet.account))["oversized"]
+    reading = read_all(fleet, source_of(fleet.account), days=14)["oversized"]
     peak = series_of(reading, Metric.CPU, Statistic.MAXIMUM)
     assert peak.unit is Unit.PERCENT
     assert peak.step_seconds == 300
@@ -139,7 +139,7 @@ def test_a_read_without_inventory_lists_the_agents_series_itself(fleet: MotoFlee
 def test_pages_are_put_together(fleet: MotoFleet) -> None:
     """An answer in many pages is one series, each point once and nothing lost."""
     fleet.server.cloudwatch.page_points = 10_000
-    reading = read_all(fleet, source_of(fleet.account))["oversized"]
+    reading = read_all(fleet, source_of(fleet.account), days=14)["oversized"]
     stamps = series_of(reading, Metric.CPU, Statistic.AVERAGE).epoch_seconds
     assert abs(stamps.size - 14 * 288) <= 1
     assert np.all(np.diff(stamps) == 300)
@@ -253,6 +253,16 @@ def test_throttling_and_passing_faults_are_waited_out(fleet: MotoFleet, operatio
     """A service that says `slow down` three times is asked a fourth time; everything comes whole."""
     fleet.server.faults.append(Fault(operation, code, status, times=3))
     assert all(not one.failure for one in read_all(fleet, source_of(fleet.account)).values())
+
+
+def test_rights_that_lack_the_agents_listing_fail_readings_not_the_inventory(fleet: MotoFleet) -> None:
+    """What runs is still listed; that its memory cannot be known is a failed source, never a machine without memory."""
+    fleet.server.faults.append(Fault("ListMetrics", "AccessDeniedException", 403, times=999))
+    source = source_of(fleet.account)
+    resources = listed(source)
+    readings = list(source.read(resources, window_of(fleet, 1), soon()))
+    assert len(readings) == len(resources) == 6
+    assert all("ListMetrics" in one.failure for one in readings)
 
 
 def test_throttling_without_end_ends_at_the_deadline(fleet: MotoFleet) -> None:

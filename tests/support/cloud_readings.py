@@ -32,7 +32,7 @@ def listed(source: TelemetrySource) -> list[CloudResource]:
     return list(source.inventory(Scope(), soon()))
 
 
-def read_all(fleet: MotoFleet, source: TelemetrySource, days: float = 14, seconds: float = 30) -> dict[str, Reading]:
+def read_all(fleet: MotoFleet, source: TelemetrySource, days: float = 2, seconds: float = 30) -> dict[str, Reading]:
     """One reading of each resource, by machine name where there is one, by resource id else."""
     resources = listed(source)
     readings = list(source.read(resources, window_of(fleet, days), soon(seconds)))

@@ -51,7 +51,7 @@ class Machine:
 FLEET: Final = (
     Machine("oversized", "m5.4xlarge", cpu=(0.03, 0.08), memory=(0.08, 0.10), tags=(("team", "search"),)),
     Machine(
-        "idle", "m5.2xlarge", cpu=(0.004, 0.006), memory=(0.03, 0.03), network_mib=0.01, tags=(("team", "search"),)
+        "idle", "m5.2xlarge", cpu=(0.004, 0.006), memory=(0.03, 0.03), network_mib=0.004, tags=(("team", "search"),)
     ),
     Machine("right", "m5.large", cpu=(0.35, 0.68), memory=(0.6, 0.7), tags=(("team", "ads"),)),
     Machine("blind", "m5.2xlarge", cpu=(0.05, 0.1), memory=None, tags=(("team", "ads"),)),

@@ -1,7 +1,7 @@
 """What the CloudWatch agent reports of which machine: found by listing, since its dimensions are as it was set up."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,8 +17,11 @@ GROUP: Final = "AutoScalingGroupName"
 _TYPE: Final = "InstanceType"
 _GPU_INDEX: Final = "index"
 
-_KEPT: Final = timedelta(hours=1)
+_KEPT: Final = timedelta(minutes=15)
 """Machines come and go; a listing is made again after so long."""
+
+_SETTLED: Final = timedelta(seconds=5)
+"""A listing that knows a machine only as it was before its type changed is made again, but not for each of many."""
 
 Dimensions = tuple[tuple[str, str], ...]
 
@@ -39,7 +42,7 @@ class _Listing:
 
 
 class AgentListings:
-    """Per region, every series of the agent, listed once an hour. Used by several threads."""
+    """Per region, every series of the agent, listed once in a quarter of an hour. Used by several threads."""
 
     def __init__(self, calls: AwsCalls) -> None:
         self._calls = calls
@@ -51,22 +54,39 @@ class AgentListings:
         listing = self._listings.get(region)
         return listing is not None and self._calls.patience.clock() - listing.made < _KEPT
 
-    def ensure(self, region: str, deadline: datetime) -> None:
-        """List the region's series unless that was done. Raises UnavailableError (SOURCE_FAILED)."""
-        with self._locks[region]:
-            if self.is_known(region):
-                return
-            found: dict[tuple[str, str], list[AgentSeries]] = {}
-            for measure in AGENT_MEASURES:
-                asked = {"Namespace": AGENT, "MetricName": measure.name}
-                try:
-                    for page in self._calls.pages("cloudwatch", region, "ListMetrics", asked, deadline):
-                        for metric in page["Metrics"]:
-                            _take(found, measure, metric)
-                except RefusedError as error:
-                    raise source_failed(str(error)) from error
-            series = {key: tuple(listed) for key, listed in found.items()}
-            self._listings[region] = _Listing(self._calls.patience.clock(), series)
+    def ensure(self, region: str, deadline: datetime, readers: Sequence[CloudResource] = ()) -> None:
+        """List the region's series unless that was done, since `readers` took their types too.
+
+        Raises UnavailableError (SOURCE_FAILED).
+        """
+        lock = self._locks[region]
+        # Another thread may be listing against an API that hangs; its deadline is not ours.
+        if not lock.acquire(timeout=self._calls.patience.remaining_s(deadline)):
+            raise source_failed("cloudwatch ListMetrics: the deadline passed while another reader waited for it")
+        try:
+            if not self.is_known(region) or any(self._is_outdated(one) for one in readers):
+                self._list(region, deadline)
+        finally:
+            lock.release()
+
+    def _is_outdated(self, resource: CloudResource) -> bool:
+        listing = self._listings[resource.region]
+        known = listing.series.get((INSTANCE, resource.resource_id), ())
+        settled = self._calls.patience.clock() - listing.made >= _SETTLED
+        return settled and bool(known) and not self.of(resource)
+
+    def _list(self, region: str, deadline: datetime) -> None:
+        found: dict[tuple[str, str], list[AgentSeries]] = {}
+        for measure in AGENT_MEASURES:
+            asked = {"Namespace": AGENT, "MetricName": measure.name}
+            try:
+                for page in self._calls.pages("cloudwatch", region, "ListMetrics", asked, deadline):
+                    for metric in page["Metrics"]:
+                        _take(found, measure, metric)
+            except RefusedError as error:
+                raise source_failed(str(error)) from error
+        series = {key: tuple(listed) for key, listed in found.items()}
+        self._listings[region] = _Listing(self._calls.patience.clock(), series)
 
     def of(self, resource: CloudResource) -> tuple[AgentSeries, ...]:
         """The series to read of an instance or group, at most one a metric and device; none where none is known.

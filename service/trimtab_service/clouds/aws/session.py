@@ -1,5 +1,6 @@
 """Clients of one AWS account: who they are, how long they wait, and what they count."""
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import cache, partial
@@ -123,6 +124,8 @@ def _loader() -> Loader:
 
 
 def _session() -> botocore.session.Session:
+    # At the level DEBUG botocore writes requests with their signatures and the answers of STS.
+    logging.getLogger("botocore").setLevel(logging.INFO)
     session = botocore.session.get_session()
     session.register_component("data_loader", _loader())
     return session

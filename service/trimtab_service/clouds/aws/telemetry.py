@@ -1,5 +1,6 @@
 """Telemetry of one AWS account from CloudWatch."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +16,7 @@ from trimtab_service.clouds.aws.queries import SIZED, Query, Question, packed, q
 from trimtab_service.clouds.batches import failed, read_in_batches
 from trimtab_service.clouds.meter import Meter
 from trimtab_service.clouds.patience import source_failed
+from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.resources import CloudResource, ResourceKind
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, Window
@@ -71,10 +73,12 @@ class CloudWatch:
                 regions.add(resource.region)
             yield resource
         for region in sorted(regions):
-            self._agents.ensure(region, deadline)
+            # What fails here is no part of the listing; it fails the readings if it fails again.
+            with contextlib.suppress(TrimtabError):
+                self._agents.ensure(region, deadline)
 
     def estimate(self, resources: Sequence[CloudResource], window: Window) -> ReadCost:
-        """As the port says: exact where the inventory was read within the hour, and no call has to be repeated.
+        """As the port says: exact where the inventory was just read, and no call has to be repeated.
 
         Else the agent's series are not known: its listing is counted as one page for each of its metrics, the series
         that it may show are not counted.
@@ -133,7 +137,7 @@ class CloudWatch:
     def _read_batch(self, batch: Sequence[CloudResource], grid: Grid, deadline: datetime) -> Mapping[str, Reading]:
         region = batch[0].region
         if any(one.kind in _WITH_AGENT for one in batch):
-            self._agents.ensure(region, deadline)
+            self._agents.ensure(region, deadline, [one for one in batch if one.kind is ResourceKind.INSTANCE])
         questions = {one.key: question_of(one, self._agents) for one in batch}
         try:
             answers = self._asked([query for one in batch for query in questions[one.key].queries], grid, deadline)
