@@ -16,6 +16,8 @@ from pathlib import Path
 
 _START_S = 60.0
 _QUESTION = "place --gpu V100 --gpus 1 --hours 8 --spot --residency EU --data aws:eu-west-1:500GiB"
+_SOURCE = "--source simulated"
+_ADVISED = "'resource_id = \"api-0000\"'"
 _POLICY = """\
 description: GPU work stays in the EU, and no decision may cost more than $500
 condition: size(request.gpu_models) > 0
@@ -43,7 +45,7 @@ _BATCH = """\
 class Step:
     """A command of the tour, what it shows, and the exit code that it must end with.
 
-    `{decision}` in a command is the id of the latest decision.
+    `{decision}` in a command is the id of the latest decision, `{recommendation}` of the one that the tour follows.
     """
 
     says: str
@@ -80,6 +82,17 @@ TOUR = (
     Step("And it is given back.", "decision release {decision}"),
     Step("What was decided.", "decision list"),
     Step("What there is to choose from.", "catalog offers --filter 'gpu_model = \"V100-16GB\"' --limit 5"),
+    Step("How big? Whose use can be read: here a simulated account, until there are real ones.", "fleet sources"),
+    Step(
+        "Everything that it sees, sized: what each needs, what that saves, what could not be said.",
+        f"fleet start {_SOURCE}",
+    ),
+    Step("What was advised, kept as recommendations.", f"recommendations list --filter {_ADVISED}"),
+    Step("Take one in hand: from now on it says what it said.", "recommendations claim {recommendation}"),
+    Step("What would be done?", "recommendations apply {recommendation}"),
+    Step("Do it.", "recommendations apply {recommendation} --execute"),
+    Step("Promised, applied, realised.", "recommendations summarize"),
+    Step("Undo it: the journal knows what was before.", "recommendations rollback {recommendation} --execute"),
 )
 
 
@@ -90,7 +103,7 @@ def main(write: Callable[[str], object] = sys.stdout.write) -> int:
         for name, text in (("policy.yaml", _POLICY), ("commitment.yaml", _COMMITMENT), ("workloads.jsonl", _BATCH)):
             (Path(folder) / name).write_text(text, encoding="utf-8")
         for step in TOUR:
-            command = step.command.format(decision=_latest(target, folder)) if "{" in step.command else step.command
+            command = _filled(step.command, target, folder)
             ran = _trimtab(shlex.split(command), target, folder)
             write(f"# {step.says}\n$ trimtab {command}\n{ran.stdout}\n")
             if ran.returncode != step.code:
@@ -136,6 +149,16 @@ def _target(server: "subprocess.Popen[str]") -> str:
         if entry.get("event") == "listening":
             return str(entry["address"])
     raise SystemExit("the server ended before it listened:\n" + "".join(seen))
+
+
+def _filled(command: str, target: str, folder: str) -> str:
+    if "{decision}" in command:
+        return command.format(decision=_latest(target, folder))
+    if "{recommendation}" in command:
+        listed = ["recommendations", "list", "--filter", shlex.split(_ADVISED)[0], "--json"]
+        first = _trimtab(listed, target, folder).stdout.splitlines()[0]
+        return command.format(recommendation=str(json.loads(first)["name"]).rpartition("/")[2])
+    return command
 
 
 def _latest(target: str, folder: str) -> str:
