@@ -28,11 +28,16 @@ Rooms = dict[str, int]
 class Ownership:
     """The commitments active at an instant, and what they leave free beside one resource."""
 
-    __slots__ = ("_active", "_free", "_whole")
+    __slots__ = ("_active", "_free", "_pooled", "_single", "_whole")
 
     def __init__(self, commitments: Iterable[Commitment], instant: datetime) -> None:
         self._active = tuple(
             sorted((commitment for commitment in commitments if commitment.is_active(instant)), key=billing_key)
+        )
+        pooled = CommitmentKind.GCP_RESOURCE_CUD
+        self._pooled = tuple(commitment for commitment in self._active if commitment.kind is pooled)
+        self._single = tuple(
+            (commitment, room_key(commitment, "")) for commitment in self._active if commitment.kind is not pooled
         )
         self._whole = _rooms(tuple(replace(commitment, in_use_fraction=0.0) for commitment in self._active))
         self._free = _rooms(self._active)
@@ -53,30 +58,19 @@ class Ownership:
 
     def option(self, facts: OfferFacts, count: int) -> int:
         """Covered thousandths of `count` instances of another size."""
-        return self._fill(facts, count * MILLI, dict(self._free))
-
-    def may_cover(self, facts: OfferFacts) -> bool:
-        """Whether any commitment is for such an offer."""
-        return any(in_scope(commitment, facts) for commitment in self._active)
+        return self._fill(facts, count * MILLI, self._free.copy())
 
     def _fill(self, facts: OfferFacts, wanted: int, rooms: Rooms) -> int:
         left = wanted
-        pool = [
-            commitment
-            for commitment in self._active
-            if commitment.kind is CommitmentKind.GCP_RESOURCE_CUD and in_scope(commitment, facts)
-        ]
-        if pool:
-            left -= _from_pool(pool, facts, left, rooms)
-        for commitment in self._active:
-            if left <= 0:
-                break
-            if commitment.kind is CommitmentKind.GCP_RESOURCE_CUD:
+        if self._pooled:
+            pool = [commitment for commitment in self._pooled if in_scope(commitment, facts)]
+            left -= _from_pool(pool, facts, left, rooms) if pool else 0
+        for commitment, key in self._single:
+            if left <= 0 or not rooms[key]:
                 continue
             drawn = draw_milli(commitment, facts)
             if drawn is None or not drawn[0]:
                 continue
-            key = room_key(commitment, "")
             taken = min(left, rooms[key] * MILLI // drawn[0])
             rooms[key] -= -(-taken * drawn[0] // MILLI)
             left -= taken

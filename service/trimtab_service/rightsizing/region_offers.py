@@ -1,7 +1,7 @@
 """What can be bought in one region under one purchase option, as arrays: made once a catalogue, then only read."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -51,9 +51,17 @@ class RegionOffers:
     prefix: I8
     position: dict[int, int]
     """Offer by type."""
+    _facts: dict[int, OfferFacts] = field(default_factory=dict)
+    """Made when first asked for; equal values, whoever makes them."""
 
     def facts(self, at: int) -> OfferFacts:
         """What coverage by owned commitments looks at."""
+        known = self._facts.get(at)
+        if known is None:
+            known = self._facts[at] = self._facts_of(at)
+        return known
+
+    def _facts_of(self, at: int) -> OfferFacts:
         snapshot, kind = self.snapshot, int(self.type_index[at])
         model = int(self.gpu_model[at])
         return OfferFacts(
