@@ -4,9 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Boolean, ColumnElement, Connection, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+)
 
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.recommendations.identity import SIZING_KINDS
@@ -166,11 +178,23 @@ def _of_groups(
 ) -> list[StoredRecommendation]:
     found: list[StoredRecommendation] = []
     for part in _parts(groups, _LOOKUP):
-        wanted = SELECTED.where(_R.project == project, IS_LIVE, _R.exclusive_group.in_(part))
+        live = SELECTED.where(_R.project == project, IS_LIVE)
         if narrowing is not None:
-            wanted = wanted.where(narrowing)
-        found += [StoredRecommendation(*row) for row in conn.execute(wanted).all()]
+            live = live.where(narrowing)
+        query = _each(live, part) if conn.dialect.name == "postgresql" else live.where(_R.exclusive_group.in_(part))
+        found += [StoredRecommendation(*row) for row in conn.execute(query).all()]
     return found
+
+
+def _each(live: Select[Any], groups: Sequence[str]) -> Select[Any]:
+    """One look into the index for each group.
+
+    Before PostgreSQL has statistics of the table, which is in the middle of its first run, it takes a list of groups
+    for most of the table, and reads all of it every time.
+    """
+    keys = func.unnest(literal(list(groups), ARRAY(Text))).table_valued("key", name="wanted").render_derived()
+    one = live.where(_R.exclusive_group == keys.c.key).offset(0).lateral("found")
+    return select(*one.c).select_from(keys).join(one, true())
 
 
 def _made(row: StoredRecommendation, prepared: Prepared) -> Recommendation:

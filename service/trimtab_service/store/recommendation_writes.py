@@ -133,6 +133,13 @@ def new_transition(before: Recommendation, after: Recommendation) -> Transition 
     return after.history[-1] if len(after.history) > len(before.history) else None
 
 
+def expect_many(conn: Connection) -> None:
+    """Prepare a connection for many rows: SQLite's own cache is smaller than the indexes that they fall into."""
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql("PRAGMA cache_size=-65536")
+        conn.exec_driver_sql("PRAGMA wal_autocheckpoint=8192")
+
+
 def confirm(conn: Connection, project: str, ids: Sequence[str], now: datetime, expire_time: datetime) -> None:
     """Note that a run found the same again. That is no change: etags stay, and watchers are not told."""
     if not ids:

@@ -40,6 +40,7 @@ from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
 from trimtab_service.store.recommendation_totals import GroupBy, Totals, totals_of
 from trimtab_service.store.recommendation_writes import (
     add_transitions,
+    expect_many,
     last_number,
     new_transition,
     replace_rows,
@@ -51,6 +52,9 @@ from trimtab_service.store.writer import GroupCommitWriter
 
 DEFAULT_LIFETIME: Final = timedelta(days=14)
 """What is not confirmed by a run for so long expires."""
+
+FEW: Final = 100
+"""Up to this many findings are taken in without further ado."""
 
 EXPIRED_AT_ONCE: Final = 500
 """Rows of one transaction of the sweep."""
@@ -89,6 +93,8 @@ class RecommendationStore:
         for begin in range(0, len(prepared), CHUNK):
             part = prepared[begin : begin + CHUNK]
             with self._database.change() as conn:
+                if len(prepared) > FEW:
+                    expect_many(conn)
                 for one, made in zip(part, intake.take(conn, part), strict=True):
                     taken[one.content.identity] = made
         return tuple(taken[content.identity] for content in contents)
