@@ -48,6 +48,9 @@ READ_ONLY = (
     "Backtest",
     "Plan",
     "Fetch",
+    "Export",
+    "Advise",
+    "Check",
 )
 PREPOSITIONS = {"By", "For", "From", "In", "Of", "On", "To", "With"}
 

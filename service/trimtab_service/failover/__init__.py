@@ -1,0 +1,1 @@
+"""What happens when a cloud or region fails: plans, runs, detection, evidence."""
