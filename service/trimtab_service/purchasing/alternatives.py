@@ -6,14 +6,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab_service.purchasing.figures import figures, with_columns
+from trimtab_service.purchasing.figures import figures
 from trimtab_service.purchasing.optimiser import optimise, within_limits
 from trimtab_service.purchasing.outcome import Figures
 from trimtab_service.purchasing.pools import Pool
 from trimtab_service.purchasing.program import Floats
 from trimtab_service.purchasing.single_level import single_level
+from trimtab_service.purchasing.variants import thinned, with_columns
 
 _LOOK_BACK: Final = 720
+_EXACT_CELLS: Final = 60_000
+"""Class-hours up to which an alternative is found as exactly as the plan itself."""
 
 
 def alternatives(pools: Sequence[Pool], stop: Callable[[], bool]) -> tuple[Figures, ...]:
@@ -23,8 +26,20 @@ def alternatives(pools: Sequence[Pool], stop: Callable[[], bool]) -> tuple[Figur
     for name, locked in (("flexible_only", False), ("locked_only", True)):
         if stop():
             break
-        made.append(figures(name, pools, [_only(pool, _is_locked(pool) == locked, stop) for pool in pools]))
+        found = [_only(pool, _is_locked(pool) == locked, stop) for pool in pools]
+        if stop():  # what was found by then may be far from the best of its kind
+            break
+        made.append(figures(name, pools, found))
     return tuple(made)
+
+
+def is_sampled(pools: Sequence[Pool]) -> bool:
+    """Whether the purchases of an alternative were found over every n-th hour; its cost is of all hours."""
+    return any(pool.program.usage.shape[1] > _hours_of(pool) for pool in pools)
+
+
+def _hours_of(pool: Pool) -> int:
+    return max(_EXACT_CELLS // max(pool.program.classes, 1), _LOOK_BACK)
 
 
 def _is_locked(pool: Pool) -> NDArray[np.bool_]:
@@ -34,7 +49,7 @@ def _is_locked(pool: Pool) -> NDArray[np.bool_]:
 def _only(pool: Pool, kept: NDArray[np.bool_], stop: Callable[[], bool]) -> Floats:
     amounts = np.zeros(kept.size)
     if kept.any():
-        amounts[kept] = optimise(with_columns(pool.program, kept), stop).amounts
+        amounts[kept] = optimise(thinned(with_columns(pool.program, kept), _hours_of(pool)), stop).amounts
     return amounts
 
 

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trimtab_service.purchasing.hourly_cost import total_cost, uncovered_cost, used_levels
 from trimtab_service.purchasing.outcome import Figures
 from trimtab_service.purchasing.pools import Pool
-from trimtab_service.purchasing.program import Columns, Floats, Program
+from trimtab_service.purchasing.program import Floats, Program
 
 
 def figures(name: str, pools: Sequence[Pool], amounts: Sequence[Floats]) -> Figures:
     """Of `amounts` in each pool; owned levels count in coverage and utilisation, and cost nothing more."""
-    cost = on_demand = left = used = held = 0.0
+    cost = on_demand = left = used = held = per_hour = 0.0
     for pool, bought in zip(pools, amounts, strict=True):
         program = pool.program
         cost += total_cost(program, bought)
@@ -21,8 +20,10 @@ def figures(name: str, pools: Sequence[Pool], amounts: Sequence[Floats]) -> Figu
         left += float(program.weights @ uncovered_cost(program, bought))
         mine_used, mine_held = money_used(program, bought)
         used, held = used + float(mine_used.sum()), held + float(mine_held.sum())
+        units = np.array([purchase.unit for purchase in pool.purchases]) * bought
+        per_hour += float((program.columns.covers @ units).max(initial=0.0))
     coverage = 1.0 - left / on_demand if on_demand > 0.0 else 0.0
-    return Figures(name, cost, on_demand, coverage, used / held if held > 0.0 else 1.0)
+    return Figures(name, cost, on_demand, coverage, used / held if held > 0.0 else 1.0, per_hour)
 
 
 def money_used(program: Program, amounts: Floats) -> tuple[Floats, Floats]:
@@ -36,67 +37,3 @@ def money_used(program: Program, amounts: Floats) -> tuple[Floats, Floats]:
     used = used_levels(program, amounts) @ program.weights
     held = program.levels(amounts) @ program.segment_weights()
     return used * unit, held * unit
-
-
-def scaled(program: Program, scale: float | Floats) -> Program:
-    """The program with every class's usage, and its room for spot, times `scale` (a number or (K,))."""
-    factor = np.broadcast_to(np.asarray(scale, dtype=np.float64), (program.classes,))[:, None]
-    return Program(
-        usage=program.usage * factor,
-        weights=program.weights,
-        segments=program.segments,
-        rates=program.rates,
-        existing=program.existing,
-        columns=program.columns,
-        spot_price=program.spot_price,
-        spot_room=None if program.spot_room is None else program.spot_room * factor,
-        caps=program.caps,
-        cap_limits=program.cap_limits,
-    )
-
-
-def with_columns(program: Program, kept: NDArray[np.bool_]) -> Program:
-    """The program where only the columns flagged in `kept` (n,) may be bought."""
-    return Program(
-        usage=program.usage,
-        weights=program.weights,
-        segments=program.segments,
-        rates=program.rates,
-        existing=program.existing,
-        columns=Columns(
-            slot=program.columns.slot[kept],
-            cost=program.columns.cost[kept],
-            covers=program.columns.covers[:, kept],
-        ),
-        spot_price=program.spot_price,
-        spot_room=program.spot_room,
-        caps=program.caps[:, kept],
-        cap_limits=program.cap_limits,
-    )
-
-
-def thinned(program: Program, most_hours: int) -> Program:
-    """Every n-th hour with n times the weight, so that at most about `most_hours` are left: for figures, not proofs."""
-    step = -(-program.usage.shape[1] // most_hours)
-    if step <= 1:
-        return program
-    parts = [np.arange(hours.start, hours.stop, step) for hours in program.segment_slices()]
-    chosen = np.concatenate(parts)
-    weights = np.concatenate(
-        [
-            np.full(part.size, program.weights[hours].sum() / max(part.size, 1))
-            for part, hours in zip(parts, program.segment_slices(), strict=True)
-        ]
-    )
-    return Program(
-        usage=program.usage[:, chosen],
-        weights=weights,
-        segments=np.cumsum([0, *(part.size for part in parts)]),
-        rates=program.rates,
-        existing=program.existing,
-        columns=program.columns,
-        spot_price=program.spot_price,
-        spot_room=None if program.spot_room is None else program.spot_room[:, chosen],
-        caps=program.caps,
-        cap_limits=program.cap_limits,
-    )

@@ -133,6 +133,11 @@ class Block:
         for m in range(budgets):
             stacks[m, :classes][self.rows[m]] = self.shares[m]
             stacks[m][classes + m] = 1.0
+        if budgets == 1:
+            factor = self.inverse[0, 0] if self.weights is None else self.inverse[0, 0] * self.weights
+            stacks[0] *= np.sqrt(factor)
+            response += stacks[0] @ stacks[0].T  # a product with its own transpose costs half
+            return response
         for m in range(budgets):
             for other in range(budgets):
                 factor = self.inverse[m, other] if self.weights is None else self.inverse[m, other] * self.weights

@@ -17,7 +17,7 @@ from trimtab_service.purchasing.interior_start import Start, starting_point
 from trimtab_service.purchasing.lower_bound import Prices, feasible, lower_bound
 from trimtab_service.purchasing.program import Floats, Program
 
-_ITERATIONS: Final = 100
+_ITERATIONS: Final = 200
 _TO_BOUNDARY: Final = 0.995
 _CENTRING_POWER: Final = 4
 _WATCHED: Final = 1e-4

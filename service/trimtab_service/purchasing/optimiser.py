@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 
 from trimtab_service.purchasing.hourly_cost import total_cost
-from trimtab_service.purchasing.interior_point import interior_point
+from trimtab_service.purchasing.interior_point import InteriorPoint, interior_point
 from trimtab_service.purchasing.kinks import at_kinks
 from trimtab_service.purchasing.lower_bound import Prices, feasible, lower_bound
 from trimtab_service.purchasing.program import Floats, Program
+from trimtab_service.purchasing.settled_hours import solve_by_parts
 
 CERTIFIED_GAP: Final = 1e-9
 """A relative gap at or under this is called optimal."""
@@ -62,10 +63,18 @@ def optimise(program: Program, stop: Callable[[], bool] = lambda: False) -> Solu
         stopped = stopped or stop()
         return stopped
 
-    nothing = np.zeros(program.columns.cost.size)
     if not np.any(program.usage):
-        return _certified(program, nothing, _no_prices(program), 0, stopped=False)
-    point = interior_point(program, _INNER_TOLERANCE, stopping)
+        return _certified(program, np.zeros(program.columns.cost.size), _no_prices(program), 0, stopped=False)
+    parts = solve_by_parts(program, _INNER_TOLERANCE, stopping)
+    if parts is not None:
+        solution = _finished(program, parts, stopped=stopped)
+        if stopped or solution.ending is Ending.OPTIMAL:
+            return solution
+    return _finished(program, interior_point(program, _INNER_TOLERANCE, stopping), stopped=stopped)
+
+
+def _finished(program: Program, point: InteriorPoint, *, stopped: bool) -> Solution:
+    nothing = np.zeros(program.columns.cost.size)
     amounts = within_limits(program, point.amounts)
     if not stopped:
         amounts = at_kinks(program, amounts)

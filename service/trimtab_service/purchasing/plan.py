@@ -16,14 +16,14 @@ from trimtab_service.domain.purchasing import (
     Scenario,
 )
 from trimtab_service.purchasing.alternatives import alternatives
-from trimtab_service.purchasing.figures import figures, scaled
+from trimtab_service.purchasing.figures import figures
 from trimtab_service.purchasing.memory import require
 from trimtab_service.purchasing.optimiser import Ending, Solution, optimise
 from trimtab_service.purchasing.outcome import Certificate, PurchasePlan, Rebilled
 from trimtab_service.purchasing.plan_request import PlanRequest, require_sound
 from trimtab_service.purchasing.pools import MOST_BUDGETS, Pool, Question, pools_of
 from trimtab_service.purchasing.program import Floats, Program
-from trimtab_service.purchasing.rebilling import rebilled_cost
+from trimtab_service.purchasing.rebilling import plan_bill
 from trimtab_service.purchasing.risk import risk_of
 from trimtab_service.purchasing.scenarios import optimise_over
 from trimtab_service.purchasing.screening import screen
@@ -31,25 +31,33 @@ from trimtab_service.purchasing.shadow_prices import hourly_room
 from trimtab_service.purchasing.statement import prices_of, problem_of
 from trimtab_service.purchasing.timeline import boundaries, timeline_of
 from trimtab_service.purchasing.tranches import sold, tranches
+from trimtab_service.purchasing.variants import scaled
 
 
-def optimise_purchase_plan(request: PlanRequest, stop: Callable[[], bool] = lambda: False) -> PurchasePlan:
-    """The plan. Raises InvalidArgumentError for what cannot be right or fit, UnsupportedError for too many budgets."""
+def optimise_purchase_plan(
+    request: PlanRequest, stop: Callable[[], bool] = lambda: False, hurry: Callable[[], bool] | None = None
+) -> PurchasePlan:
+    """The plan. Raises InvalidArgumentError for what cannot be right or fit, UnsupportedError for too many budgets.
+
+    The certified plan comes first; risk and alternatives are left out from when `hurry` (absent: `stop`) says so.
+    """
+    hurry = hurry or stop
     question, screened = _question(request)
     pools = pools_of(question)
     solved = [_solved(request, pool, stop) for pool in pools]
     bought = [sold(pool, solution.amounts) for pool, solution in zip(pools, solved, strict=True)]
     amounts = [portion.amounts for portion in bought]
     horizon_hours = request.terms.horizon // timedelta(hours=1)
-    risk = risk_of(pools, amounts, request.usage.money.sum(axis=0), horizon_hours, stop) if request.with_risk else None
     certificate = _certificate(pools, solved)
     return PurchasePlan(
         tranches=tuple(t for pool, portion in zip(pools, bought, strict=True) for t in tranches(pool, portion)),
         figures=figures("plan", pools, [solution.amounts for solution in solved]),
         certificate=certificate,
-        rebilled=_rebilled(pools, amounts, certificate.bound),
-        alternatives=alternatives(pools, stop),
-        risk=risk,
+        rebilled=None if stop() else _rebilled(pools, amounts, certificate.bound),
+        alternatives=alternatives(pools, hurry),
+        risk=risk_of(pools, amounts, request.usage.money.sum(axis=0), horizon_hours, hurry)
+        if request.with_risk
+        else None,
         dropped=screened,
         notes=request.usage.notes,
         pools=pools,
@@ -108,6 +116,9 @@ def _future(pool: Pool, scenario: Scenario) -> Program:
     return scaled(pool.program, np.array(scales))
 
 
+_STATED_CELLS = 6_000_000
+"""Class-hours above which the proof is not written out: as plain lists it would take more memory than finding it."""
+
 _WORST = (Ending.OPTIMAL, Ending.RELAXED, Ending.STALLED, Ending.STOPPED)
 
 
@@ -118,20 +129,21 @@ def _certificate(pools: Sequence[Pool], solved: Sequence[_Solved]) -> Certificat
     plain = all(
         s.proof.prices.flexible.shape[1:] == p.program.usage.shape[1:] for p, s in zip(pools, solved, strict=True)
     )
+    stated = plain and sum(pool.program.usage.size for pool in pools) <= _STATED_CELLS
     prices = [s.proof.prices for s in solved]
     return Certificate(
         bound=bound,
         gap=max(cost - bound, 0.0) / cost if cost > 0.0 else 0.0,
         ending=ending,
         shadow_prices=hourly_room(pools, amounts, prices).price if plain else np.empty(0),
-        statements=tuple(problem_of(pool.program) for pool in pools) if plain else (),
-        prices=tuple(prices_of(p.program, proof) for p, proof in zip(pools, prices, strict=True)) if plain else (),
+        statements=tuple(problem_of(pool.program) for pool in pools) if stated else (),
+        prices=tuple(prices_of(p.program, proof) for p, proof in zip(pools, prices, strict=True)) if stated else (),
         amounts=amounts,
     )
 
 
 def _rebilled(pools: Sequence[Pool], amounts: Sequence[Floats], bound: float) -> Rebilled | None:
-    cost = rebilled_cost(pools, amounts)
-    if cost is None:
+    made = plan_bill(pools, amounts)
+    if made is None:
         return None
-    return Rebilled(cost, float(cost / Decimal(repr(bound))) - 1.0 if bound > 0.0 else 0.0)
+    return Rebilled(made, float(made.cost / Decimal(repr(bound))) - 1.0 if bound > 0.0 else 0.0)

@@ -12,13 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from trimtab_service.purchasing.figures import money_used, scaled, thinned
+from trimtab_service.purchasing.figures import money_used
 from trimtab_service.purchasing.hourly_cost import total_cost
 from trimtab_service.purchasing.optimiser import optimise
 from trimtab_service.purchasing.outcome import RiskFigures, ScenarioFigure
 from trimtab_service.purchasing.pools import Pool
 from trimtab_service.purchasing.program import Floats, Program
 from trimtab_service.purchasing.trend import LOOK_BACK, WEEK, forecast
+from trimtab_service.purchasing.variants import scaled, thinned
 
 _FUTURES: Final = 60
 _TAIL: Final = 0.05

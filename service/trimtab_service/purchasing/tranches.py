@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from trimtab_service.domain.commitments import CommitmentKind
-from trimtab_service.purchasing.figures import scaled, thinned
 from trimtab_service.purchasing.hourly_cost import total_cost, used_levels
 from trimtab_service.purchasing.outcome import Tranche
 from trimtab_service.purchasing.pools import Pool, Purchase
 from trimtab_service.purchasing.program import Floats, Program
+from trimtab_service.purchasing.variants import scaled, thinned
 
 STEP: Final = Decimal("0.00001")
 """Commitments per hour have five decimals at most."""
