@@ -5,6 +5,7 @@ Implements the port of actuators. It counts what was really changed, so that a t
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,13 +63,14 @@ class Machines:
     @contextmanager
     def open(self) -> Iterator[dict[str, Any]]:
         """The file, locked; written back at the end."""
-        with self.path.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            world = json.load(file)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            world = json.loads(self.path.read_text())
             yield world
-            file.seek(0)
-            file.truncate()
-            json.dump(world, file)
+            # Whole or not at all: a process may be killed at any moment.
+            new = self.path.with_suffix(f".{os.getpid()}")
+            new.write_text(json.dumps(world))
+            new.replace(self.path)
 
     def find(self, project: str, resource: CloudResource, operation: Operation) -> Actuator | None:
         """The port of all actuators: this one, for AWS."""
