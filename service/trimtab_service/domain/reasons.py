@@ -208,6 +208,52 @@ class DemandNote(Reason):
     EMPTY = "There is no usage: nothing to do."
 
 
+class PlanReason(Reason):
+    """What an evaluation finds about a failover plan."""
+
+    TOO_MANY_STEPS = "The plan has more steps than 500."
+    DUPLICATE_STEP = "Two steps of the plan have one id."
+    UNKNOWN_TARGET = "No target of that name is configured for the project."
+    TARGET_NOT_READABLE = "The target could not be read: it does not answer, or permissions are missing."
+    CONTROL_PLANE_OF_LEFT_CLOUD = "The step calls the control plane of the cloud that is left, which may not answer."
+    STATE_STORE_IN_LEFT_CLOUD = "The state of the service is kept in the cloud that is left."
+    SECRETS_IN_LEFT_CLOUD = "Secrets are kept in the cloud that is left."
+    IMAGES_IN_LEFT_CLOUD = "Images come from the cloud that is left."
+    IDENTITY_IN_LEFT_CLOUD = "Identities are proved by the cloud that is left."
+    CAPACITY_NOT_RESERVED = "The capacity asked for is not reserved: it may not be there when all ask for it."
+    QUOTA_BELOW_TARGET = "The quota is below the capacity asked for."
+    QUOTA_UNKNOWN = "The quota of the target is not known."
+    TTL_TOO_LONG = "The record's TTL is above a quarter of the recovery time."
+    CIDR_OVERLAP = "The networks of two sides overlap, so they cannot be joined."
+    REPLICA_STALE = "The replica is older than the data age that the plan accepts; a promotion would be refused."
+    NO_WATERMARK = "No canary was ever read at the replica: its age is not known."
+    PROMOTION_UNGUARDED = "A data store is promoted and no step before it checks the age of the replica."
+    SLOWER_THAN_RTO = "The steps are expected to take longer than the recovery time asked for."
+    NO_RTO_TARGET = "The plan names no recovery time, so none is held against it."
+    PLAN_CYCLE = "A plan runs itself, by way of a child."
+    CHILD_TOO_DEEP = "A child plan has child plans: one level is all there is."
+    UNKNOWN_CHILD = "The child plan does not exist in the project."
+    NO_TRAFFIC_SWITCH = "The activation moves no traffic."
+    WEAK_FENCE = "The target cannot compare the token in the change itself: a stale controller could win a race."
+    NO_HEALTH_CHECK = "Traffic is moved and no step before it proves that the side is well."
+    AUTOMATIC_NEEDS_OBSERVERS = "Starting by itself asks for at least 3 observers in 2 clouds."
+    QUORUM_OUT_OF_REACH = "The quorum is above the number of observers."
+
+
+class HealthReason(Reason):
+    """Why a service is judged as it is, by its observers."""
+
+    ACTIVE_SIDE_WELL = "A quorum sees the active side well."
+    ACTIVE_SIDE_DOWN = "A quorum sees the active side down."
+    TOO_FEW_OBSERVERS = "Fewer observers reported in time than a quorum takes."
+    OBSERVERS_DISAGREE = "No quorum sees the active side down, and none sees it well."
+    NO_SIDE_PROVEN_WELL = "The active side is down, and no other one is seen well by a quorum."
+    EVERY_SIDE_DOWN = "A quorum sees every side down: moving helps nobody."
+    OBSERVER_ISOLATED = "An observer sees every side down while others see one well; it is not believed."
+    FLAPPING = "A side goes down and comes back again and again; nothing is moved until it settles."
+    ONE_CLOUD_ONLY = "All who see the active side down stand in one cloud: it may be their own way out that failed."
+
+
 class CatalogIssue(Reason):
     """Why a catalogue row was quarantined, or what was odd about a file."""
 

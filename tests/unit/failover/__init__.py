@@ -1,0 +1,1 @@
+"""Failover without service, store or cloud."""
