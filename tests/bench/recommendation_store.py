@@ -2,14 +2,16 @@
 
     python -m tests.bench.recommendation_store [--quick] [--dsn DSN]
 
-100,000 findings are taken in: new, and without `--quick` again unchanged and again changed. Beside them the same bytes go
-INSERT of the same rows in the same transactions, into a table with a primary key and nothing else: what the engine and
-the disk cost by themselves. Pages of 100 are then read in every order, from random places, out of all
-there is: 100,000 with `--quick`, else 1,000,000. A page is timed to its rows, and again to decoded recommendations.
+100,000 findings are taken in: new, and without `--quick` again unchanged and again changed. Beside them the same bytes
+go in by a bare INSERT of the same rows in the same transactions, into a table with a primary key and nothing else: what
+the engine and the disk cost by themselves. Pages of 100 are then read in every order, from all over the table: of
+100,000 rows with `--quick`, else of 1,000,000. A page is timed to its rows; decoding 100 of them is told apart.
 
 A finding holds the option advised, the present size and one alternative, each with three dimensions and their
-back-tests. PostgreSQL is a server of the bench's own unless `--dsn` names a database, which must be empty.
-The last line is one JSON object. `..._upsert_s` are seconds for 100,000 new ones.
+back-tests. PostgreSQL is a server of the bench's own unless `--dsn` names a database, which must be empty. Beside the
+seconds stand the CPU seconds of this process: on a machine that others use, wall time says little.
+
+The last line is one JSON object. `..._upsert_s` are seconds for 100,000 new ones, `..._page_ms` medians over orders.
 """
 
 import argparse

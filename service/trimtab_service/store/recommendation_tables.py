@@ -165,7 +165,9 @@ _R: Final = RECOMMENDATIONS.c
 def _partial(name: str, condition: str, *columns: Column[Any], unique: bool = False) -> None:
     """An index over the rows of a condition only."""
     where = text(condition)
-    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+    # SQLite uses such an index only where a query says the same, and has no booleans to say it with.
+    plain = text(f"{condition} = 1") if condition == "is_live" else where
+    Index(name, *columns, unique=unique, sqlite_where=plain, postgresql_where=where)
 
 
 # One lookup finds what is known of a resource and what it excludes: an identity determines its group.

@@ -66,7 +66,7 @@ def _create_recommendations() -> None:
         table,
         ["project", "exclusive_group", "identity"],
         unique=True,
-        sqlite_where=_LIVE,
+        sqlite_where=sa.text("is_live = 1"),
         postgresql_where=_LIVE,
     )
     op.create_index("recommendations_by_change", table, ["project", "change"])
