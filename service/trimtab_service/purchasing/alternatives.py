@@ -15,7 +15,7 @@ from trimtab_service.purchasing.single_level import single_level
 from trimtab_service.purchasing.variants import thinned, with_columns
 
 _LOOK_BACK: Final = 720
-_EXACT_CELLS: Final = 60_000
+_EXACT_CELLS: Final = 160_000
 """Class-hours up to which an alternative is found as exactly as the plan itself."""
 
 
