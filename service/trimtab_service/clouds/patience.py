@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from trimtab_service.domain.errors import TrimtabError, UnavailableError
+from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError, UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 
 T = TypeVar("T")
@@ -80,3 +80,8 @@ class Patience:
 def source_failed(message: str) -> TrimtabError:
     """The error of a source that did not answer: never to be read as 'there is nothing'."""
     return UnavailableError(ErrorReason.SOURCE_FAILED, message)
+
+
+def refused(message: str) -> TrimtabError:
+    """The error of a change that is not allowed as things stand."""
+    return FailedPreconditionError(ErrorReason.STATE_CONFLICT, message)

@@ -1,0 +1,1 @@
+"""Names that traffic follows, switched under a fence that the name's own provider compares."""

@@ -1,0 +1,1 @@
+"""Targets of failover against real servers and strict fakes."""
