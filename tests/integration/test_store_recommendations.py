@@ -454,3 +454,16 @@ def test_ids_sort_by_time() -> None:
     """What the order of create_time rests on."""
     assert numbered_ids(NOW) < numbered_ids(NOW) < numbered_ids(NOW + HOUR)
     assert new_ulid(NOW) < new_ulid(NOW + timedelta(milliseconds=1))
+
+
+def test_what_is_due_to_be_measured_is_given_to_one_process(store: RecommendationStore) -> None:
+    """A day after it was applied, and again an hour later unless it was measured; never what was not applied."""
+    done, _ = take(store, content(1), content(2))
+    do(store, done.recommendation_id, Verb.MARK_SUCCEEDED)
+    assert list(store.to_verify(NOW + timedelta(hours=23), 10)) == []
+    later = NOW + timedelta(hours=25)
+    assert list(store.to_verify(later, 10)) == [("p", done.recommendation_id)]
+    assert list(store.to_verify(later, 10)) == []
+    assert list(store.to_verify(later + 2 * HOUR, 10)) == [("p", done.recommendation_id)]
+    store.postpone("p", done.recommendation_id, None)
+    assert list(store.to_verify(later + timedelta(days=9), 10)) == []

@@ -162,6 +162,7 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             desk=sizing.desk,
             sources=given.sources or sizing.clouds.sources,
             actuators=given.actuators or sizing.clouds.actuators,
+            sweeps=runtime.worker == 0,
             clock=given.clock,
             new_id=given.new_id,
         )

@@ -32,7 +32,7 @@ _NOTHING_ASKED: Final = RightsizingPreferences()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What is there before the lifecycle is."""
+    """What is there before the lifecycle is. `sweeps`: of several workers the first looks after what is due."""
 
     settings: Settings
     world: World
@@ -44,6 +44,7 @@ class Rooms:
     actuators: Actuators
     clock: Callable[[], datetime]
     new_id: NewId
+    sweeps: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,8 @@ def assemble(rooms: Rooms) -> Lifecycle:
         clock=rooms.clock,
         every_s=min(settings.apply_lease.total_seconds(), 30.0),
     )
-    sweeper.start()
+    if rooms.sweeps:
+        sweeper.start()
     servicer = RecommendationServicer(
         rooms.recommendations,
         runner,

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Update, select, update
 
 from trimtab_service.domain.errors import AbortedError, FailedPreconditionError, NotFoundError
 from trimtab_service.domain.filters import parse_filter
@@ -55,6 +56,9 @@ DEFAULT_LIFETIME: Final = timedelta(days=14)
 
 FEW: Final = 100
 """Up to this many findings are taken in without further ado."""
+
+_TAKEN_FOR: Final = timedelta(hours=1)
+"""What one process is about to measure, no other one does."""
 
 EXPIRED_AT_ONCE: Final = 500
 """Rows of one transaction of the sweep."""
@@ -214,11 +218,23 @@ class RecommendationStore:
         self._writer.run(lambda conn: conn.execute(later.values(verify_time=verify_time)).rowcount)
 
     def to_verify(self, now: datetime, limit: int) -> Iterator[tuple[str, str]]:
-        """Project and id of what was applied and is due to be measured."""
-        wanted = select(_R.project, _R.recommendation_id).where(_R.verify_time < now)
+        """Project and id of what was applied and is due to be measured; each is given to one process only.
+
+        What is taken and not measured after all is due again an hour later.
+        """
+        due = select(_R.project, _R.recommendation_id, _R.verify_time).where(_R.verify_time < now)
         with self._database.read() as conn:
-            rows = conn.execute(wanted.order_by(_R.verify_time).limit(limit)).all()
-        yield from ((project, own) for project, own in rows)
+            rows = conn.execute(due.order_by(_R.verify_time).limit(limit)).all()
+        for project, own, seen in rows:
+            taken = update(RECOMMENDATIONS).where(
+                _R.project == project, _R.recommendation_id == own, _R.verify_time == seen
+            )
+            if self._writer.run(partial(_rows_of, taken.values(verify_time=now + _TAKEN_FOR))):
+                yield project, own
+
+
+def _rows_of(statement: Update, conn: Connection) -> int:
+    return conn.execute(statement).rowcount
 
 
 def read_one(conn: Connection, project: str, own: str) -> Recommendation:
