@@ -1,0 +1,384 @@
+"""Three clouds in which failovers are rehearsed: machines boot, capacity runs out, a cloud goes down, DNS has a fence.
+
+Deterministic: what happens follows from the layout, the seed, the clock that is passed in and the calls. Every effect
+is kept with its token and key, so that a test can check what a stale controller achieved: nothing.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from trimtab_service.clouds.simulated.failover_state import WorldState
+from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
+from trimtab_service.domain.failover import Side
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.failover.ports import (
+    CapacityState,
+    CapacityTarget,
+    DataStoreTarget,
+    Fencing,
+    Notifier,
+    Probe,
+    ReplicationTarget,
+    StaleTokenError,
+    Traffic,
+    TrafficTarget,
+)
+
+_BOOT_SPREAD: Final = 0.2
+"""Boot times differ by this share, either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Machines of one side. `stock` is how many its cloud has to give; a boot takes about `boot`."""
+
+    cloud: str
+    side_id: str
+    ready: int
+    peak: int
+    boot: timedelta = timedelta()
+    quota: int | None = None
+    stock: int = 1_000
+    is_reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A DNS name: where it points at first. Its servers stand outside of the three clouds unless `cloud` says so."""
+
+    side_id: str
+    ttl: timedelta = timedelta(seconds=30)
+    cloud: str = ""
+    fencing: Fencing = Fencing.STRONG
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A replica of data of `source_cloud`, standing in `cloud`: a canary every `every`, readable after `lag`."""
+
+    source_cloud: str
+    cloud: str
+    every: timedelta = timedelta(seconds=60)
+    lag: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A database and whether it is primary at first."""
+
+    cloud: str
+    is_primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOf:
+    """A probe of a side: well when its cloud is up and at least `machines` of `group` are ready."""
+
+    group: str
+    machines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All targets, by the names that plans use."""
+
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    names: Mapping[str, Name] = field(default_factory=dict)
+    copies: Mapping[str, Copy] = field(default_factory=dict)
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    probes: Mapping[str, ProbeOf] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that was really changed."""
+
+    time: datetime
+    target: str
+    change: str
+    token: int
+    key: str
+
+
+class SimulatedClouds:
+    """The world, and its targets as plans name them. Safe to use from many threads; with a file, from processes."""
+
+    def __init__(
+        self, layout: Layout, *, clock: Callable[[], datetime], seed: int = 0, path: Path | None = None
+    ) -> None:
+        """`path` keeps what happened, so that a process that is killed finds the world as it was."""
+        self.layout = layout
+        self.clock = clock
+        self._seed = seed
+        self._state = WorldState(_initial(layout), path)
+
+    def fail(self, cloud: str) -> None:
+        """The cloud goes down: no answer, no probe, no replication."""
+        with self._state.change() as state:
+            state["down"].setdefault(cloud, self.clock().timestamp())
+
+    def recover(self, cloud: str) -> None:
+        """It comes back, its machines with it."""
+        with self._state.change() as state:
+            state["down"].pop(cloud, None)
+
+    def effects(self) -> tuple[Effect, ...]:
+        """What was changed, in order."""
+        with self._state.look() as state:
+            return tuple(Effect(datetime.fromtimestamp(at, UTC), *rest) for at, *rest in state["effects"])
+
+    def told(self) -> tuple[str, ...]:
+        """What somebody was told, in order."""
+        with self._state.look() as state:
+            return tuple(state["told"].values())
+
+    def is_well(self, side_id: str) -> bool:
+        """Whether a side serves, as an observer outside sees it."""
+        return any(
+            self.check(name)
+            for name, probe in self.layout.probes.items()
+            if self.layout.groups[probe.group].side_id == side_id
+        )
+
+    def check(self, probe: str) -> bool:
+        """Whether a probe would succeed now."""
+        asked = self.layout.probes[probe]
+        group = self.layout.groups[asked.group]
+        with self._state.look() as state:
+            return group.cloud not in state["down"] and self.ready(state, asked.group) >= asked.machines
+
+    def ready(self, state: Mapping[str, Any], group: str) -> int:
+        """Machines of a group that have booted."""
+        now = self.clock().timestamp()
+        return sum(1 for at in state["groups"][group]["boots"] if at <= now)
+
+    def boots(self, group: str, first: int, count: int) -> list[float]:
+        """When machines that are asked for now will be ready."""
+        now = self.clock().timestamp()
+        chance = random.Random(f"{self._seed}/{group}/{first}")  # noqa: S311 - a simulation
+        base = self.layout.groups[group].boot.total_seconds()
+        return [now + base * (1.0 + chance.uniform(-_BOOT_SPREAD, _BOOT_SPREAD)) for _ in range(count)]
+
+    def look(self, cloud: str) -> AbstractContextManager[dict[str, Any]]:
+        """The state, to be read through a cloud's own interface. Raises UnavailableError while the cloud is down."""
+        self._answering(cloud)
+        return self._state.look()
+
+    def change(self, cloud: str) -> AbstractContextManager[dict[str, Any]]:
+        """The same, to be changed."""
+        self._answering(cloud)
+        return self._state.change()
+
+    def enter(self, state: dict[str, Any], target: str, change: str, token: int, key: str) -> None:
+        """Note an effect."""
+        state["effects"].append([self.clock().timestamp(), target, change, token, key])
+
+    def down_since(self, state: Mapping[str, Any], cloud: str) -> datetime | None:
+        """Since when a cloud is down; None while it is up."""
+        since = state["down"].get(cloud)
+        return None if since is None else datetime.fromtimestamp(since, UTC)
+
+    def traffic(self, project: str, name: str) -> TrafficTarget | None:
+        """By name; every project sees the same world."""
+        del project
+        return _Name(self, name) if name in self.layout.names else None
+
+    def capacity(self, project: str, name: str) -> CapacityTarget | None:
+        """By name."""
+        del project
+        return _Group(self, name) if name in self.layout.groups else None
+
+    def data_store(self, project: str, name: str) -> DataStoreTarget | None:
+        """By name."""
+        del project
+        return _Store(self, name) if name in self.layout.stores else None
+
+    def replication(self, project: str, name: str) -> ReplicationTarget | None:
+        """By name."""
+        del project
+        return _Copy(self, name) if name in self.layout.copies else None
+
+    def probe(self, project: str, name: str) -> Probe | None:
+        """By name."""
+        del project
+        return _Probe(self, name) if name in self.layout.probes else None
+
+    def notifier(self, project: str, name: str) -> Notifier | None:
+        """By name."""
+        del project
+        return _Channel(self, name) if name in self.layout.channels else None
+
+    def cloud_of(self, project: str, name: str) -> str:
+        """The cloud of a target; empty for DNS outside of the clouds, for probes and for channels."""
+        del project
+        layout = self.layout
+        found = layout.groups.get(name) or layout.stores.get(name) or layout.names.get(name) or layout.copies.get(name)
+        return "" if found is None else found.cloud
+
+    def _answering(self, cloud: str) -> None:
+        with self._state.look() as state:
+            if cloud in state["down"]:
+                raise UnavailableError(ErrorReason.SOURCE_FAILED, f"{cloud} does not answer", metadata={"cloud": cloud})
+
+
+class _Name:
+    def __init__(self, world: SimulatedClouds, name: str) -> None:
+        self._world = world
+        self._name = name
+        self._facts = world.layout.names[name]
+
+    @property
+    def fencing(self) -> Fencing:
+        return self._facts.fencing
+
+    def observe(self, deadline: datetime) -> Traffic:
+        del deadline
+        with self._world.look(self._facts.cloud) as state:
+            return _traffic(state["names"][self._name])
+
+    def switch(self, side: Side, weight: float, token: int, key: str, deadline: datetime) -> Traffic:
+        del deadline
+        with self._world.change(self._facts.cloud) as state:
+            record = state["names"][self._name]
+            _fence(record, token, self._name)
+            others = {name: share for name, share in record["weights"].items() if name != side.side_id}
+            rest = sum(others.values())
+            left = {name: (1.0 - weight) * share / rest for name, share in others.items() if rest and weight < 1.0}
+            wanted = {side.side_id: weight, **left}
+            if wanted != record["weights"]:
+                self._world.enter(state, self._name, f"switch {side.side_id} {weight:g}", token, key)
+            record["weights"] = wanted
+            return _traffic(record)
+
+    def set_ttl(self, ttl: timedelta, token: int, key: str, deadline: datetime) -> None:
+        del deadline
+        with self._world.change(self._facts.cloud) as state:
+            record = state["names"][self._name]
+            _fence(record, token, self._name)
+            if record["ttl"] != ttl.total_seconds():
+                self._world.enter(state, self._name, f"ttl {ttl.total_seconds():g}", token, key)
+            record["ttl"] = ttl.total_seconds()
+
+
+class _Group:
+    def __init__(self, world: SimulatedClouds, name: str) -> None:
+        self._world = world
+        self._name = name
+        self._facts = world.layout.groups[name]
+
+    def observe(self, deadline: datetime) -> CapacityState:
+        del deadline
+        with self._world.look(self._facts.cloud) as state:
+            return self._standing(state)
+
+    def scale(self, count: int, token: int, key: str, deadline: datetime) -> CapacityState:
+        del deadline
+        facts = self._facts
+        if facts.quota is not None and count > facts.quota:
+            message = f"{count} machines are over the quota of {facts.quota}"
+            raise FailedPreconditionError(ErrorReason.STATE_CONFLICT, message, metadata={"quota": str(facts.quota)})
+        with self._world.change(facts.cloud) as state:
+            group = state["groups"][self._name]
+            if count != group["desired"]:
+                self._world.enter(state, self._name, f"scale {count}", token, key)
+            group["desired"] = count
+            given = min(count, facts.stock)
+            boots = group["boots"][:given]
+            boots += self._world.boots(self._name, len(boots), given - len(boots))
+            group["boots"] = boots
+            return self._standing(state)
+
+    def _standing(self, state: Mapping[str, Any]) -> CapacityState:
+        return CapacityState(
+            desired=state["groups"][self._name]["desired"],
+            ready=self._world.ready(state, self._name),
+            peak=self._facts.peak,
+            quota=self._facts.quota,
+            is_reserved=self._facts.is_reserved,
+        )
+
+
+class _Store:
+    def __init__(self, world: SimulatedClouds, name: str) -> None:
+        self._world = world
+        self._name = name
+        self._cloud = world.layout.stores[name].cloud
+
+    def is_primary(self, deadline: datetime) -> bool:
+        del deadline
+        with self._world.look(self._cloud) as state:
+            return bool(state["stores"][self._name])
+
+    def promote(self, token: int, key: str, deadline: datetime) -> None:
+        del deadline
+        with self._world.change(self._cloud) as state:
+            if not state["stores"][self._name]:
+                self._world.enter(state, self._name, "promote", token, key)
+            state["stores"][self._name] = True
+
+
+class _Copy:
+    def __init__(self, world: SimulatedClouds, name: str) -> None:
+        self._world = world
+        self._facts = world.layout.copies[name]
+
+    def watermark(self, deadline: datetime) -> datetime | None:
+        del deadline
+        facts = self._facts
+        with self._world.look(facts.cloud) as state:
+            newest = (self._world.down_since(state, facts.source_cloud) or self._world.clock()) - facts.lag
+        every = facts.every.total_seconds()
+        return datetime.fromtimestamp(newest.timestamp() // every * every, UTC)
+
+
+class _Probe:
+    def __init__(self, world: SimulatedClouds, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def check(self, deadline: datetime) -> bool:
+        del deadline
+        return self._world.check(self._name)
+
+
+class _Channel:
+    def __init__(self, world: SimulatedClouds, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def tell(self, text: str, key: str, deadline: datetime) -> None:
+        del deadline
+        with self._world.change("") as state:
+            state["told"].setdefault(key, f"{self._name}: {text}")
+
+
+def _initial(layout: Layout) -> dict[str, Any]:
+    return {
+        "down": {},
+        "effects": [],
+        "told": {},
+        "groups": {
+            name: {"desired": group.ready, "boots": [0.0] * group.ready} for name, group in layout.groups.items()
+        },
+        "names": {
+            name: {"weights": {record.side_id: 1.0}, "token": 0, "ttl": record.ttl.total_seconds()}
+            for name, record in layout.names.items()
+        },
+        "stores": {name: store.is_primary for name, store in layout.stores.items()},
+    }
+
+
+def _traffic(record: Mapping[str, Any]) -> Traffic:
+    return Traffic(tuple(record["weights"].items()), record["token"], timedelta(seconds=record["ttl"]))
+
+
+def _fence(record: dict[str, Any], token: int, name: str) -> None:
+    if token < record["token"]:
+        raise StaleTokenError(f"{name} has seen token {record['token']}, newer than {token}")
+    record["token"] = token

@@ -1,0 +1,194 @@
+"""Whether a plan would work: every finding at once, from the plan and a survey of its targets."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from itertools import combinations
+from typing import Final
+
+from trimtab_service.domain.failover import (
+    ChildPlan,
+    FailoverPlan,
+    RunMode,
+    Side,
+    Step,
+)
+from trimtab_service.domain.reasons import PlanReason
+from trimtab_service.failover.findings import Evaluation, Finding, Severity, StepPreview
+from trimtab_service.failover.preview import preview
+from trimtab_service.failover.schedule import Measured, expected_rto, is_left_out
+from trimtab_service.failover.step_findings import Leaving, guard_findings, step_findings
+from trimtab_service.failover.survey import Survey
+
+MOST_STEPS: Final = 500
+LEAST_OBSERVERS: Final = 3
+LEAST_OBSERVER_CLOUDS: Final = 2
+
+_RANK: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The cloud that each part of the deployment stands in; empty: none, or not known."""
+
+    state_store: str = ""
+    secrets: str = ""
+    images: str = ""
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a plan is held against.
+
+    `children` are the plans that it and its children name, by the name in the step; `from_side` and `to_side` may be
+    empty: then every side is taken as one that may be left.
+    """
+
+    plan: FailoverPlan
+    survey: Survey
+    now: datetime
+    children: Mapping[str, FailoverPlan] = field(default_factory=dict)
+    dependencies: Dependencies = Dependencies()
+    measured: Measured = field(default_factory=dict)
+    mode: RunMode = RunMode.UNGRACEFUL
+    from_side: str = ""
+    to_side: str = ""
+
+
+def steps_of(plan: FailoverPlan) -> tuple[Step, ...]:
+    """The steps of all its workflows."""
+    return (*plan.activate.steps, *plan.deactivate.steps, *plan.post_recovery.steps)
+
+
+def evaluate(question: Question, *, dry_run: bool = False) -> Evaluation:
+    """Every finding, worst first, and with `dry_run` what each step of the activation would do."""
+    plan = question.plan
+    rto = expected_rto(plan, question.measured, question.children, question.mode)
+    findings = [
+        *_shape(plan),
+        *_sides(plan),
+        *_children(question),
+        *_detection(plan),
+        *_dependencies(question),
+        *_times(question, rto),
+        *guard_findings(plan),
+    ]
+    leaving = _leaving(question)
+    for step in steps_of(plan):
+        findings.extend(step_findings(step, plan, question.survey, leaving, question.now))
+    # Of a plan that names one target in many steps, the same is said once a step.
+    ordered = sorted(dict.fromkeys(findings), key=lambda one: (_RANK[one.severity], one.subject, one.reason.name))
+    return Evaluation(question.now, tuple(ordered), rto, _previews(question) if dry_run else ())
+
+
+def _previews(question: Question) -> tuple[StepPreview, ...]:
+    plan = question.plan
+    to_side = question.to_side or plan.sides[-1].side_id
+    return tuple(
+        preview(step, question.survey, to_side, question.measured, question.children, question.mode)
+        for step in plan.activate.steps
+        if not is_left_out(step, question.mode)
+    )
+
+
+def _leaving(question: Question) -> Leaving:
+    sides = {side.side_id: side for side in question.plan.sides}
+    left = sides.get(question.from_side)
+    kept = sides.get(question.to_side)
+    if left is not None:
+        clouds = frozenset({left.cloud.value})
+        # Moving between two regions of one cloud does not leave it.
+        return Leaving(frozenset() if kept is not None and kept.cloud == left.cloud else clouds, is_said=True)
+    if len({side.cloud for side in question.plan.sides}) == 1:
+        return Leaving(frozenset(), is_said=False)
+    return Leaving(frozenset(side.cloud.value for side in question.plan.sides), is_said=False)
+
+
+def _shape(plan: FailoverPlan) -> Iterator[Finding]:
+    steps = steps_of(plan)
+    if len(steps) > MOST_STEPS:
+        yield Finding(Severity.ERROR, PlanReason.TOO_MANY_STEPS, detail=f"It has {len(steps)}.")
+    for step_id, count in Counter(step.step_id for step in steps).items():
+        if count > 1:
+            yield Finding(Severity.ERROR, PlanReason.DUPLICATE_STEP, step_id)
+
+
+def _sides(plan: FailoverPlan) -> Iterator[Finding]:
+    for one, other in combinations(plan.sides, 2):
+        for mine, theirs in _overlaps(one, other):
+            yield Finding(
+                Severity.ERROR,
+                PlanReason.CIDR_OVERLAP,
+                f"{one.side_id},{other.side_id}",
+                f"{mine} and {theirs}.",
+            )
+
+
+def _overlaps(one: Side, other: Side) -> Iterator[tuple[str, str]]:
+    for mine in one.cidr_blocks:
+        for theirs in other.cidr_blocks:
+            first, second = ip_network(mine, strict=False), ip_network(theirs, strict=False)
+            if first.version == second.version and first.overlaps(second):
+                yield mine, theirs
+
+
+def _children(question: Question) -> Iterator[Finding]:
+    own = question.plan.name
+    for step, name in _child_steps(question.plan):
+        child = question.children.get(name)
+        if name in {own, question.plan.plan_id}:
+            yield Finding(Severity.ERROR, PlanReason.PLAN_CYCLE, step.step_id)
+        elif child is None:
+            yield Finding(Severity.ERROR, PlanReason.UNKNOWN_CHILD, step.step_id, name)
+        else:
+            grandchildren = [grand for _, grand in _child_steps(child)]
+            if any(grand in {own, question.plan.plan_id} for grand in grandchildren):
+                yield Finding(Severity.ERROR, PlanReason.PLAN_CYCLE, step.step_id, f"By way of {name}.")
+            elif grandchildren:
+                yield Finding(Severity.ERROR, PlanReason.CHILD_TOO_DEEP, step.step_id, name)
+
+
+def _child_steps(plan: FailoverPlan) -> Iterator[tuple[Step, str]]:
+    for step in steps_of(plan):
+        if isinstance(step.action, ChildPlan):
+            yield step, step.action.failover_plan
+
+
+def _detection(plan: FailoverPlan) -> Iterator[Finding]:
+    detection = plan.detection
+    observers = len({one.observer_id for one in detection.observers})
+    if detection.observers and detection.quorum > observers:
+        yield Finding(
+            Severity.ERROR, PlanReason.QUORUM_OUT_OF_REACH, detail=f"{detection.quorum} of {observers} must agree."
+        )
+    clouds = len({one.cloud for one in detection.observers})
+    if detection.automatic and (observers < LEAST_OBSERVERS or clouds < LEAST_OBSERVER_CLOUDS):
+        yield Finding(
+            Severity.ERROR, PlanReason.AUTOMATIC_NEEDS_OBSERVERS, detail=f"It has {observers} in {clouds} clouds."
+        )
+
+
+def _dependencies(question: Question) -> Iterator[Finding]:
+    left = _leaving(question)
+    severity = Severity.ERROR if left.is_said else Severity.WARNING
+    where = question.dependencies
+    for cloud, reason in (
+        (where.state_store, PlanReason.STATE_STORE_IN_LEFT_CLOUD),
+        (where.secrets, PlanReason.SECRETS_IN_LEFT_CLOUD),
+        (where.images, PlanReason.IMAGES_IN_LEFT_CLOUD),
+        (where.identity, PlanReason.IDENTITY_IN_LEFT_CLOUD),
+    ):
+        if cloud and cloud in left.clouds:
+            yield Finding(severity, reason, detail=f"It stands in {cloud}.")
+
+
+def _times(question: Question, rto: timedelta) -> Iterator[Finding]:
+    target = question.plan.rto_target
+    if target is None:
+        yield Finding(Severity.INFO, PlanReason.NO_RTO_TARGET)
+    # A warning: in an outage a slow plan is better than none.
+    elif rto > target:
+        yield Finding(Severity.WARNING, PlanReason.SLOWER_THAN_RTO, detail=f"{rto} against {target}.")

@@ -1,0 +1,89 @@
+"""What a step would do, in words: the difference of a dry run."""
+
+from collections.abc import Mapping
+
+from trimtab_service.domain.failover import (
+    AcquireCapacity,
+    Approve,
+    CheckWatermark,
+    ChildPlan,
+    FailoverPlan,
+    LowerTtl,
+    Notify,
+    PromoteDataStore,
+    RunHealthCheck,
+    RunMode,
+    ScaleCapacity,
+    Step,
+    SwitchTraffic,
+    Wait,
+)
+from trimtab_service.failover.findings import StepPreview
+from trimtab_service.failover.ports import CapacityState, Fencing, Traffic
+from trimtab_service.failover.schedule import Measured, duration_of
+from trimtab_service.failover.step_findings import count_of
+from trimtab_service.failover.survey import Reading, Survey, targets_of
+
+
+def preview(  # noqa: PLR0913, PLR0917 - what a step is seen against
+    step: Step,
+    survey: Survey,
+    to_side: str,
+    measured: Measured,
+    children: Mapping[str, FailoverPlan],
+    mode: RunMode,
+) -> StepPreview:
+    """The step against the survey."""
+    readings = [(ref.name, survey[ref]) for ref in targets_of(step.action) if ref in survey]
+    before = "; ".join(f"{name}: {_words(reading)}" for name, reading in readings)
+    first = readings[0][1] if readings else Reading(is_known=False)
+    fencing = Fencing.NONE if isinstance(step.action, CheckWatermark | RunHealthCheck) else first.fencing
+    duration = duration_of(step, measured, children, mode)
+    return StepPreview(step.step_id, before, _after(step, first, to_side), duration, fencing)
+
+
+def _after(step: Step, reading: Reading, to_side: str) -> str:  # noqa: C901, PLR0911 - one a kind of action
+    match step.action:
+        case SwitchTraffic(weight=weight):
+            return f"{to_side} gets {weight:.0%}"
+        case LowerTtl(ttl=ttl):
+            return f"TTL {ttl.total_seconds():g} s"
+        case ScaleCapacity() as action:
+            if isinstance(reading.standing, CapacityState):
+                return f"{count_of(action, reading.standing)} instances"
+            return f"{action.count} instances" if action.count is not None else f"{action.percent_of_peak:g} % of peak"
+        case AcquireCapacity(count=count, minimum_share=share):
+            return f"{count} instances, {share:.0%} at least, of the first that has them"
+        case PromoteDataStore():
+            return "primary"
+        case CheckWatermark():
+            return "unchanged; goes on when it is young enough"
+        case RunHealthCheck(successes=successes):
+            return f"unchanged; goes on after {successes} successes in a row"
+        case Wait(duration=duration):
+            return f"waits {duration.total_seconds():g} s"
+        case Approve():
+            return "waits for an approval"
+        case Notify(text=text):
+            return f"tells: {text}"
+        case ChildPlan(failover_plan=name):
+            return f"runs {name}"
+
+
+def _words(reading: Reading) -> str:  # noqa: PLR0911 - one a kind of standing
+    if not reading.is_known:
+        return "not configured"
+    if reading.fault:
+        return "could not be read"
+    match reading.standing:
+        case Traffic(weights=weights, token=token, ttl=ttl):
+            shares = ", ".join(f"{side} {share:.0%}" for side, share in weights)
+            return f"{shares or 'nowhere'} (token {token}, TTL {ttl.total_seconds():g} s)"
+        case CapacityState(desired=desired, ready=ready):
+            return f"{ready} of {desired} instances ready"
+        case bool(primary):
+            return "primary" if primary else "replica"
+        case None:
+            return "configured"
+        case stamp:
+            return f"watermark {stamp:%Y-%m-%dT%H:%M:%SZ}"
