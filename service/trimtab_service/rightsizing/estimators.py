@@ -52,13 +52,24 @@ PEAK = Percentile(100.0)
 
 @dataclass(frozen=True, slots=True)
 class LeastRegret:
-    """The level where one point of time in want is worth `exchange` points of unused size (see `levels`)."""
+    """The level where one more point of time in want is worth what it saves in points of unused size (see `levels`).
+
+    A point is worth `exchange`, and past a want of `tolerance` (a share of the time) `beyond`; None: `exchange` too.
+    """
 
     exchange: float
+    beyond: float | None = None
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.exchange <= 1 or (self.beyond is not None and self.beyond < self.exchange):
+            raise ValueError("a point of want is worth more than one of size, and beyond the tolerance no less")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError("a tolerance is a share of the time")
 
     def levels(self, population: Population) -> F64:
         """Level [r][c]."""
-        return level_of_least_regret(population.masses(), self.exchange)
+        return level_of_least_regret(population.masses(), self.exchange, self.beyond, self.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +150,14 @@ class WorkingDayFloor:
 
 @dataclass(frozen=True, slots=True)
 class DriftHeadroom:
-    """`inner` raised by how much the load changes from one day to the next.
+    """`inner` raised by how much the load grows from one day to the next.
 
-    `factor` standard deviations of the day-to-day change of the daily level (P95, in logarithms), as measured over
-    the `window_days` before each cut and drawn towards `prior` as if `prior_days` more days had shown it: a week of
-    history has few differences. A change counts up to `most` (e-folds), and so does the headroom.
+    `factor` deviations of the day-to-day change of the daily level (P95, in logarithms), as measured over the
+    `window_days` before each cut and drawn towards `prior` as if `prior_days` more days had shown it: a week of
+    history has few differences. Growth alone counts, twice, so that changes that are as often up as down give their
+    standard deviation, and a fall asks for no headroom. A change counts up to twice `most` (e-folds), the deviation
+    up to `most`. Given `weekdays`, the changes are those from one of these days to the next: so a quiet weekend, which
+    is a fall that is made good on Monday, changes nothing.
     """
 
     inner: Estimator
@@ -153,23 +167,24 @@ class DriftHeadroom:
     most: float
     window_days: int = 14
     share: float = 0.95
+    weekdays: frozenset[int] | None = None
 
     def levels(self, population: Population) -> F64:
         """Level [r][c]."""
         return self.inner.levels(population) * np.exp(self.factor * self.deviation(population))
 
     def deviation(self, population: Population) -> F64:
-        """Shrunk standard deviation of the change from one day that counts to the next, in e-folds [r][c]."""
-        among = population.weighting.weekdays
+        """Shrunk upward deviation of the change from one day that counts to the next, in e-folds [r][c]."""
+        among = population.weighting.weekdays if self.weekdays is None else self.weekdays
         counted = np.array([i for i, day in enumerate(population.weekdays.tolist()) if day in among], dtype=np.int64)
         daily = population.daily_levels(self.share)[:, counted]
         after, before = daily[:, 1:], daily[:, :-1]
         with np.errstate(invalid="ignore", divide="ignore"):
-            change = np.clip(np.log(after / before), -2 * self.most, 2 * self.most)
-        # From nought to nought nothing changes; to or from it the change is as large as is counted, by the clip.
+            change = np.clip(np.log(after / before), 0.0, 2 * self.most)
+        # From nought to nought nothing changes; from it the change is as large as is counted, by the clip.
         change = np.where((after == 0) & (before == 0), 0.0, change)
         known = ~np.isnan(change)
-        squares = np.where(known, change**2, 0.0)
+        squares = np.where(known, 2 * change**2, 0.0)
         # Change i lies between the counted days i and i + 1: with n counted days before a cut, n - 1 are known.
         last = np.maximum(np.searchsorted(counted, population.cuts) - 1, 0)
         first = np.maximum(last - self.window_days, 0)

@@ -26,18 +26,25 @@ def level_of_share(masses: Masses, share: float) -> F64:
     return _picked(masses, np.argmax(masses.weight >= enough[:, :, None], axis=2))
 
 
-def level_of_least_regret(masses: Masses, exchange: float) -> F64:
-    """Level [r][c] that minimises unused share + `exchange` x share of time exceeded; NaN where there is no weight.
+def level_of_least_regret(masses: Masses, exchange: float, beyond: float | None = None, tolerance: float = 0.0) -> F64:
+    """Level [r][c] that minimises unused share + the worth of the time exceeded; NaN where there is no weight.
 
     With F the share of time at or below a level s and M the part of the mean load from there, the unused share of a
-    size s is F - M/s and the exceeded share 1 - F. `exchange` (above 1) is how many points of unused size one point
-    of time in want is worth. At the optimum every resource pays the same price for its last point of safety, which is
-    what a fixed percentile misses: on a steady load the last per cent is almost free, on a bursty one it is half the
-    bill. Of equal levels the lowest is taken.
+    size s is F - M/s and the exceeded share E = 1 - F. A point of E is worth `exchange` (above 1) points of unused
+    size, and where E is more than `tolerance`, `beyond` (at least `exchange`): the worth is convex, as in any budget
+    of want. At the optimum every resource pays the same price for its last point of safety, which is what a fixed
+    percentile misses: on a steady load the last per cent is almost free, on a bursty one it is half the bill. The
+    tolerance keeps it from the other fault, to give up a bursty load because it is dear. Equal levels: the lowest.
     """
     # The same as the largest (exchange - 1) F + M/s, which needs no division by the total.
-    gain = masses.weight * masses.weight.dtype.type(exchange - 1.0)
+    number = masses.weight.dtype.type
+    gain = masses.weight * number(exchange - 1.0)
     gain += masses.filled
+    if beyond is not None:
+        short = masses.weight - (masses.total * number(1.0 - tolerance))[:, :, None]
+        np.minimum(short, 0, out=short)
+        short *= number(beyond - exchange)
+        gain += short
     return _picked(masses, np.argmax(gain, axis=2))
 
 

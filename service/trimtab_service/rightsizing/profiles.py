@@ -1,16 +1,19 @@
 """Named profiles: per dimension a recipe, as versioned data with its sources.
 
 `safe`, `balanced` and `economy` are ours. Their rule for what slows down when short (CPU, network, disk, GPU) is the
-least regret: the level where a point of time in want is worth so many points of idle size. The exchange rate is the
-one thing that tells them apart, and is a statement about value and not about any series:
+least regret: the level where one more point of time in want is worth what it saves in points of idle size. How much
+that is and how much want is tolerated tells them apart; they are statements about value and not about any series:
 
-- safe: 100 to 1. - balanced: 50 to 1. - economy: 2.25 to 1.
+| profile | want tolerated | worth of a point below | and beyond |
+|---|---|---|---|
+| safe | half a percent of the time | 100 | 1,000 |
+| balanced | half a percent | 20 | 400 |
+| economy | ten percent | 1.5 | 20 |
 
-`safe` and `balanced` look at all of the window and, by itself, at the latest day, so that a new level is answered at
-once; their headroom is how much the load changes from day to day. `economy` forgets by half each day, and adds 3 %.
-None is lowered by a weekend. The rates bracket what existing rules imply: between the models of the VPA and of AWS
-about 6 points of idle size are paid for one of want (design page, 5.2), past AWS's more than 50. Drift and headroom
-were set on made series (`tests/support/load_files.py`); see `tests/bench/rightsizing_quality.py` for what they reach.
+The tolerance is what a percentile is, P99.5 and P90; around it the rates let a resource pay for less want where that
+is cheap, and keep it from being given up where it is dear. `safe` and `balanced` add headroom for how much the load
+grows from day to day; `safe` looks at the latest day by itself as well. `economy` forgets by half each day, and adds
+3 %. None is lowered by a weekend. Which constants were tried on what is told in `tests/bench/rightsizing_quality.py`.
 
 For memory they differ in the headroom over the observed peak and never go below it.
 `aws-compute-optimizer`, `vpa` and `krr` are models of those systems for comparison (design page, 1.1, 1.4, 1.6, 5.2).
@@ -72,11 +75,15 @@ _LOOK_BACK_DAYS: Final = 14.0
 
 SAFE: Final = Profile(
     name="safe",
-    version=1,
+    version=2,
     source="trimtab",
     recipes=_recipes(
         Recipe(
-            LeastRegret(100.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(1.5), weekday_aware=True
+            LeastRegret(100.0, 1_000.0, 0.005),
+            _LOOK_BACK_DAYS,
+            latest=LatestWindow(1.0, 1.0),
+            drift=Drift(1.8),
+            weekday_aware=True,
         ),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.20, never_below_peak=True),
     ),
@@ -84,22 +91,22 @@ SAFE: Final = Profile(
 
 BALANCED: Final = Profile(
     name="balanced",
-    version=1,
+    version=2,
     source="trimtab",
     recipes=_recipes(
-        Recipe(
-            LeastRegret(50.0), _LOOK_BACK_DAYS, latest=LatestWindow(1.0, 1.0), drift=Drift(0.85), weekday_aware=True
-        ),
+        Recipe(LeastRegret(20.0, 400.0, 0.005), _LOOK_BACK_DAYS, drift=Drift(1.2), weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.15, never_below_peak=True),
     ),
 )
 
 ECONOMY: Final = Profile(
     name="economy",
-    version=1,
+    version=2,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(2.25), _LOOK_BACK_DAYS, half_life_days=1.0, headroom=0.03, weekday_aware=True),
+        Recipe(
+            LeastRegret(1.5, 20.0, 0.10), _LOOK_BACK_DAYS, half_life_days=1.0, headroom=0.03, weekday_aware=True
+        ),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.05, never_below_peak=True),
     ),
 )

@@ -18,7 +18,7 @@ from trimtab_service.rightsizing.estimators import (
     WorkingDayFloor,
     two_windows,
 )
-from trimtab_service.rightsizing.population import Population
+from trimtab_service.rightsizing.population import WORKING_DAYS, Population
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Drift:
     """Parameters of `DriftHeadroom`."""
 
     factor: float
-    prior: float = 0.10
-    prior_days: float = 7.0
+    prior: float = 0.05
+    prior_days: float = 4.0
     most: float = 0.20
 
 
@@ -78,13 +78,14 @@ class Recipe:
             built = two_windows(built, self.window_days, self.latest.days, self.latest.factor)
         else:
             built = Within(built, self.window_days)
-        if self.drift is not None:
-            drift = self.drift
-            built = DriftHeadroom(built, drift.factor, drift.prior, drift.prior_days, drift.most)
-        if self.headroom:
-            built = Headroom(built, self.headroom)
         if self.weekday_aware:
             built = WorkingDayFloor(built)
+        if self.drift is not None:
+            drift = self.drift
+            weekdays = WORKING_DAYS if self.weekday_aware else None
+            built = DriftHeadroom(built, drift.factor, drift.prior, drift.prior_days, drift.most, weekdays=weekdays)
+        if self.headroom:
+            built = Headroom(built, self.headroom)
         if self.never_below_peak:
             built = NotBelow(built, Within(PEAK, self.window_days))
         return built if floor is None else AtLeast(built, floor)

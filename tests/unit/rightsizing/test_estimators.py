@@ -284,7 +284,7 @@ def test_drift_headroom_grows_with_the_change_from_day_to_day() -> None:
     drift = DriftHeadroom(PEAK, 1.0, 0.1, 7, 0.2)
     calm, moved, most = (float(drift.deviation(population(v))[0, 0]) for v in (steady, jumping, wild))
     assert calm < 0.1 < moved < most == 0.2
-    assert moved == pytest.approx(math.sqrt((7 * 0.1**2 + 9 * math.log(1.15) ** 2) / 16))
+    assert moved == pytest.approx(math.sqrt((7 * 0.1**2 + 2 * 5 * math.log(1.15) ** 2) / 16))
 
 
 @settings(max_examples=30)
