@@ -34,6 +34,7 @@ class JournalKind(StrEnum):
     COMMITMENT = "commitment"
     RESERVATION = "reservation"
     CATALOG = "catalog"
+    FAILOVER_PLAN = "failover_plan"
 
 
 @dataclass(frozen=True, slots=True)

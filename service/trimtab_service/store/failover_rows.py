@@ -1,0 +1,207 @@
+"""Runs between their rows and the rules' own types; and the one way in which a change of a run is written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from trimtab_service.domain.errors import NotFoundError
+from trimtab_service.domain.failover import RunKind, RunMode, RunState, StepState
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.failover.chain import Link, links
+from trimtab_service.failover.run import Change, Run, StepRun, Trigger
+from trimtab_service.store.failover_tables import FAILOVER_EVENTS, FAILOVER_RUNS, FAILOVER_STEPS
+
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_ENUMS: Final[Mapping[str, Any]] = MappingProxyType(
+    {"kind": RunKind, "mode": RunMode, "trigger": Trigger, "state": RunState}
+)
+_SPANS: Final = frozenset({"actual_rto", "actual_rpo", "approval_for"})
+_RUN_FIELDS: Final = tuple(field.name for field in fields(Run) if field.name != "steps")
+_STEP_FIELDS: Final = tuple(field.name for field in fields(StepRun))
+
+
+def _column(field: str) -> str:
+    return f"{field}_micros" if field in _SPANS else field
+
+
+_R: Final = FAILOVER_RUNS.c
+_S: Final = FAILOVER_STEPS.c
+RUNS_SELECTED: Final = select(*(_R[_column(name)] for name in _RUN_FIELDS))
+_STEPS_SELECTED: Final = (
+    select(_S.run_id, *(_S[_column(name)] for name in _STEP_FIELDS))
+    .where(_S.project == bindparam("of_project"), _S.run_id.in_(bindparam("of_runs", expanding=True)))
+    .order_by(_S.run_id, _S.position)
+)
+
+# What never changes of a run or a step is not written again.
+_MOVING: Final = (
+    *("mode", "state", "reason", "update_time", "end_time", "version", "token", "event_sequence", "chain_hash"),
+    *("actual_rto_micros", "actual_rpo_micros"),
+)
+_STEP_MOVING: Final = (
+    *("state", "attempts", "begin_time", "attempt_time", "done_time", "expire_time", "detail", "actor"),
+    *("is_exception", "is_undoing", "needs_person", "memo"),
+)
+_WRITTEN: Final = (
+    update(FAILOVER_RUNS)
+    .where(
+        _R.project == bindparam("of_project"),
+        _R.run_id == bindparam("of_run"),
+        _R.version == bindparam("of_version"),
+        _R.token == bindparam("of_token"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in (*_MOVING, "wake_time")})
+)
+_WRITTEN_WITH_LEASE: Final = _WRITTEN.values(
+    lease_owner=bindparam("new_lease_owner"), lease_until=bindparam("new_lease_until")
+)
+_STEP_WRITTEN: Final = (
+    update(FAILOVER_STEPS)
+    .where(
+        _S.project == bindparam("of_project"),
+        _S.run_id == bindparam("of_run"),
+        _S.position == bindparam("of_position"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in _STEP_MOVING})
+)
+_EVENTS_ADDED: Final = insert(FAILOVER_EVENTS)
+
+
+class RunMovedError(Exception):
+    """The run was changed since it was read: nothing was written."""
+
+
+def add(conn: Connection, change: Change, now: datetime) -> Run:
+    """Insert a new run with its steps and the first links of its chain."""
+    run, made = _chained(change, now, 1)
+    conn.execute(insert(FAILOVER_RUNS), {**_run_row(run), "lease_owner": "", "lease_until": NEVER, "wake_time": None})
+    own = {"project": run.project, "run_id": run.run_id}
+    rows = [{**own, "position": place, **_step_row(step)} for place, step in enumerate(run.steps)]
+    conn.execute(insert(FAILOVER_STEPS), rows)
+    conn.execute(_EVENTS_ADDED, [_event_row(run, link) for link in made])
+    return run
+
+
+def save(
+    conn: Connection, before: Run, change: Change, now: datetime, lease: tuple[str, datetime] | None = None
+) -> Run:
+    """Write a change of `before`, and with `lease` (owner, until) that too.
+
+    Raises RunMovedError unless the run is still at the version and token of `before`: that is what fences the database
+    against a process that has lost the run.
+    """
+    run, made = _chained(change, now, before.version + 1)
+    row = _run_row(run)
+    values: dict[str, object] = {f"new_{name}": row[name] for name in _MOVING}
+    values |= {"of_project": run.project, "of_run": run.run_id}
+    values |= {"of_version": before.version, "of_token": before.token, "new_wake_time": _wake_time(run)}
+    if lease is None:
+        done = conn.execute(_WRITTEN, values)
+    else:
+        done = conn.execute(_WRITTEN_WITH_LEASE, {**values, "new_lease_owner": lease[0], "new_lease_until": lease[1]})
+    if done.rowcount != 1:
+        raise RunMovedError
+    moved = [
+        _step_values(run, place, step)
+        for place, (step, old) in enumerate(zip(run.steps, before.steps, strict=True))
+        if step is not old
+    ]
+    if moved:
+        conn.execute(_STEP_WRITTEN, moved)
+    conn.execute(_EVENTS_ADDED, [_event_row(run, link) for link in made])
+    return run
+
+
+def load(conn: Connection, project: str, run_id: str, *, lock: bool = False) -> Run:
+    """One run with its steps. Raises NotFoundError."""
+    query = RUNS_SELECTED.where(_R.project == project, _R.run_id == run_id)
+    row = conn.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        message = f"failover run {run_id!r} does not exist"
+        raise NotFoundError(ErrorReason.NOT_FOUND, message, metadata={"failover_run": run_id})
+    return whole(conn, project, [bare_run(row)])[0]
+
+
+def whole(conn: Connection, project: str, bare: Sequence[Run]) -> tuple[Run, ...]:
+    """Runs of one project with their steps."""
+    if not bare:
+        return ()
+    steps: dict[str, list[StepRun]] = {run.run_id: [] for run in bare}
+    for row in conn.execute(_STEPS_SELECTED, {"of_project": project, "of_runs": list(steps)}):
+        steps[row[0]].append(_step_of(row[1:]))
+    return tuple(replace(run, steps=tuple(steps[run.run_id])) for run in bare)
+
+
+def bare_run(row: Iterable[Any]) -> Run:
+    """A run of `RUNS_SELECTED`, still without its steps."""
+    values = dict(zip(_RUN_FIELDS, row, strict=True))
+    for name, kind in _ENUMS.items():
+        values[name] = kind(values[name])
+    for name in ("actual_rto", "actual_rpo"):
+        values[name] = _span(values[name])
+    return Run(**values, steps=())
+
+
+def _chained(change: Change, now: datetime, version: int) -> tuple[Run, tuple[Link, ...]]:
+    made = links(change.run, change.events, now)
+    last = made[-1]
+    run = replace(change.run, version=version, update_time=now, event_sequence=last.sequence, chain_hash=last.hash)
+    return run, made
+
+
+def _wake_time(run: Run) -> datetime | None:
+    waits = [step.expire_time for step in run.steps if step.state is StepState.PENDING_APPROVAL]
+    return min((instant for instant in waits if instant is not None), default=None)
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    return {_column(name): _stored(name, getattr(run, name)) for name in _RUN_FIELDS}
+
+
+def _step_row(step: StepRun) -> dict[str, Any]:
+    return {_column(name): _stored(name, getattr(step, name)) for name in _STEP_FIELDS}
+
+
+def _step_values(run: Run, place: int, step: StepRun) -> dict[str, Any]:
+    values = {f"new_{name}": _stored(name, getattr(step, name)) for name in _STEP_MOVING}
+    return {**values, "of_project": run.project, "of_run": run.run_id, "of_position": place}
+
+
+def _stored(name: str, value: Any) -> Any:  # noqa: ANN401 - what a field holds, as its column takes it
+    if name in _SPANS:
+        return None if value is None else value // _MICROSECOND
+    return orjson.dumps(dict(value)) if name == "memo" else value
+
+
+def _step_of(row: Iterable[Any]) -> StepRun:
+    values = dict(zip(_STEP_FIELDS, row, strict=True))
+    values["state"] = StepState(values["state"])
+    values["approval_for"] = _span(values["approval_for"])
+    values["memo"] = orjson.loads(values["memo"])
+    return StepRun(**values)
+
+
+def _span(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)
+
+
+def _event_row(run: Run, link: Link) -> dict[str, Any]:
+    return {
+        "project": run.project,
+        "run_id": run.run_id,
+        "sequence": link.sequence,
+        "time": link.time,
+        "kind": link.kind,
+        "step_id": link.step_id,
+        "actor": link.actor,
+        "detail": link.detail,
+        "body": link.body,
+        "hash": link.hash,
+    }
