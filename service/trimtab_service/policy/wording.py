@@ -80,5 +80,5 @@ def amount(micros: int) -> str:
 
 
 def number(value: float) -> str:
-    """The shortest text that reads back as the same number."""
-    return repr(value).removesuffix(".0")
+    """The shortest text that reads back as the same number; nought has no sign."""
+    return repr(value or 0).removesuffix(".0")

@@ -5,6 +5,7 @@ A percentile or a peak is exact, from every sample. The rules of our own profile
 is a cut for each day, and levels err upwards by less than one step of their ladder.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -75,7 +76,7 @@ class Need:
         """The smallest sample that a share of all lies at or below, 0 without any."""
         if not self.values.size:
             return 0.0
-        return float(self.values[max(0, int(np.ceil(share * self.values.size - 1e-9)) - 1)])
+        return float(self.values[max(0, math.ceil(share * self.values.size - 1e-9) - 1)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """Options as they are told: price, projection of every dimension, risk, back-test, and why."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
-
-import numpy as np
 
 from trimtab_service.catalog.snapshot import day_of
 from trimtab_service.domain.commitments import MILLI
@@ -149,7 +148,7 @@ class Teller:
         worst = 0.0
         for need, capacity in zip(self.needs.of, capacities, strict=True):
             test = None if need.is_assumed else next(tests)
-            if np.isnan(capacity):
+            if math.isnan(capacity):
                 continue
             if need.is_assumed:
                 told.append(
@@ -186,7 +185,7 @@ class Teller:
             return tuple(reasons)
         for need, capacity in zip(self.needs.of, capacities, strict=True):
             now = self._now(need)
-            if need.is_assumed or now is None or np.isnan(capacity) or not sized_by(need.dimension):
+            if need.is_assumed or now is None or math.isnan(capacity) or not sized_by(need.dimension):
                 continue
             if capacity < now * (1 - ROUNDING) and now * need.target >= need.demand * (1 - ROUNDING):
                 reasons.append(OVER[need.dimension])
@@ -205,7 +204,7 @@ class Teller:
 
 def _risk(need: Need, capacity: float) -> float:
     """As `graded`, of one capacity."""
-    met = int(np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right"))
+    met = int(need.values.searchsorted(capacity * (1 + ROUNDING), side="right"))
     exceedance = 1.0 - met / need.values.size
     return risk_of_load(need.dimension, exceedance=exceedance, peak=need.peak, capacity=capacity)
 
@@ -256,7 +255,7 @@ def size_of_pick(pick: Pick, present: Present, sized: Sized, sized_now: Sized) -
         gpu_model=offers.snapshot.gpu_models[model] if model >= 0 else "",
         gpus=float(offers.gpus[at]),
         gpu_memory_gib=float(offers.gpu_memory_gib[at]) if model >= 0 else None,
-        network_gbps=None if np.isnan(network) else network,
+        network_gbps=None if math.isnan(network) else network,
         disk_iops=own.disk_iops,
         disk_mibps=own.disk_mibps,
     )
@@ -273,7 +272,7 @@ def size_of_pick(pick: Pick, present: Present, sized: Sized, sized_now: Sized) -
         pick.net_micros,
         pick.covered_milli,
         pick.effort,
-        0.0 if np.isnan(speed) else speed,
+        0.0 if math.isnan(speed) else speed,
     )
     family = offers.snapshot.families[int(offers.family[at])]
     arch = offers.snapshot.arches[int(offers.arch[at])]

@@ -1,6 +1,7 @@
 """The preferences that hold for one resource, each with the level that says so."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from trimtab_service.domain.policy import EffectivePolicy, RuleSource
@@ -16,6 +17,7 @@ REQUEST: Final = "request"
 DEFAULT: Final = "default"
 
 _PREFIX: Final = "rightsizing."
+_NOTHING: Final = RightsizingPreferences()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,18 @@ def merge_preferences(request: RightsizingPreferences | None, policy: EffectiveP
 
     Field by field, of a dimension member by member.
     """
-    asked = request or RightsizingPreferences()
+    said = tuple(rule for rule in policy.sources if rule.field.startswith(_PREFIX))
+    return _merged(request or _NOTHING, policy.rightsizing, said)
+
+
+@lru_cache(maxsize=1_024)
+def _merged(
+    asked: RightsizingPreferences, ruling: RightsizingPreferences | None, ruled_by: tuple[RuleSource, ...]
+) -> EffectivePreferences:
+    """As `merge_preferences`; few sets of preferences are in use at a time."""
     sources = list(wording.preference_sources(asked, REQUEST))
     said = {rule.field for rule in sources}
-    sources += [rule for rule in policy.sources if rule.field.startswith(_PREFIX) and rule.field not in said]
-    ruled = overlaid(asked, policy.rightsizing) if policy.rightsizing is not None else asked
+    sources += [rule for rule in ruled_by if rule.field not in said]
+    ruled = overlaid(asked, ruling) if ruling is not None else asked
     sources += wording.preference_sources(missing_from(ruled, DEFAULT_PREFERENCES), DEFAULT)
     return EffectivePreferences(overlaid(ruled, DEFAULT_PREFERENCES), tuple(sources))

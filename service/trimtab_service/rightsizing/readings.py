@@ -1,5 +1,6 @@
 """A resource's telemetry as loads: one grid series a dimension, in the dimension's unit, for the whole resource."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -117,21 +118,25 @@ def _on_grid(  # noqa: PLR0913, PLR0917 - a series, and how it is read
     raw: RawSeries, dimension: Dimension, scale: Scale, rules: Rules, now: float, step_s: int | None = None
 ) -> Series:
     """The series on its grid, in the dimension's unit."""
-    finite = np.isfinite(scale.whole)
-    over = bool(finite and raw.values.size and np.fmax.reduce(raw.values) > scale.whole * _PLAUSIBLE)
+    unbounded = math.isinf(scale.whole)
+    flows = dimension not in INCOMPRESSIBLE
     own = Rules(
         step_s=step_s,
         lookback_s=rules.lookback_s,
         plausible_max=scale.whole * _PLAUSIBLE,
         whole=scale.whole,
         # Within what there is, a load that only rises is a load that rises.
-        detect_counter=dimension not in INCOMPRESSIBLE and (over or not finite),
-        keep_peaks=dimension in INCOMPRESSIBLE,
+        detect_counter=flows and unbounded,
+        keep_peaks=not flows,
     )
     series = already_regular(raw.epoch_seconds, raw.values, now_s=now, statistic=scale.statistic, rules=own)
     if series is None:
+        if flows and not unbounded and raw.values.size and np.fmax.reduce(raw.values) > own.plausible_max:
+            own = replace(own, detect_counter=True)
         series = regularize(raw.epoch_seconds, raw.values, now_s=now, statistic=scale.statistic, rules=own)
-    return replace(series, values=series.values * scale.factor)
+    return Series(
+        series.values * scale.factor, series.start_s, series.step_s, series.given, series.used, series.notes
+    )
 
 
 def _event_series(raw: RawSeries, rules: Rules, now: float) -> Series:
@@ -153,7 +158,7 @@ def _load(  # noqa: PLR0913, PLR0917 - series of a dimension, and how they are r
     dimension: Dimension, reads: Sequence[_Read], present: Present, instances: Series | None, rules: Rules, now: float
 ) -> Load:
     """The series of a dimension, added. One that has a gap where another has a value counts with its own maximum."""
-    step = _step_of([one.series for one in reads])
+    step = reads[0].series.step_s if len(reads) == 1 else _step_of([one.series for one in reads])
     aligned = [
         one
         if one.series.step_s == step

@@ -19,7 +19,7 @@ from trimtab_service.catalog.arrays import F64, I8, I64
 from trimtab_service.domain.commitments import MILLI
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
-from trimtab_service.rightsizing.candidates import REASONS, Candidates, Sized
+from trimtab_service.rightsizing.candidates import CODE, REASONS, Candidates, Sized
 from trimtab_service.rightsizing.ownership import Ownership
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.pricing import monthly_micros
@@ -146,14 +146,15 @@ def _worthwhile(  # noqa: PLR0913, PLR0917 - all that is weighed
             (under, AdviceReason.SAVING_UNDER_FLOOR),
             (small, AdviceReason.NOT_WORTH_THE_DISRUPTION),
         ):
-            candidates.reason[found[mask]] = REASONS.index(reason)
-            keep &= ~mask
+            candidates.reason[found[mask]] = CODE[reason]
+        keep = ~(costlier | under | small)
     worth = np.flatnonzero(keep)
     risk = candidates.risk[found]
     # Offers stand in the order of (price, type), and the sort is stable: equal ones keep that order.
     order = worth[np.lexsort((effort[worth], risk[worth], objective[worth]))]
     chosen = _front(order, risk, effort)
-    candidates.reason[np.setdiff1d(found[worth], found[chosen])] = REASONS.index(AdviceReason.COSTLIER)
+    keep[chosen] = False
+    candidates.reason[found[keep]] = CODE[AdviceReason.COSTLIER]
     return [
         Pick(
             candidates,
@@ -176,6 +177,8 @@ def _front(order: I64, risk: F64, effort: I8) -> list[int]:
         if min(least[: level + 1]) > own:
             kept.append(place)
             least[level] = own
+            if not own and not level:
+                break  # without risk and without effort: nothing is better in anything
     return kept
 
 

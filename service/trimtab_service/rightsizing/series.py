@@ -65,12 +65,12 @@ class Series:
     @property
     def gap_fraction(self) -> float:
         """Share of grid steps without a value; 0 for an empty series."""
-        return float(np.isnan(self.values).mean()) if self.values.size else 0.0
+        return int(np.count_nonzero(np.isnan(self.values))) / self.values.size if self.values.size else 0.0
 
     @property
     def measured_s(self) -> int:
         """Seconds that have a value: what a minimum of data is held against."""
-        return int(np.count_nonzero(~np.isnan(self.values))) * self.step_s
+        return (self.values.size - int(np.count_nonzero(np.isnan(self.values)))) * self.step_s
 
 
 @dataclass(frozen=True, slots=True)
