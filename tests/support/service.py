@@ -16,6 +16,7 @@ from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
 from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
 from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
+from trimtab.v1.purchasing_service_pb2_grpc import PurchasingServiceStub
 from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from trimtab.v1.rightsizing_service_pb2_grpc import RightsizingServiceStub
 from trimtab_service.bootstrap import Overrides, compose
@@ -40,6 +41,7 @@ class RunningService:
     commitment: CommitmentServiceStub
     rightsizing: RightsizingServiceStub
     recommendation: RecommendationServiceStub
+    purchasing: PurchasingServiceStub
 
 
 @contextlib.contextmanager
@@ -76,6 +78,7 @@ def running_service(
             commitment=CommitmentServiceStub(channel),
             rightsizing=RightsizingServiceStub(channel),
             recommendation=RecommendationServiceStub(channel),
+            purchasing=PurchasingServiceStub(channel),
         )
     finally:
         channel.close()

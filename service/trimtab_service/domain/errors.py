@@ -7,6 +7,7 @@ message mentions, so that a program need not parse text (AIP-193).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from trimtab_service.domain.reasons import ErrorReason
 
@@ -39,6 +40,17 @@ class TrimtabError(Exception):
         self.message = message
         self.metadata: dict[str, str] = dict(metadata or {})
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Worker processes hand errors over pickled; an exception's own way would call `__init__` with text alone."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[TrimtabError], args: tuple[object, ...], state: Mapping[str, Any]) -> TrimtabError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidArgumentError(TrimtabError):

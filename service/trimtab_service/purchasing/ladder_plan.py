@@ -15,26 +15,33 @@ from typing import Final
 
 import numpy as np
 
-from trimtab_service.domain.purchasing import OwnedLevel, PlanOffer
+from trimtab_service.domain.purchasing import ChangeKind, DeclaredChange, OwnedLevel, PlanOffer
+from trimtab_service.purchasing.demand import HourlyUsage
 from trimtab_service.purchasing.migrations import held_back
 from trimtab_service.purchasing.policies import top_up
 from trimtab_service.purchasing.program import Floats
+from trimtab_service.purchasing.timeline import changes_key, moved_key
 from trimtab_service.purchasing.tranches import RETURN_MOST_PER_HOUR, STEP, return_until
 from trimtab_service.purchasing.trend import trend_of
 
 _HOUR: Final = timedelta(hours=1)
 _WEEK_HOURS: Final = 168.0
 _MONTHS: Final = 12
+_LOOK_BACK: Final = 720
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LadderSeries:
-    """One offer and its usage: hourly on-demand `history`, what is `owned` of it, the same family elsewhere."""
+    """One offer and its usage: hourly on-demand `history`, what is `owned` of it, the same family elsewhere.
+
+    `future` holds what is declared: from each instant on (in order) that share of today's usage is expected.
+    """
 
     offer: PlanOffer
     history: Floats
     owned: tuple[OwnedLevel, ...] = ()
     siblings: tuple[Floats, ...] = ()
+    future: tuple[tuple[datetime, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,8 @@ def _steps(entry: LadderSeries, start: datetime, months: range, spread: int) -> 
     for month in months:
         now = month_after(start, month)
         weeks = (now - start) / _HOUR / _WEEK_HOURS
-        target = Decimal(repr(max(level * (1.0 + weekly * weeks), 0.0)))
+        share = _share_worth(entry, now)
+        target = Decimal(repr(max(level * (1.0 + weekly * weeks) * share, 0.0)))
         active = sum(
             (Decimal(repr(own.per_hour)) for own in entry.owned if own.start_time <= now < own.end_time), Decimal(0)
         )
@@ -107,6 +115,47 @@ def _steps(entry: LadderSeries, start: datetime, months: range, spread: int) -> 
             for part in _portions(offer, amount)
         ]
     return steps
+
+
+def expected_share(
+    usage: HourlyUsage, offer: PlanOffer, changes: Sequence[DeclaredChange]
+) -> tuple[tuple[datetime, float], ...]:
+    """Usage in the offer's scope from each change on, as a share of that of the last 30 days; empty without changes."""
+    if not changes:
+        return ()
+    recent = {key: float(row[-_LOOK_BACK:].mean()) for key, row in zip(usage.keys, usage.money, strict=True)}
+    whole = sum(money for key, money in recent.items() if offer.covers(key))
+    shares = []
+    for change in sorted(changes, key=lambda one: one.effective):
+        for key in [key for key in recent if changes_key(change, key)]:
+            money = recent.pop(key)
+            if change.kind is ChangeKind.SCALES:
+                recent[key] = money * change.factor
+            elif change.kind is ChangeKind.MIGRATES:
+                there = moved_key(key, change)
+                recent[there] = recent.get(there, 0.0) + money * change.factor
+        left = sum(money for key, money in recent.items() if offer.covers(key))
+        shares.append((change.effective, left / whole if whole > 0.0 else 1.0))
+    return tuple(shares)
+
+
+def _share_worth(entry: LadderSeries, now: datetime) -> float:
+    """The largest share of today's usage that holds for as much of a term from `now` on as it takes to break even."""
+    end = now + entry.offer.term
+    stretches: list[tuple[float, timedelta]] = []
+    current = next((share for time, share in reversed(entry.future) if time <= now), 1.0)
+    cursor = now
+    for time, share in entry.future:
+        if now < time < end:
+            stretches.append((current, time - cursor))
+            cursor, current = time, share
+    stretches.append((current, end - cursor))
+    held = timedelta()
+    for share, span in sorted(stretches, reverse=True):
+        held += span
+        if held >= entry.offer.term * entry.offer.rate:
+            return share
+    return 0.0
 
 
 def _portions(offer: PlanOffer, amount: Decimal) -> list[Decimal]:

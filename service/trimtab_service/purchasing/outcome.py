@@ -12,6 +12,7 @@ from trimtab_service.domain.reasons import DemandNote
 from trimtab_service.purchasing.optimiser import Ending
 from trimtab_service.purchasing.pools import Pool
 from trimtab_service.purchasing.program import Floats
+from trimtab_service.purchasing.rebilling import PlanBill
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,17 @@ class Tranche:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A portfolio over the horizon: `cost` and what the same usage costs `on_demand`, in money of the horizon."""
+    """A portfolio over the horizon: `cost` and what the same usage costs `on_demand`, in money of the horizon.
+
+    `per_hour` is the most new plan money an hour that is in force at once.
+    """
 
     name: str
     cost: float
     on_demand: float
     coverage: float
     utilisation: float
+    per_hour: float = 0.0
 
     @property
     def savings(self) -> float:
@@ -66,10 +71,15 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Rebilled:
-    """The rounded plan billed in the provider's order over the same hours: `cost`, and that over the bound less one."""
+    """The rounded plan billed in the provider's order over the same hours, and its cost over the bound less one."""
 
-    cost: Decimal
+    bill: PlanBill
     gap_to_bound: float
+
+    @property
+    def cost(self) -> Decimal:
+        """All that is paid."""
+        return self.bill.cost
 
 
 @dataclass(frozen=True, slots=True, eq=False)

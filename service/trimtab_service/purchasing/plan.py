@@ -13,6 +13,7 @@ import numpy as np
 
 from trimtab_service.domain.purchasing import (
     DroppedOffer,
+    Preference,
     Scenario,
 )
 from trimtab_service.purchasing.alternatives import alternatives
@@ -25,7 +26,7 @@ from trimtab_service.purchasing.pools import MOST_BUDGETS, Pool, Question, pools
 from trimtab_service.purchasing.program import Floats, Program
 from trimtab_service.purchasing.rebilling import plan_bill
 from trimtab_service.purchasing.risk import risk_of
-from trimtab_service.purchasing.scenarios import optimise_over
+from trimtab_service.purchasing.scenarios import optimise_over, stacked
 from trimtab_service.purchasing.screening import screen
 from trimtab_service.purchasing.shadow_prices import hourly_room
 from trimtab_service.purchasing.statement import prices_of, problem_of
@@ -48,12 +49,12 @@ def optimise_purchase_plan(
     bought = [sold(pool, solution.amounts) for pool, solution in zip(pools, solved, strict=True)]
     amounts = [portion.amounts for portion in bought]
     horizon_hours = request.terms.horizon // timedelta(hours=1)
-    certificate = _certificate(pools, solved)
+    certificate = _certificate(pools, solved, plain=not request.scenarios)
     return PurchasePlan(
         tranches=tuple(t for pool, portion in zip(pools, bought, strict=True) for t in tranches(pool, portion)),
         figures=figures("plan", pools, [solution.amounts for solution in solved]),
         certificate=certificate,
-        rebilled=None if stop() else _rebilled(pools, amounts, certificate.bound),
+        rebilled=_rebilled(pools, amounts, certificate.bound, stop),
         alternatives=alternatives(pools, hurry),
         risk=risk_of(pools, amounts, request.usage.money.sum(axis=0), horizon_hours, hurry)
         if request.with_risk
@@ -89,26 +90,31 @@ def _question(request: PlanRequest) -> tuple[Question, tuple[DroppedOffer, ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Solved:
-    """`amounts`, cost and bound in the aim's measure, and the program and prices that prove the bound."""
+    """`amounts`, cost and bound in the aim's measure, and the solution that proves the bound of `program`.
+
+    `program` is the pool's own or, over scenarios, the stacked one; None where the bound takes more than that: regret.
+    """
 
     amounts: Floats
     cost: float
     bound: float
     ending: Ending
     proof: Solution
+    program: Program | None
 
 
 def _solved(request: PlanRequest, pool: Pool, stop: Callable[[], bool]) -> _Solved:
     if not request.scenarios:
         solution = optimise(pool.program, stop)
-        return _Solved(solution.amounts, solution.cost, solution.bound, solution.ending, solution)
+        return _Solved(solution.amounts, solution.cost, solution.bound, solution.ending, solution, pool.program)
     programs = [_future(pool, scenario) for scenario in request.scenarios]
     probabilities = np.array([scenario.probability for scenario in request.scenarios])
     found = optimise_over(programs, probabilities, request.aim, stop)
     ending = found.proof.ending
     if ending is Ending.OPTIMAL and found.gap > 1e-9:  # noqa: PLR2004 - the certified gap
         ending = Ending.RELAXED
-    return _Solved(found.amounts, found.risk, found.bound, ending, found.proof)
+    proved = None if request.aim.preference is Preference.MAXIMUM_REGRET else stacked(programs, found.weights)
+    return _Solved(found.amounts, found.risk, found.bound, ending, found.proof, proved)
 
 
 def _future(pool: Pool, scenario: Scenario) -> Program:
@@ -122,28 +128,31 @@ _STATED_CELLS = 6_000_000
 _WORST = (Ending.OPTIMAL, Ending.RELAXED, Ending.STALLED, Ending.STOPPED)
 
 
-def _certificate(pools: Sequence[Pool], solved: Sequence[_Solved]) -> Certificate:
+def _certificate(pools: Sequence[Pool], solved: Sequence[_Solved], *, plain: bool) -> Certificate:
+    """With `plain` the proof is of the pools' own programs; else of scenarios stacked, which are not written out."""
     cost, bound = sum(s.cost for s in solved), sum(s.bound for s in solved)
     amounts = tuple(s.amounts for s in solved)
     ending = max((s.ending for s in solved), key=_WORST.index, default=Ending.OPTIMAL)
-    plain = all(
-        s.proof.prices.flexible.shape[1:] == p.program.usage.shape[1:] for p, s in zip(pools, solved, strict=True)
-    )
-    stated = plain and sum(pool.program.usage.size for pool in pools) <= _STATED_CELLS
+    programs = [s.program for s in solved if s.program is not None]
+    stated = len(programs) == len(solved) and sum(program.usage.size for program in programs) <= _STATED_CELLS
     prices = [s.proof.prices for s in solved]
     return Certificate(
         bound=bound,
         gap=max(cost - bound, 0.0) / cost if cost > 0.0 else 0.0,
         ending=ending,
         shadow_prices=hourly_room(pools, amounts, prices).price if plain else np.empty(0),
-        statements=tuple(problem_of(pool.program) for pool in pools) if stated else (),
-        prices=tuple(prices_of(p.program, proof) for p, proof in zip(pools, prices, strict=True)) if stated else (),
+        statements=tuple(problem_of(program) for program in programs) if stated else (),
+        prices=tuple(prices_of(program, proof) for program, proof in zip(programs, prices, strict=True))
+        if stated
+        else (),
         amounts=amounts,
     )
 
 
-def _rebilled(pools: Sequence[Pool], amounts: Sequence[Floats], bound: float) -> Rebilled | None:
-    made = plan_bill(pools, amounts)
+def _rebilled(
+    pools: Sequence[Pool], amounts: Sequence[Floats], bound: float, stop: Callable[[], bool]
+) -> Rebilled | None:
+    made = plan_bill(pools, amounts, stop)
     if made is None:
         return None
     return Rebilled(made, float(made.cost / Decimal(repr(bound))) - 1.0 if bound > 0.0 else 0.0)

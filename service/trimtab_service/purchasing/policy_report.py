@@ -22,6 +22,9 @@ from trimtab_service.purchasing.single_level import break_even_utilisation
 
 _YEAR: Final = 8_760
 
+LADDERS: Final = ("monthly_standing_rule", "monthly_top_up", "quarterly_top_up", "bulk")
+"""Names of repeated purchases."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionReport:
@@ -118,14 +121,14 @@ def _ladders(
     def cadence(every: int) -> LadderShape:
         return LadderShape(shape.term, every, shape.paid, shape.step_hours)
 
-    kinds: tuple[tuple[str, LadderShape, Callable[[str], Target]], ...] = (
-        ("monthly_standing_rule", shape, lambda name: top_up_target(ratio, shape, siblings(name))),
-        ("monthly_top_up", shape, lambda _: rule_target(quantile, ratio, shape)),
-        ("quarterly_top_up", cadence(3), lambda _: rule_target(quantile, ratio, shape)),
-        ("bulk", cadence(shape.term), lambda _: rule_target(quantile, ratio, shape)),
+    kinds: tuple[tuple[LadderShape, Callable[[str], Target]], ...] = (
+        (shape, lambda name: top_up_target(ratio, shape, siblings(name))),
+        (shape, lambda _: rule_target(quantile, ratio, shape)),
+        (cadence(3), lambda _: rule_target(quantile, ratio, shape)),
+        (cadence(shape.term), lambda _: rule_target(quantile, ratio, shape)),
     )
     made = []
-    for name, form, target_of in kinds:
+    for name, (form, target_of) in zip(LADDERS, kinds, strict=True):
         if stop():
             break
         walked = [ladder(usage, ratio, form, target_of(key)) for key, usage in series.items()]

@@ -1,19 +1,25 @@
 """A plan billed as the provider would: the program's classes as usage lines, purchases and owned levels as plans."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
 from trimtab_service.domain.commitments import CommitmentKind
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.purchasing.billing.biller import Bill, bill, usd_of
-from trimtab_service.purchasing.billing.lines import FEMTO_PER_USD, MICRO_UNITS, OwnedPlan, UsageLine
+from trimtab_service.purchasing.billing.lines import FEMTO_PER_USD, MICRO_UNITS, Exact, OwnedPlan, UsageLine
 from trimtab_service.purchasing.pools import Pool
 from trimtab_service.purchasing.program import Floats
 
 _NANO = 10**9
+_HOURS_TOGETHER = 500
+_OWNED = "\x00owned/"
+"""Begins the ids of what is owned: no offer's id holds it."""
+
 _FLEXIBLE = {
     Cloud.AWS: CommitmentKind.AWS_COMPUTE_SAVINGS_PLAN,
     Cloud.GCP: CommitmentKind.GCP_FLEXIBLE_CUD,
@@ -26,30 +32,86 @@ _LOCKED = {
 }
 
 
-def rebill(pool: Pool, amounts: Floats) -> Bill:
-    """The bill over the timeline's hours, each once.
+def rebill(pool: Pool, amounts: Floats, hours: slice = slice(None)) -> Bill:
+    """The bill over the timeline's `hours`, each once.
 
     A unit of usage is one unit of on-demand money; new plans cost their levelised rate, owned ones nothing more. Hours
     that stand for several are billed once: scale by their weight.
     """
-    program = pool.program
-    lines = [
-        UsageLine(str(k), key.cloud, key.account, _NANO, np.rint(program.usage[k] * MICRO_UNITS).astype(int).tolist())
-        for k, key in enumerate(pool.keys)
-    ]
-    plans = [*_owned(pool), *_bought(pool, amounts)]
+    first, last, _ = hours.indices(pool.program.usage.shape[1])
+    units = np.rint(pool.program.usage[:, first:last] * MICRO_UNITS).astype(np.int64)
+    lines = [UsageLine(str(k), key.cloud, key.account, _NANO, units[k].tolist()) for k, key in enumerate(pool.keys)]
+    plans = [part for plan in (*_owned(pool), *_bought(pool, amounts)) if (part := _within(plan, first, last))]
     return bill(lines, plans)
 
 
-def rebilled_cost(pools: Sequence[Pool], amounts: Sequence[Floats]) -> Decimal | None:
-    """Over the horizon; None where a class may run on spot, which is no provider's order, or hours weigh unequally."""
-    total = Decimal(0)
+def _within(plan: OwnedPlan, first: int, last: int) -> OwnedPlan | None:
+    """The plan as those hours see it; None where it is not in force in any."""
+    begin = max(plan.first_hour, first)
+    end = last if plan.last_hour is None else min(plan.last_hour, last)
+    return replace(plan, first_hour=begin - first, last_hour=end - first) if begin < end else None
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseBilled:
+    """One purchase of a bill: levelised `cost` over the horizon, usage `covered` at on-demand prices, share used."""
+
+    offer_id: str
+    cost: Decimal
+    covered: Decimal
+    utilisation: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBill:
+    """Over the horizon: `fees` of the purchases, `uncovered` usage, and each purchase in the order of its pool."""
+
+    fees: Decimal
+    uncovered: Decimal
+    purchases: tuple[PurchaseBilled, ...]
+
+    @property
+    def cost(self) -> Decimal:
+        """All that is paid."""
+        return self.fees + self.uncovered
+
+    @property
+    def unused(self) -> Decimal:
+        """Paid for and not used."""
+        return sum((one.cost * Decimal(repr(1.0 - one.utilisation)) for one in self.purchases), Decimal(0))
+
+
+def plan_bill(
+    pools: Sequence[Pool], amounts: Sequence[Floats], stop: Callable[[], bool] = lambda: False
+) -> PlanBill | None:
+    """None where a class may run on spot, which is no provider's order, hours weigh unequally, or `stop` said so."""
+    fees = uncovered = Decimal(0)
+    purchases: list[PurchaseBilled] = []
     for pool, bought in zip(pools, amounts, strict=True):
         weights = pool.program.weights
         if pool.program.spot_room is not None or float(np.ptp(weights)) > 0.0:
             return None
-        total += usd_of(rebill(pool, bought).total) * Decimal(repr(float(weights[0])) if weights.size else 1)
-    return total
+        weight = Decimal(repr(float(weights[0]))) if weights.size else Decimal(1)
+        together: dict[str, list[Exact]] = {}
+        on_demand: Exact = 0
+        # Hours are billed each by itself, so they can be billed in parts.
+        for first in range(0, pool.program.usage.shape[1], _HOURS_TOGETHER):
+            if stop():
+                return None
+            made = rebill(pool, bought, slice(first, first + _HOURS_TOGETHER))
+            on_demand += made.on_demand
+            for use in made.plans:
+                if not use.plan_id.startswith(_OWNED) and use.fee:
+                    sums = together.setdefault(use.plan_id, [0, 0, 0, 0])
+                    for place, value in enumerate((use.fee, use.covered, use.used, use.room)):
+                        sums[place] += value
+        uncovered += usd_of(on_demand) * weight
+        for plan_id, (fee, covered, used, room) in together.items():
+            cost = usd_of(fee) * weight
+            fees += cost
+            share = float(Fraction(used) / Fraction(room)) if room else 1.0
+            purchases.append(PurchaseBilled(plan_id.rsplit("/", 2)[0], cost, usd_of(covered) * weight, share))
+    return PlanBill(fees, uncovered, tuple(purchases))
 
 
 def _draws(pool: Pool, slot: int) -> tuple[dict[str, int], bool]:
@@ -102,7 +164,7 @@ def _owned(pool: Pool) -> list[OwnedPlan]:
                 continue
             plans.append(
                 OwnedPlan(
-                    plan_id=f"owned/{slot}/{segment}",
+                    plan_id=f"{_OWNED}{slot}/{segment}",
                     kind=_LOCKED[cloud] if locked else _FLEXIBLE[cloud],
                     account="",
                     room=round(level * (MICRO_UNITS if locked else FEMTO_PER_USD)),

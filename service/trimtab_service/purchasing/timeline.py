@@ -74,20 +74,22 @@ def timeline_of(
 def _keys(keys: tuple[UsageKey, ...], changes: Sequence[DeclaredChange]) -> tuple[UsageKey, ...]:
     """The usage's keys, then those that a migration brings."""
     brought = {
-        _moved(key, change)
+        moved_key(key, change)
         for change in changes
         if change.kind is ChangeKind.MIGRATES
         for key in keys
-        if _hits(change, key)
+        if changes_key(change, key)
     }
     return (*keys, *sorted(brought - set(keys)))
 
 
-def _moved(key: UsageKey, change: DeclaredChange) -> UsageKey:
+def moved_key(key: UsageKey, change: DeclaredChange) -> UsageKey:
+    """Where a migration takes usage."""
     return UsageKey(key.cloud, change.to_family, key.region, "", key.account, key.service)
 
 
-def _hits(change: DeclaredChange, key: UsageKey) -> bool:
+def changes_key(change: DeclaredChange, key: UsageKey) -> bool:
+    """Whether the change is of this usage."""
     return change.cloud is key.cloud and change.family == key.family and change.region in {"", key.region}
 
 
@@ -101,9 +103,9 @@ def _changed(
         if hour_of(terms, change.effective) > hour:
             continue
         for row, key in enumerate(keys):
-            if not _hits(change, key):
+            if not changes_key(change, key):
                 continue
             if change.kind is ChangeKind.MIGRATES:
-                changed[place[_moved(key, change)]] += change.factor * changed[row]
+                changed[place[moved_key(key, change)]] += change.factor * changed[row]
             changed[row] *= change.factor if change.kind is ChangeKind.SCALES else 0.0
     return changed

@@ -17,6 +17,7 @@ from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.purchasing import Service, UsageKey
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.purchasing.demand import MOST_HOURS, HourlyUsage, UsageRows, usage_of
+from trimtab_service.purchasing.memory import DEFAULT_LIMIT_BYTES, require
 from trimtab_service.purchasing.program import Floats
 from trimtab_service.rpc import bounds
 from trimtab_service.rpc.fields import FieldPath, Violations
@@ -27,6 +28,8 @@ _MAX_NAME: Final = 128
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _HOUR_S: Final = 3_600
 _NANOS: Final = 1_000_000_000
+_MAX_USAGE: Final = 1e12
+"""Of one series in one hour. Any more is not a fleet, and its micro-units would not fit into 64 bits."""
 _ENGINE_FIELD: Final = re.compile(r"usage\[(\d+)\](?:\.money)?")
 
 
@@ -112,6 +115,10 @@ class PendingDemand:
             if units.size > MOST_HOURS:
                 field = ((self._at, f"series[{index}]"), "hourly_usage")
                 found.add(field, ErrorReason.TOO_LARGE, f"{units.size} hours; at most {MOST_HOURS}")
+            beyond = np.flatnonzero(units > _MAX_USAGE)
+            if beyond.size:
+                field = ((self._at, f"series[{index}]"), f"hourly_usage[{int(beyond[0])}]")
+                found.add(field, ErrorReason.OUT_OF_RANGE, f"{beyond.size} values are above {_MAX_USAGE:g}")
             if has_stamps:
                 hours = np.concatenate([np.empty(0, np.int64), *self._stamps[index]])
             else:
@@ -121,6 +128,15 @@ class PendingDemand:
 
     def usage(self, parsed: tuple[ParsedSeries, ...]) -> HourlyUsage:
         """The matrix of money. Raises InvalidArgumentError, with the request's own fields."""
+        filled = [one.hours for one in parsed if one.hours.size]
+        first = min((int(hours.min()) for hours in filled), default=0)
+        span = max((int(hours.max()) for hours in filled), default=-1) - first + 1
+        keys = len({one.key for one in parsed})
+        try:
+            # Two stamps far apart are a large matrix: known before it is made.
+            require(keys, span, 1, DEFAULT_LIMIT_BYTES)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError([in_request(violation) for violation in error.violations]) from None
         rows = [UsageRows(one.key, one.hours, one.units * (one.unit_nanos / _NANOS), self.currency) for one in parsed]
         try:
             return usage_of(rows)

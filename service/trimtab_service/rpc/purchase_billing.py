@@ -25,12 +25,12 @@ def bill_of(
     nanos = {f"{index}": one.unit_nanos for index, one in enumerate(series)}
     lines = [_line(f"{index}", one, first, count) for index, one in enumerate(series)]
     owned = [plan for level in plans if (plan := _plan(level, keys, nanos, first, count)) is not None]
-    made = bill(lines, owned)
+    made = bill(lines, owned, with_idle=hourly)
     if not hourly:
         return made, None
     fees = [sum(plan.fee_femto_per_hour for plan in owned if _runs(plan, hour)) for hour in range(count)]
     uncovered = [float(Fraction(total) - fee) / FEMTO_PER_USD for total, fee in zip(made.hourly, fees, strict=True)]
-    return made, (uncovered, _unused(lines, owned, count))
+    return made, (uncovered, [float(idle) / FEMTO_PER_USD for idle in made.idle])
 
 
 def _line(name: str, one: ParsedSeries, first: int, count: int) -> UsageLine:
@@ -58,21 +58,3 @@ def _plan(
 
 def _runs(plan: OwnedPlan, hour: int) -> bool:
     return plan.first_hour <= hour < (plan.last_hour or hour + 1)
-
-
-def _unused(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan], count: int) -> list[float]:
-    """Plan money not used, hour by hour: each hour is billed by itself."""
-    unused = []
-    for hour in range(count):
-        running = [
-            OwnedPlan(p.plan_id, p.kind, p.account, p.room, p.fee_femto_per_hour, p.draws)
-            for p in plans
-            if _runs(p, hour)
-        ]
-        of_hour = [
-            UsageLine(line.line_id, line.cloud, line.account, line.on_demand_nanos, [line.micro_units[hour]])
-            for line in lines
-        ]
-        idle = sum((Fraction(use.room) - use.used for use in bill(of_hour, running).plans), Fraction(0))
-        unused.append(float(idle) / FEMTO_PER_USD)
-    return unused

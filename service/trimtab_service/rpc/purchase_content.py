@@ -62,8 +62,11 @@ def content_of_plan(plan: pb.PurchasePlan) -> RecommendationContent | None:
 
 
 def _monthly(plan: pb.PurchasePlan) -> int:
-    saved = _micros(plan.on_demand_cost) - _micros(plan.total_cost)
-    return round(saved * 730 / plan.hours) if plan.hours else 0
+    """Saved against buying nothing: what is owned already saves without this plan."""
+    without = next((one.cost for one in plan.alternatives if one.alternative_id == "none"), plan.on_demand_cost)
+    saved = _micros(without) - _micros(plan.total_cost)
+    hours = plan.horizon.seconds / 3600
+    return round(saved * 730 / hours) if hours else 0
 
 
 def _micros(money: MoneyMessage) -> int:

@@ -17,13 +17,13 @@ from typing import Final
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.commitments import Commitment
-from trimtab_service.domain.errors import UnavailableError
+from trimtab_service.domain.errors import InvalidArgumentError, UnavailableError
 from trimtab_service.domain.purchasing import PlanTerms
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.purchasing.catalog_offers import catalog_offers, owned_levels
 from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.rpc.call import Call
-from trimtab_service.rpc.demand_parser import PendingDemand
+from trimtab_service.rpc.demand_parser import PendingDemand, in_request
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.purchase_encoder import hash_of
 from trimtab_service.rpc.purchase_parser import PurchaseParser
@@ -33,10 +33,13 @@ from trimtab_service.rpc.world import World
 from trimtab_service.workers import WorkerPool
 
 _SOLVING_SHARE: Final = 0.8
-"""Of the caller's time; the rest is for handing over, encoding and storing."""
+_TELLING_S: Final = 2.0
+"""The rest of the caller's time, half of it or so many seconds, is for figures, encoding and storing."""
 _LONGEST_S: Final = 600.0
 _POLL_S: Final = 0.1
 _HOUR: Final = timedelta(hours=1)
+_EVIDENCE_BYTES: Final = 2 * 2**20
+_MOST_EVIDENCE_BYTES: Final = 48 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Asked:
     currency: str
     catalog_version: str
     instant: datetime
+    evidence_bytes: int
 
 
 class PurchaseDesk:
@@ -63,6 +67,10 @@ class PurchaseDesk:
         """The instant, by the desk's clock."""
         return self._clock()
 
+    def next_hour(self) -> datetime:
+        """The first full hour from now on: plans begin there."""
+        return _next_hour(self._clock())
+
     def snapshot(self, project: str) -> CatalogSnapshot:
         """The catalogue in force."""
         return self._world.view(project).snapshot
@@ -72,9 +80,14 @@ class PurchaseDesk:
         owned = self._world.view(project).state.rooms.commitments
         return tuple(commitment for _, commitment in sorted(owned.items(), key=itemgetter(0)))
 
-    def asked(self, project: str, request: pb.OptimizePurchasePlanRequest, demand: PendingDemand) -> Asked:
-        """Parse all but the demand, which may have come in parts. Raises InvalidArgumentError with every fault."""
-        found, instant = Violations(), self._clock()
+    def asked(
+        self, project: str, request: pb.OptimizePurchasePlanRequest, demand: PendingDemand, found: Violations
+    ) -> Asked:
+        """Parse all but the demand, which may have come in parts and left its faults in `found`.
+
+        Raises InvalidArgumentError with every fault.
+        """
+        instant = self._clock()
         parser = PurchaseParser(demand.currency, found)
         series = demand.finish(found)
         offers = parser.offers(list(request.offers), "offers")
@@ -82,6 +95,9 @@ class PurchaseDesk:
         spot, changes = parser.spot(list(request.spot)), parser.changes(list(request.changes))
         scenarios, limits = parser.scenarios(list(request.scenarios)), parser.limits(request.limits)
         aim, horizon, times = parser.aim(request), parser.horizon(request), parser.purchase_times(request)
+        evidence = request.max_evidence_bytes
+        if not 0 <= evidence <= _MOST_EVIDENCE_BYTES:
+            found.add("max_evidence_bytes", ErrorReason.OUT_OF_RANGE, f"must be from 0 to {_MOST_EVIDENCE_BYTES}")
         found.check()
         usage = demand.usage(series)
         view, version = self._world.view(project), ""
@@ -101,19 +117,34 @@ class PurchaseDesk:
             renewed=not request.not_renewed,
         )
         plan = PlanRequest(usage, offers, terms, owned, spot, changes, limits, aim, scenarios)
-        return Asked(plan, demand.currency, version, instant)
+        return Asked(plan, demand.currency, version, instant, evidence or _EVIDENCE_BYTES)
 
     def plan(self, asked: Asked, request: pb.OptimizePurchasePlanRequest, call: Call) -> pb.PurchasePlan:
         """Run the engine in a worker, until the caller's time is nearly up, or the caller leaves."""
-        with _flag() as flag:
-            seconds = min(call.time_remaining() * _SOLVING_SHARE, _LONGEST_S)
-            stop = Stop(time.time() + seconds, flag)
-            task = PlanTask(asked.request, asked.currency, not request.skip_backtest, stop)
-            message = pb.PurchasePlan.FromString(self._wait(self._pool.submit(plan_apart, task), flag, call))
+
+        def task(stop: Stop) -> PlanTask:
+            return PlanTask(asked.request, asked.currency, not request.skip_backtest, asked.evidence_bytes, stop)
+
+        message = pb.PurchasePlan.FromString(self.apart(call, lambda stop: (plan_apart, (task(stop),))))
         message.catalog_version = asked.catalog_version
         set_timestamp(message.as_of, asked.instant)
-        message.plan_hash = hash_of(_fixed(request), message)
+        message.plan_hash = hash_of(_facts(asked, request), message)
         return message
+
+    def apart(self, call: Call, work: Callable[[Stop], tuple[Callable[..., bytes], tuple[object, ...]]]) -> bytes:
+        """Do in a worker process what `work` names, told when to stop.
+
+        Raises what it raises, and DeadlineExceededError when the caller leaves, upon which the worker stops too.
+        """
+        with _flag() as flag:
+            left = call.time_remaining()
+            seconds = min(left * _SOLVING_SHARE, max(left - _TELLING_S, left / 2), _LONGEST_S)
+            stop = Stop(time.time() + seconds, flag)
+            function, arguments = work(stop)
+            try:
+                return self._wait(self._pool.submit(function, *arguments), flag, call)
+            except InvalidArgumentError as error:
+                raise InvalidArgumentError([in_request(violation) for violation in error.violations]) from None
 
     def _wait(self, answer: Future[bytes], flag: Path, call: Call) -> bytes:
         try:
@@ -121,7 +152,7 @@ class PurchaseDesk:
                 with contextlib.suppress(FutureTimeoutError):
                     return answer.result(_POLL_S)
                 if not call.active():
-                    flag.touch()
+                    flag.unlink(missing_ok=True)
                     answer.cancel()
                     call.check()
         except BrokenProcessPool:
@@ -130,9 +161,11 @@ class PurchaseDesk:
 
 @contextlib.contextmanager
 def _flag() -> Iterator[Path]:
-    """A path that, once it exists, tells a worker to stop."""
+    """A file that is there for as long as somebody waits: a worker that misses it stops."""
     with tempfile.TemporaryDirectory(prefix="trimtab-plan-") as directory:
-        yield Path(directory) / "stop"
+        flag = Path(directory) / "waiting"
+        flag.touch()
+        yield flag
 
 
 def _next_hour(instant: datetime) -> datetime:
@@ -141,10 +174,17 @@ def _next_hour(instant: datetime) -> datetime:
     )
 
 
-def _fixed(request: pb.OptimizePurchasePlanRequest) -> bytes:
-    """What of a request the plan depends on."""
+def _facts(asked: Asked, request: pb.OptimizePurchasePlanRequest) -> Iterator[bytes]:
+    """What a plan depends on: the request but for how it is answered, the usage, however it came, the catalogue."""
     kept = pb.OptimizePurchasePlanRequest()
     kept.CopyFrom(request)
-    for field in ("request_id", "validate_only", "skip_backtest"):
+    for field in ("demand", "request_id", "validate_only", "skip_backtest", "max_evidence_bytes"):
         kept.ClearField(field)
-    return kept.SerializeToString(deterministic=True)
+    yield kept.SerializeToString(deterministic=True)
+    usage = asked.request.usage
+    yield repr(usage.keys).encode()
+    yield usage.start.isoformat().encode()
+    yield usage.money.tobytes()
+    owned = [(one.commitment_id, one.per_hour, one.start_time, one.end_time) for one in asked.request.owned]
+    yield repr(owned).encode()
+    yield asked.catalog_version.encode()

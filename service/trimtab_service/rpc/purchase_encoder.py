@@ -1,13 +1,14 @@
 """Writes purchase plans as messages."""
 
+import gzip
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import orjson
 from google.type.money_pb2 import Money
 
 from trimtab.v1 import purchasing_service_pb2 as pb
@@ -17,13 +18,29 @@ from trimtab_service.purchasing.hourly_cost import total_cost
 from trimtab_service.purchasing.ladder_plan import LadderStep
 from trimtab_service.purchasing.optimiser import Ending
 from trimtab_service.purchasing.outcome import Certificate, Figures, PurchasePlan, RiskFigures, Tranche
+from trimtab_service.purchasing.periods import periods, savings
+from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.purchasing.policy_report import PolicyReport
+from trimtab_service.purchasing.pools import Pool
+from trimtab_service.purchasing.program import Floats
 from trimtab_service.rpc.commitment_codec import KIND_CODES
 from trimtab_service.rpc.vocabulary import CLOUD_CODE, duration_of_hours, set_timestamp
 
-MOST_EVIDENCE_BYTES: Final = 8 * 2**20
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 _NANOS: Final = Decimal(1_000_000_000)
+_HOUR: Final = timedelta(hours=1)
 _CURVE_POINTS: Final = 40
+_MOST_PERIODS: Final = 400
+_MANY_CELLS: Final = 1_000_000
+_THOROUGH: Final = 6
+_FAST: Final = 1
+"""Levels of compression: thorough takes a second for a million class-hours of their own."""
+
+_MOST_CELLS_A_BYTE: Final = 100
+"""Usage that is all alike compresses to about that; more cells than this are known not to fit."""
+
 _CURVE_HOURS: Final = 2_000_000
 """Class-hours above which the curve is left out: it is a picture, and not worth as long as the plan took."""
 
@@ -58,10 +75,11 @@ class PurchaseEncoder:
         units, rest = divmod(abs(nanos), int(_NANOS))
         return Money(currency_code=self._currency, units=sign * units, nanos=sign * rest)
 
-    def plan(self, plan: PurchasePlan, offers: Sequence[PlanOffer], solve_seconds: float) -> pb.PurchasePlan:
-        """The message, without what only the caller of the engine knows (hash, instant, recommendation)."""
-        known = {offer.offer_id: offer for offer in offers}
-        message = pb.PurchasePlan(verdict=_verdict(plan, offers), hours=_hours(plan))
+    def plan(self, plan: PurchasePlan, request: PlanRequest, solve_seconds: float) -> pb.PurchasePlan:
+        """The message, without what only the caller of the engine knows (hash, instant, recommendation, evidence)."""
+        known = {offer.offer_id: offer for offer in request.offers}
+        message = pb.PurchasePlan(verdict=_verdict(plan, request.offers), hours=request.usage.hours)
+        message.horizon.CopyFrom(duration_of_hours(request.terms.horizon / _HOUR))
         for tranche in plan.tranches:
             self._purchase(message.purchases.add(), tranche, known)
         self._certificate(message.certificate, plan, solve_seconds)
@@ -70,10 +88,13 @@ class PurchaseEncoder:
             self._alternative(message.alternatives.add(), figures)
         if plan.risk is not None:
             self._risk(message, plan.risk)
-        for tranche in plan.tranches:
-            expiry = message.expiries.add(plan=tranche.offer_id)
-            set_timestamp(expiry.end_time, tranche.end_time)
-            expiry.commitment_per_hour.CopyFrom(self.money(tranche.per_hour))
+        ends = [(one.end_time, one.offer_id, one.per_hour) for one in plan.tranches]
+        ends += [
+            (owned.end_time, owned.commitment_id, Decimal(repr(owned.per_hour)))
+            for owned in request.owned
+            if owned.end_time > request.terms.start
+        ]
+        self.expiries(message.expiries, ends)
         message.dropped_offers.extend(_dropped(one) for one in plan.dropped)
         message.demand_notes.extend(note.name for note in plan.notes)
         message.on_demand_cost.CopyFrom(self.money(plan.figures.on_demand))
@@ -83,7 +104,17 @@ class PurchaseEncoder:
         message.upfront_cost.CopyFrom(self.money(sum((one.upfront for one in plan.tranches), Decimal(0))))
         message.total_cost.CopyFrom(self.money(plan.figures.cost))
         message.cost_curve.extend(self._curve(plan))
+        self._over_time(message, plan, request.terms.start)
         return message
+
+    def expiries(
+        self, into: "RepeatedCompositeFieldContainer[pb.PlanExpiry]", ends: Sequence[tuple[datetime, str, Decimal]]
+    ) -> None:
+        """What ends when, in order of time."""
+        for end, name, per_hour in sorted(ends, key=lambda one: one[:2]):
+            expiry = into.add(plan=name)
+            set_timestamp(expiry.end_time, end)
+            expiry.commitment_per_hour.CopyFrom(self.money(per_hour))
 
     def offer(self, message: pb.PurchaseOffer, offer: PlanOffer) -> None:
         """An offer as it came."""
@@ -167,24 +198,66 @@ class PurchaseEncoder:
         message.is_relaxation = proof.ending is Ending.RELAXED
         message.ending = _ENDINGS[proof.ending]
         message.solve_seconds = solve_seconds
-        message.evidence_json = _evidence(proof)
         if plan.rebilled is not None:
             message.billed_cost.CopyFrom(self.money(plan.rebilled.cost))
             message.billed_gap = plan.rebilled.gap_to_bound
 
     def _bill(self, message: pb.PurchaseBill, plan: PurchasePlan) -> None:
-        total = plan.rebilled.cost if plan.rebilled is not None else Decimal(repr(plan.figures.cost))
+        """As billed; where no provider's order says it (spot, unequal hours), as planned."""
         message.on_demand_equivalent.CopyFrom(self.money(plan.figures.on_demand))
-        message.total_cost.CopyFrom(self.money(total))
-        message.total_cost_exact = f"{total:f}"
         message.coverage = plan.figures.coverage
         message.utilization = plan.figures.utilisation
         message.effective_savings_rate = plan.figures.effective_savings_rate
+        if plan.rebilled is None:
+            total = Decimal(repr(plan.figures.cost))
+            fees = sum((float(p.program.columns.cost @ a) for p, a in _pooled(plan)), 0.0)
+            message.commitment_cost.CopyFrom(self.money(fees))
+            message.uncovered_cost.CopyFrom(self.money(plan.figures.cost - fees))
+        else:
+            made = plan.rebilled.bill
+            total = made.cost
+            message.commitment_cost.CopyFrom(self.money(made.fees))
+            message.uncovered_cost.CopyFrom(self.money(made.uncovered))
+            message.unused_cost.CopyFrom(self.money(made.unused))
+            for one in made.purchases:
+                use = message.plans.add(commitment_id=one.offer_id, utilization=one.utilisation)
+                use.cost.CopyFrom(self.money(one.cost))
+                use.used.CopyFrom(self.money(one.cost * Decimal(repr(one.utilisation))))
+                use.covered.CopyFrom(self.money(one.covered))
+        message.total_cost.CopyFrom(self.money(total))
+        message.total_cost_exact = f"{total:f}"
+
+    def _over_time(self, message: pb.PurchasePlan, plan: PurchasePlan, start: datetime) -> None:
+        amounts = plan.certificate.amounts
+        saved = [savings(pool, bought) for pool, bought in _pooled(plan)]
+        flat = np.concatenate([np.empty(0), *saved])
+        bought = np.concatenate([np.empty(0), *amounts])
+        # Purchases are the columns of which something is bought, in order; rounding may have left one with nothing.
+        names = [purchase.offer.offer.offer_id for pool in plan.pools for purchase in pool.purchases]
+        times = [purchase.time for pool in plan.pools for purchase in pool.purchases]
+        column = {(names[i], times[i]): i for i in range(bought.size)}
+        chosen = [column[tranche.offer_id, tranche.start_time] for tranche in plan.tranches]
+        for purchase, index in zip(message.purchases, chosen, strict=True):
+            purchase.saving.CopyFrom(self.money(float(flat[index])))
+        found = periods(plan.pools, amounts, _MOST_PERIODS)
+        covered = found.covered[chosen] if chosen else np.empty((0, found.usage.size))
+        for index in range(found.usage.size):
+            one = message.periods.add(
+                usage=found.usage[index],
+                covered_by_owned=found.owned[index],
+                covered=covered[:, index].tolist(),
+                uncovered=found.uncovered[index],
+                committed=found.committed[index],
+                used=found.used[index],
+            )
+            set_timestamp(one.start_time, start + index * found.hours_each * _HOUR)
 
     def _alternative(self, message: pb.PlanAlternative, figures: Figures) -> None:
+        """`plan` is what was found, before it is rounded to what is sold."""
         message.alternative_id = figures.name
         message.cost.CopyFrom(self.money(figures.cost))
         message.effective_savings_rate = figures.effective_savings_rate
+        message.commitment_per_hour.CopyFrom(self.money(figures.per_hour))
 
     def _risk(self, message: pb.PurchasePlan, risk: RiskFigures) -> None:
         message.cvar_95.CopyFrom(self.money(risk.cvar_95))
@@ -227,10 +300,28 @@ def policies(message: pb.BacktestPurchasePolicyResponse, report: PolicyReport) -
         message.ladders.add(policy_id=ladder.name, ratio_to_hindsight=ladder.ratio, mean_regret=ladder.ratio - 1.0)
 
 
-def hash_of(request: bytes, message: pb.PurchasePlan) -> str:
-    """Names a plan with everything it was made from: what is approved is this plan and no other."""
-    bought = pb.PurchasePlan(purchases=message.purchases).SerializeToString(deterministic=True)
-    return hashlib.sha256(len(request).to_bytes(8, "big") + request + bought).hexdigest()
+def hash_of(facts: Iterable[bytes], message: pb.PurchasePlan) -> str:
+    """Names a plan with everything it was made from: what is approved is this plan and no other.
+
+    Of the plan it takes what is bought, when and for how much; not the figures that people judge it by.
+    """
+    digest = hashlib.sha256()
+    for fact in (*facts, *(_bought(one) for one in message.purchases)):
+        digest.update(len(fact).to_bytes(8, "big"))
+        digest.update(fact)
+    return digest.hexdigest()
+
+
+def _bought(purchase: pb.PlannedPurchase) -> bytes:
+    kept = pb.PlannedPurchase(
+        offer=purchase.offer,
+        purchase_time=purchase.purchase_time,
+        end_time=purchase.end_time,
+        commitment_per_hour=purchase.commitment_per_hour,
+        units=purchase.units,
+        upfront_cost=purchase.upfront_cost,
+    )
+    return kept.SerializeToString(deterministic=True)
 
 
 def _verdict(plan: PurchasePlan, offers: Sequence[PlanOffer]) -> pb.PurchasePlan.Verdict.ValueType:
@@ -244,19 +335,24 @@ def _verdict(plan: PurchasePlan, offers: Sequence[PlanOffer]) -> pb.PurchasePlan
     return pb.PurchasePlan.VERDICT_BUY_NOTHING
 
 
-def _hours(plan: PurchasePlan) -> int:
-    return max((pool.program.usage.shape[1] for pool in plan.pools), default=0)
+def _pooled(plan: PurchasePlan) -> list[tuple[Pool, Floats]]:
+    return list(zip(plan.pools, plan.certificate.amounts, strict=True))
 
 
 def _dropped(one: DroppedOffer) -> pb.DroppedPurchaseOffer:
     return pb.DroppedPurchaseOffer(offer_id=one.offer_id, reason=one.reason.name, dominated_by=one.by)
 
 
-def _evidence(proof: Certificate) -> bytes:
+def evidence(proof: Certificate, most_bytes: int) -> bytes:
+    """What a checker needs, as compressed JSON: the same plan gives the same bytes. Empty where it would be larger."""
+    cells = sum(len(problem["usage"]) * len(problem["weights"]) for problem in proof.statements)
+    if not proof.statements or cells > most_bytes * _MOST_CELLS_A_BYTE:
+        return b""
     document = {
         "problems": proof.statements,
         "prices": proof.prices,
         "amounts": [amounts.tolist() for amounts in proof.amounts],
     }
-    body = json.dumps(document, separators=(",", ":")).encode()
-    return body if proof.statements and len(body) <= MOST_EVIDENCE_BYTES else b""
+    level = _THOROUGH if cells < _MANY_CELLS else _FAST
+    body = gzip.compress(orjson.dumps(document), compresslevel=level, mtime=0)
+    return body if len(body) <= most_bytes else b""

@@ -1,5 +1,6 @@
 """Shadow prices of what is owned: where a committed dollar is idle, hour by hour and by the hour of the week."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -16,13 +17,13 @@ _WEEK_H: Final = 168
 _IDLE: Final = 1e-9
 
 
-def shadow_prices(request: PlanRequest) -> pb.ShadowPrices:
+def shadow_prices(request: PlanRequest, stop: Callable[[], bool]) -> pb.ShadowPrices:
     """Of the usage as it was, under what is owned; nothing is bought. Raises InvalidArgumentError."""
     require_sound(request)
     cuts = [instant for level in request.owned for instant in (level.start_time, level.end_time)]
     timeline = timeline_of(request.usage, request.terms, request.changes, cuts)
     pools = pools_of(Question(timeline, (), request.owned, request.spot, request.terms, request.limits))
-    solved = [optimise(pool.program) for pool in pools]
+    solved = [optimise(pool.program, stop) for pool in pools]
     room = hourly_room(pools, [one.amounts for one in solved], [one.prices for one in solved])
     message = pb.ShadowPrices(hourly_worth=room.price.tolist(), hourly_idle=room.room.tolist())
     set_timestamp(message.start_time, request.usage.start)

@@ -1,25 +1,32 @@
 """What a worker process does for a purchase plan: optimise, back-test, encode. It ends when told, or in time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from trimtab.v1 import purchasing_service_pb2 as pb
-from trimtab_service.domain.purchasing import PlanOffer
+from trimtab_service.domain.purchasing import OwnedLevel, PlanOffer
+from trimtab_service.purchasing.alternatives import is_sampled
+from trimtab_service.purchasing.outcome import PurchasePlan
 from trimtab_service.purchasing.plan import optimise_purchase_plan
 from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.purchasing.policy_report import policy_report
-from trimtab_service.rpc.purchase_encoder import PurchaseEncoder, policies
+from trimtab_service.purchasing.program import Floats
+from trimtab_service.rpc.demand_parser import ParsedSeries
+from trimtab_service.rpc.purchase_billing import bill_of
+from trimtab_service.rpc.purchase_encoder import PurchaseEncoder, evidence, policies
+from trimtab_service.rpc.purchase_shadow import shadow_prices
 
-_LEAST_BACKTEST_HOURS: Final = 60 * 24
+LEAST_BACKTEST_HOURS: Final = 60 * 24
 _CHECK_S: Final = 0.05
+_LEAST_SPARE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """When to stop: at `until` on the machine's clock (seconds since 1970), or once `flag` exists: the caller left."""
+    """When to stop: at `until` on the machine's clock (seconds since 1970), or once `flag` is gone: the caller left."""
 
     until: float
     flag: Path
@@ -36,7 +43,7 @@ class Stop:
             now = time.monotonic()
             if not stopped and now - looked > _CHECK_S:
                 looked = now
-                stopped = self.flag.exists()
+                stopped = not self.flag.exists()
             return stopped or now > ends
 
         return stop
@@ -49,23 +56,107 @@ class PlanTask:
     request: PlanRequest
     currency: str
     with_backtest: bool
+    evidence_bytes: int
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class BillTask:
+    """What is to be billed."""
+
+    series: tuple[ParsedSeries, ...]
+    plans: tuple[OwnedLevel, ...]
+    currency: str
+    hourly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestTask:
+    """Which histories are to be walked, at which on-demand over plan price."""
+
+    histories: dict[str, Floats]
+    ratio: float
+    term_hours: int
+    families: dict[str, str]
     stop: Stop
 
 
 def plan_apart(task: PlanTask) -> bytes:
     """A serialised `PurchasePlan`. Raises what the engine raises."""
-    stop = task.stop.asked()
-    begun = time.monotonic()
-    plan = optimise_purchase_plan(task.request, stop)
-    message = PurchaseEncoder(task.currency).plan(plan, task.request.offers, time.monotonic() - begun)
+    stop, begun = task.stop.asked(), time.monotonic()
+    spare = _Spare(stop, begun)
+    plan = optimise_purchase_plan(task.request, stop, spare)
+    message = PurchaseEncoder(task.currency).plan(plan, task.request, spare.solved_s)
     usage = task.request.usage
     rate = _reference_rate(task.request.offers)
-    if task.with_backtest and rate and usage.hours >= _LEAST_BACKTEST_HOURS and not stop():
+    backtested = False
+    if task.with_backtest and rate and usage.hours >= LEAST_BACKTEST_HOURS and not spare():
         pooled = {"all": usage.money.sum(axis=0)}
         found = pb.BacktestPurchasePolicyResponse()
-        policies(found, policy_report(pooled, 1.0 / rate, stop=stop))
+        policies(found, policy_report(pooled, 1.0 / rate, stop=spare))
         message.policies.extend((*found.decisions, *found.ladders))
+        backtested = not spare()
+    message.certificate.evidence = evidence(plan.certificate, task.evidence_bytes)
+    message.omissions.extend(_omissions(task, plan, message, backtested=backtested))
     return message.SerializeToString()
+
+
+def bill_apart(task: BillTask) -> bytes:
+    """A serialised `PurchaseBill`."""
+    bill, hourly = bill_of(task.series, task.plans, hourly=task.hourly)
+    return PurchaseEncoder(task.currency).bill(bill, hourly).SerializeToString()
+
+
+def backtest_apart(task: BacktestTask) -> bytes:
+    """A serialised `BacktestPurchasePolicyResponse`."""
+    report = policy_report(
+        task.histories, task.ratio, term_hours=task.term_hours, families=task.families, stop=task.stop.asked()
+    )
+    answer = pb.BacktestPurchasePolicyResponse(months=report.months, months_needed=report.months_needed)
+    policies(answer, report)
+    return answer.SerializeToString()
+
+
+def shadow_apart(request: PlanRequest, stop: Stop) -> bytes:
+    """A serialised `ShadowPrices`. Raises what the engine raises."""
+    return shadow_prices(request, stop.asked()).SerializeToString()
+
+
+class _Spare:
+    """What is good to have may take as long as the plan itself did, and at least five seconds; then it is left out."""
+
+    def __init__(self, stop: Callable[[], bool], begun: float) -> None:
+        self._stop = stop
+        self._begun = begun
+        self._ends: float | None = None
+        self.solved_s = 0.0
+
+    def __call__(self) -> bool:
+        """Whether time is up. Asked first when the plan is there."""
+        now = time.monotonic()
+        if self._ends is None:
+            self.solved_s = now - self._begun
+            self._ends = now + max(_LEAST_SPARE_S, self.solved_s)
+        return self._stop() or now > self._ends
+
+
+def _omissions(task: PlanTask, plan: PurchasePlan, message: pb.PurchasePlan, *, backtested: bool) -> Iterator[str]:
+    made = {one.name for one in plan.alternatives}
+    for name in ("flexible_only", "locked_only"):
+        if name not in made:
+            yield f"{name}: no time was left for this alternative"
+    if is_sampled(plan.pools):
+        yield "flexible_only and locked_only were looked for over every n-th hour; what they cost is of all hours"
+    if plan.risk is None:
+        yield "no time was left for the risk over futures"
+    if plan.rebilled is None:
+        yield "the bill is as planned: it was not billed again in the provider's order (spot, unequal hours or no time)"
+    if task.with_backtest and not backtested:
+        short = task.request.usage.hours < LEAST_BACKTEST_HOURS
+        why = f"needs {LEAST_BACKTEST_HOURS} hours of usage" if short else "no time, or no offer below on demand"
+        yield f"the back-test of policies: {why}"
+    if not message.certificate.evidence:
+        yield "the certificate comes without its evidence: too large, stopped, or of several scenarios"
 
 
 def _reference_rate(offers: tuple[PlanOffer, ...]) -> float | None:

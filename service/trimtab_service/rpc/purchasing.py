@@ -1,10 +1,10 @@
 """The purchasing service."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from sqlalchemy import Connection
@@ -14,24 +14,25 @@ from trimtab_service.domain.errors import InvalidArgumentError, UnsupportedError
 from trimtab_service.domain.purchasing import OwnedLevel, PlanTerms
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.purchasing.catalog_offers import owned_levels
-from trimtab_service.purchasing.ladder_plan import LadderSeries, plan_ladder
+from trimtab_service.purchasing.ladder_plan import LadderSeries, expected_share, plan_ladder
 from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.purchasing.policies import Policy
-from trimtab_service.purchasing.policy_report import policy_report
+from trimtab_service.purchasing.policy_report import LADDERS
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.advice_keeping import Intake, Kept
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.demand_parser import PendingDemand
 from trimtab_service.rpc.fields import Violations
-from trimtab_service.rpc.purchase_billing import bill_of
 from trimtab_service.rpc.purchase_content import content_of_plan
 from trimtab_service.rpc.purchase_desk import Asked, PurchaseDesk
-from trimtab_service.rpc.purchase_encoder import PurchaseEncoder, policies
+from trimtab_service.rpc.purchase_encoder import PurchaseEncoder
 from trimtab_service.rpc.purchase_parser import PurchaseParser
-from trimtab_service.rpc.purchase_shadow import shadow_prices
-from trimtab_service.rpc.vocabulary import set_timestamp
-from trimtab_service.store.idempotency import RequestKey, once
+from trimtab_service.rpc.purchase_task import BacktestTask, BillTask, backtest_apart, bill_apart, shadow_apart
+from trimtab_service.store.idempotency import RequestKey, answer_known, once
 from trimtab_service.store.writer import GroupCommitWriter
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 _CHECK_EVERY: Final = 16
 _MOST_STEPS: Final = 60
@@ -61,8 +62,9 @@ class PurchasingServicer:
 
     def optimize_purchase_plan(self, request: pb.OptimizePurchasePlanRequest, call: Call) -> pb.PurchasePlan | Kept:
         """The cheapest portfolio of a whole request."""
-        demand = self._demand(request.demand)
-        return self._plan(request, demand, hashlib.sha256(request.SerializeToString(deterministic=True)), call)
+        found = Violations()
+        demand = PendingDemand(request.demand, self._desk.point_cap, found, "demand")
+        return self._plan(request, (demand, found), hashlib.sha256(request.SerializeToString(deterministic=True)), call)
 
     def stream_optimize_purchase_plan(
         self,
@@ -84,7 +86,7 @@ class PurchasingServicer:
             demand.add(message.hours.series, message.hours, found, "hours")
             found.check()
             body.update(message.SerializeToString(deterministic=True))
-        return self._plan(first.request, demand, body, call)
+        return self._plan(first.request, (demand, Violations()), body, call)
 
     def evaluate_purchase_plan(self, request: pb.EvaluatePurchasePlanRequest, call: Call) -> pb.PurchaseBill:
         """Bill usage under a portfolio, exactly."""
@@ -96,9 +98,9 @@ class PurchasingServicer:
         demand.usage(series)
         if request.include_project_commitments:
             plans += self._owned(call.project)
-        call.check()
-        bill, hourly = bill_of(series, plans, hourly=request.hourly)
-        return PurchaseEncoder(demand.currency).bill(bill, hourly)
+        _require_distinct(plans)
+        task = BillTask(series, plans, demand.currency, request.hourly)
+        return pb.PurchaseBill.FromString(self._desk.apart(call, lambda _: (bill_apart, (task,))))
 
     def backtest_purchase_policy(
         self, request: pb.BacktestPurchasePolicyRequest, call: Call
@@ -112,7 +114,7 @@ class PurchasingServicer:
         term = _YEAR_H
         if request.HasField("term"):
             term = max(round(bounds.hours(found, "term", request.term, positive=True)), 1)
-        known = {*(policy.value for policy in Policy)}
+        known = {*(policy.value for policy in Policy), *LADDERS}
         for index, name in enumerate(request.policy_ids):
             if name not in known:
                 why = f"there are: {', '.join(sorted(known))}"
@@ -124,20 +126,15 @@ class PurchasingServicer:
         if request.family_locked:
             histories = {str(index): row for index, row in enumerate(usage.money)}
             families = {str(index): key.family for index, key in enumerate(usage.keys)}
-        report = policy_report(
-            histories,
-            1.0 / request.rate,
-            term_hours=term,
-            families=families,
-            stop=lambda: not call.active(),
+        ratio = 1.0 / request.rate
+        answer = pb.BacktestPurchasePolicyResponse.FromString(
+            self._desk.apart(
+                call, lambda stop: (backtest_apart, (BacktestTask(histories, ratio, term, families, stop),))
+            )
         )
-        call.check()
-        answer = pb.BacktestPurchasePolicyResponse()
-        policies(answer, report)
         if request.policy_ids:
-            kept = [one for one in answer.decisions if one.policy_id in request.policy_ids]
-            del answer.decisions[:]
-            answer.decisions.extend(kept)
+            _keep_only(answer.decisions, request.policy_ids)
+            _keep_only(answer.ladders, request.policy_ids)
         return answer
 
     def plan_ladder(self, request: pb.PlanLadderRequest, call: Call) -> pb.PurchaseLadder:
@@ -151,6 +148,7 @@ class PurchasingServicer:
         months = 1
         if request.HasField("cadence"):
             months = max(round(bounds.hours(found, "cadence", request.cadence, positive=True) / 730.0), 1)
+        changes = parser.changes(list(request.changes))
         if not 0 <= request.steps <= _MOST_STEPS:
             found.add("steps", ErrorReason.OUT_OF_RANGE, f"must be from 0 to {_MOST_STEPS}")
         if not 0.0 < offer.rate < 1.0:
@@ -161,27 +159,34 @@ class PurchasingServicer:
         if not covered:
             raise UnsupportedError(ErrorReason.UNSUPPORTED, "the offer covers none of the usage")
         history = np.sum(covered, axis=0)
-        start = self._desk.now()
+        start = self._desk.next_hour()
+        future = expected_share(usage, offer, changes)
         steps = plan_ladder(
-            [LadderSeries(offer, history, owned)], start, months=(request.steps or 12) * months, cadence=months
+            [LadderSeries(offer, history, owned, future=future)],
+            start,
+            months=(request.steps or 12) * months,
+            cadence=months,
         )
         encoder, answer = PurchaseEncoder(demand.currency), pb.PurchaseLadder()
-        for step in steps:
-            active = sum((Decimal(repr(own.per_hour)) for own in owned if own.end_time > step.time), Decimal(0))
-            active += sum((one.per_hour for one in steps if one.time < step.time < one.end_time), Decimal(0))
+        for index, step in enumerate(steps):
+            active = sum(
+                (Decimal(repr(one.per_hour)) for one in owned if one.start_time <= step.time < one.end_time), Decimal(0)
+            )
+            # Portions bought at one instant follow one another.
+            active += sum((one.per_hour for one in steps[:index] if step.time < one.end_time), Decimal(0))
             encoder.step(answer.steps.add(), step, active)
-        for name, end, per_hour in (
-            *((own.commitment_id, own.end_time, Decimal(repr(own.per_hour))) for own in owned),
-            *((step.offer_id, step.end_time, step.per_hour) for step in steps),
-        ):
-            expiry = answer.expiries.add(plan=name)
-            set_timestamp(expiry.end_time, end)
-            expiry.commitment_per_hour.CopyFrom(encoder.money(per_hour))
-        report = policy_report({"all": history}, 1.0 / offer.rate, stop=lambda: not call.active())
-        for ladder in report.ladders[:1]:
-            answer.policy.policy_id = ladder.name
-            answer.policy.ratio_to_hindsight = ladder.ratio
-            answer.policy.mean_regret = ladder.ratio - 1.0
+        ends = [(one.end_time, one.commitment_id, Decimal(repr(one.per_hour))) for one in owned if one.end_time > start]
+        ends += [(one.end_time, one.offer_id, one.per_hour) for one in steps if one.per_hour > 0]
+        encoder.expiries(answer.expiries, ends)
+        task = {"all": history}
+        hours = max(round(offer.term / timedelta(hours=1)), 1)
+        tested = pb.BacktestPurchasePolicyResponse.FromString(
+            self._desk.apart(
+                call, lambda stop: (backtest_apart, (BacktestTask(task, 1.0 / offer.rate, hours, {}, stop),))
+            )
+        )
+        if tested.ladders:
+            answer.policy.CopyFrom(tested.ladders[0])
         return answer
 
     def get_shadow_prices(self, request: pb.GetShadowPricesRequest, call: Call) -> pb.ShadowPrices:
@@ -194,7 +199,8 @@ class PurchasingServicer:
         usage = demand.usage(series)
         plans += self._owned(call.project)
         terms = PlanTerms(usage.start, max(usage.hours, 1) * timedelta(hours=1))
-        return shadow_prices(PlanRequest(usage, (), terms, plans, with_risk=False))
+        asked = PlanRequest(usage, (), terms, plans, with_risk=False)
+        return pb.ShadowPrices.FromString(self._desk.apart(call, lambda stop: (shadow_apart, (asked, stop))))
 
     def fetch_provider_recommendation(
         self, request: pb.FetchProviderRecommendationRequest, call: Call
@@ -215,27 +221,59 @@ class PurchasingServicer:
         return owned_levels(self._desk.snapshot(project), self._desk.commitments(project))
 
     def _plan(
-        self, request: pb.OptimizePurchasePlanRequest, demand: PendingDemand, body: "_Digest", call: Call
+        self,
+        request: pb.OptimizePurchasePlanRequest,
+        demand: tuple[PendingDemand, Violations],
+        body: "_Digest",
+        call: Call,
     ) -> pb.PurchasePlan | Kept:
         key = RequestKey(
             call.project, call.method.rpartition("/")[2], names.request_id(request.request_id), body.digest()
         )
-        asked: Asked = self._desk.asked(call.project, request, demand)
-        plan = self._desk.plan(asked, request, call)
-        return plan if request.validate_only else self._keep(key, plan, asked, call)
+        asked: Asked = self._desk.asked(call.project, request, *demand)
+        if request.validate_only:
+            return self._desk.plan(asked, request, call)
+        if key.request_id:
+            known = self._writer.run(lambda conn: answer_known(conn, key, asked.instant), call.time_remaining())
+            if known is not None:
+                return Kept(known)
+        return self._keep(key, self._desk.plan(asked, request, call), asked, call)
 
-    def _keep(self, key: RequestKey, plan: pb.PurchasePlan, asked: Asked, call: Call) -> pb.PurchasePlan | Kept:
+    def _keep(self, key: RequestKey, plan: pb.PurchasePlan, asked: Asked, call: Call) -> Kept:
         content = content_of_plan(plan)
+        proof = plan.certificate.evidence
+        # Larger than all the rest, and of use to whoever asked first only: what is kept goes without it.
+        plan.certificate.evidence = b""
+        is_first = False
 
         def enter(conn: Connection) -> bytes:
+            nonlocal is_first
+            is_first = True
             if content is not None:
                 taken: Sequence[str] = self._intake.take_in(conn, key.project, [content], asked.instant)
                 plan.recommendation = taken[0]
             return plan.SerializeToString()
 
-        return Kept(
-            self._writer.run(lambda conn: once(conn, key, asked.instant, lambda: enter(conn)), call.time_remaining())
-        )
+        kept = self._writer.run(lambda conn: once(conn, key, asked.instant, lambda: enter(conn)), call.time_remaining())
+        if not (is_first and proof):
+            return Kept(kept)
+        # Serialised messages concatenate.
+        return Kept(kept + pb.PurchasePlan(certificate=pb.OptimalityCertificate(evidence=proof)).SerializeToString())
+
+
+def _require_distinct(plans: Sequence[OwnedLevel]) -> None:
+    seen: set[str] = set()
+    for index, plan in enumerate(plans):
+        if plan.commitment_id in seen:
+            why = f"{plan.commitment_id!r} is there twice; overlapping commitments have ids of their own"
+            raise InvalidArgumentError([Violation(f"plans[{index}]", ErrorReason.CONTRADICTION, why)])
+        seen.add(plan.commitment_id)
+
+
+def _keep_only(tested: "RepeatedCompositeFieldContainer[pb.PolicyBacktest]", wanted: Container[str]) -> None:
+    kept = [one for one in tested if one.policy_id in wanted]
+    del tested[:]
+    tested.extend(kept)
 
 
 class _Digest(Protocol):

@@ -44,15 +44,10 @@ def once(conn: Connection, key: RequestKey, now: datetime, make: Callable[[], by
     if not key.request_id:
         return make()
     take_turn(conn)
-    ours = {"of_project": key.project, "of_method": key.method, "of_id": key.request_id}
-    known = conn.execute(_KNOWN, ours).first()
-    if known is not None and known.expire_time > now:
-        if known.body_hash != key.body_hash:
-            why = "was used before with a different request body"
-            raise InvalidArgumentError([Violation("request_id", ErrorReason.REQUEST_ID_REUSED, why)])
-        return bytes(known.answer)
+    known = answer_known(conn, key, now)
     if known is not None:
-        conn.execute(_FORGET, ours)
+        return known
+    conn.execute(_FORGET, _named(key))
     answer = make()
     conn.execute(
         _REMEMBER,
@@ -67,3 +62,23 @@ def once(conn: Connection, key: RequestKey, now: datetime, make: Callable[[], by
         },
     )
     return answer
+
+
+def answer_known(conn: Connection, key: RequestKey, now: datetime) -> bytes | None:
+    """The answer stored for `key`, so that a repetition of costly work ends before it begins; None where there is none.
+
+    Raises InvalidArgumentError as `once`. Another caller may be at work on the same: `once` still decides.
+    """
+    if not key.request_id:
+        return None
+    known = conn.execute(_KNOWN, _named(key)).first()
+    if known is None or known.expire_time <= now:
+        return None
+    if known.body_hash != key.body_hash:
+        why = "was used before with a different request body"
+        raise InvalidArgumentError([Violation("request_id", ErrorReason.REQUEST_ID_REUSED, why)])
+    return bytes(known.answer)
+
+
+def _named(key: RequestKey) -> dict[str, str]:
+    return {"of_project": key.project, "of_method": key.method, "of_id": key.request_id}

@@ -42,7 +42,8 @@ class PlanUse:
 class Bill:
     """Exact femto-USD: plan `fees`, `on_demand` for what is left, `equivalent` had nothing been owned.
 
-    `plans` says what each did, `hourly` (H,) the totals by hour.
+    `plans` says what each did, `hourly` (H,) the totals by hour, `idle` (H,), where asked for,
+    the fees whose room was not used.
     """
 
     fees: int
@@ -50,6 +51,7 @@ class Bill:
     equivalent: int
     plans: tuple[PlanUse, ...]
     hourly: tuple[Exact, ...]
+    idle: tuple[Exact, ...]
 
     @property
     def total(self) -> Exact:
@@ -88,7 +90,7 @@ def usd_of(femto: Exact) -> Decimal:
     return Decimal(whole).scaleb(-15).quantize(Decimal(1).scaleb(-15), rounding=ROUND_HALF_EVEN)
 
 
-def bill(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan]) -> Bill:
+def bill(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan], *, with_idle: bool = False) -> Bill:
     """Bills `plans` over `lines`, which all have the same hours. Raises ValueError where they do not."""
     hours = {len(line.micro_units) for line in lines}
     if len(hours) > 1:
@@ -115,6 +117,10 @@ def bill(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan]) -> Bill:
     on_demand = _sum(hourly)
     for plan in plans:
         hourly = hourly + _objects([plan.fee_femto_per_hour if on else 0 for on in active[plan.plan_id]])
+    idle = _objects([0] * count if with_idle else [])
+    for plan in plans:
+        if with_idle and plan.room:
+            idle = idle + room[plan.plan_id] * Fraction(plan.fee_femto_per_hour, plan.room)
     uses = tuple(
         PlanUse(
             plan_id=plan.plan_id,
@@ -131,6 +137,7 @@ def bill(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan]) -> Bill:
         equivalent=sum(sum(line.micro_units) * line.on_demand_nanos for line in lines),
         plans=uses,
         hourly=tuple(hourly.tolist()),
+        idle=tuple(idle.tolist()),
     )
 
 
