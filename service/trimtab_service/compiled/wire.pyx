@@ -254,15 +254,20 @@ cdef int _put_text(Writer* w, int field, str text) except -1:
     return _put_string(w, field, text) if text else 0
 
 
+_MOST_MICROS = 1 << 60
+
+
 cdef bint _put_cost(Writer* w, int field, tuple terms, bint each) except -1:
     """The sum of the terms, and (`each`) those that are not zero, compute always; False where it is negative."""
     cdef int64_t parts[6]
     cdef int64_t total = 0
     cdef int i
     for i in range(6):
-        parts[i] = terms[i]
-        if parts[i] < 0 or parts[i] > 1 << 60:
+        term = terms[i]
+        # Compared as Python's integers: what is beyond 64 bits is for the interpreted writer to refuse or write.
+        if not 0 <= term <= _MOST_MICROS:
             return False
+        parts[i] = term
         total += parts[i]
         if total < 0 or total > 1 << 60:
             return False

@@ -178,3 +178,14 @@ def test_costs_of_every_size_are_written_alike(snapshot: CatalogSnapshot) -> Non
         data = write_plain(changed, name="n", instant=NOW, workload_id="", revisions=b"")
         message = encode_decision(changed, name="n", instant=NOW, workload_id="", revisions=b"")
         assert data == (message.SerializeToString(deterministic=True) if FAST else None)
+
+
+@pytest.mark.parametrize("micros", [-1, 2**60 + 1, 2**63, 2**70])
+def test_costs_beyond_the_short_form_are_left_to_the_whole_one(snapshot: CatalogSnapshot, micros: int) -> None:
+    """What 64 bits do not hold is no fault of the request: the short way steps aside."""
+    case = Requests(snapshot, 5).plain()
+    decision = decide(case.query, snapshot, case.policy, case.state, case.instant)
+    assert decision.chosen is not None
+    terms = decision.chosen.terms._replace(compute=micros)
+    changed = decision._replace(chosen=decision.chosen._replace(terms=terms))
+    assert write_plain(changed, name="n", instant=NOW, workload_id="", revisions=b"") is None
