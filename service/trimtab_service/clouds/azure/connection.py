@@ -29,9 +29,9 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     no credential: it is a proxy or a test on loopback.
     """
     patience = patience.with_calls_of(account.call_timeout)
-    credential = _credential(account)
+    credential = credential_of(account)
     management = account.endpoint(MANAGEMENT)
-    options = _options(management) | ({"base_url": management} if management else {})
+    options = options_for(management) | ({"base_url": management} if management else {})
     compute = sdk("azure.mgmt.compute", EXTRA).ComputeManagementClient(credential, account.account, **options)
     monitor = sdk("azure.mgmt.monitor", EXTRA).MonitorManagementClient(credential, account.account, **options)
     template = account.endpoint(METRICS) or _METRICS_ENDPOINT
@@ -39,7 +39,7 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     @lru_cache(maxsize=256)
     def client_of(region: str) -> Any:  # noqa: ANN401 - the SDK is imported late
         endpoint = template.replace("{region}", region)
-        return sdk("azure.monitor.querymetrics", EXTRA).MetricsClient(endpoint, credential, **_options(endpoint))
+        return sdk("azure.monitor.querymetrics", EXTRA).MetricsClient(endpoint, credential, **options_for(endpoint))
 
     inventory = Inventory(compute, monitor, account, patience)
     source = AzureMonitor(account, client_of, inventory, patience, Meter())
@@ -54,15 +54,16 @@ class _NoCredential:
         raise ValueError("an http endpoint is given no token")
 
 
-def _options(endpoint: str) -> dict[str, object]:
-    """Clients repeat nothing by themselves: patience does, within the deadline."""
+def options_for(endpoint: str) -> dict[str, object]:
+    """Options of clients of an endpoint. They repeat nothing by themselves: patience does, within the deadline."""
     options: dict[str, object] = {"retry_total": 0}
     if endpoint.startswith("http://"):
         options["authentication_policy"] = sdk("azure.core.pipeline.policies", EXTRA).SansIOHTTPPolicy()
     return options
 
 
-def _credential(account: CloudAccount) -> Any:  # noqa: ANN401 - the SDK is imported late
+def credential_of(account: CloudAccount) -> Any:  # noqa: ANN401 - the SDK is imported late
+    """The credential of an account; `connect` says which. Raises UnavailableError (SOURCE_FAILED)."""
     if account.endpoint(MANAGEMENT).startswith("http://"):
         return _NoCredential()
     identity = sdk("azure.identity", EXTRA)

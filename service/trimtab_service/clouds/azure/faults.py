@@ -40,14 +40,15 @@ def translated(call: Callable[[], T], doing: str) -> T:
         raise PassingFault(f"{doing}: the answer of Azure was cut off, or is no JSON") from error
     except exceptions.HttpResponseError as error:
         if error.status_code is not None:
-            raise _of_status(int(error.status_code), doing, error) from error
+            raise of_status(int(error.status_code), doing, error) from error
         # The credential itself could not be had: no request was sent.
         raise source_failed(f"{doing}: no valid Azure credential ({type(error).__name__})") from error
     except (exceptions.ServiceRequestError, exceptions.ServiceResponseError) as error:
         raise PassingFault(f"{doing}: no answer of Azure ({type(error).__name__})") from error
 
 
-def _of_status(status: int, doing: str, error: object) -> Exception:
+def of_status(status: int, doing: str, error: object) -> Exception:
+    """What an HTTP status means; `error` holds the `response`, whose Retry-After counts."""
     match status:
         case 401:
             return source_failed(f"{doing}: the credential is expired or not valid (401)")

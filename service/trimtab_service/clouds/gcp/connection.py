@@ -30,7 +30,7 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     Raises UnavailableError (SOURCE_FAILED) where there is no credential.
     """
     patience = patience.with_calls_of(account.call_timeout)
-    compute = Compute(account.account, _credentials(account, COMPUTE), account.endpoint(COMPUTE), patience)
+    compute = Compute(account.account, credentials_of(account, COMPUTE), account.endpoint(COMPUTE), patience)
     source = CloudMonitoring(account, _metric_client(account), Inventory(compute, account), patience)
     return Connection(source, ComputeActuator(compute, account))
 
@@ -44,10 +44,11 @@ def _metric_client(account: CloudAccount) -> Any:  # noqa: ANN401 - the SDK is i
         channel = grpc.insecure_channel(endpoint.removeprefix("http://"))
         return monitoring.MetricServiceClient(transport=transports.MetricServiceGrpcTransport(channel=channel))
     options = {"api_endpoint": endpoint.removeprefix("https://")} if endpoint else None
-    return monitoring.MetricServiceClient(credentials=_credentials(account, MONITORING), client_options=options)
+    return monitoring.MetricServiceClient(credentials=credentials_of(account, MONITORING), client_options=options)
 
 
-def _credentials(account: CloudAccount, service: str) -> Any:  # noqa: ANN401 - the SDK is imported late
+def credentials_of(account: CloudAccount, service: str) -> Any:  # noqa: ANN401 - the SDK is imported late
+    """The credential that a service of the account is asked with; `connect` says which. Raises as it."""
     if account.endpoint(service).startswith("http://"):
         return sdk("google.auth.credentials", EXTRA).AnonymousCredentials()
     scopes = [_CHANGE_SCOPE if account.changes else _READ_SCOPE]

@@ -43,7 +43,7 @@ def translated(call: Callable[[], T], doing: str) -> T:
     except exceptions.Conflict as error:
         raise AlreadyThereError(doing) from error
     except exceptions.GoogleAPICallError as error:
-        raise _of_status(int(error.code or _UNKNOWN), doing, _wait_s(error)) from error
+        raise of_status(int(error.code or _UNKNOWN), doing, _wait_s(error)) from error
     except exceptions.RetryError as error:
         raise PassingFault(f"{doing}: Google Cloud did not answer in time") from error
     except OSError as error:
@@ -51,7 +51,8 @@ def translated(call: Callable[[], T], doing: str) -> T:
         raise PassingFault(f"{doing}: no connection to Google Cloud ({type(error).__name__})") from error
 
 
-def _of_status(status: int, doing: str, wait_s: float | None) -> Exception:
+def of_status(status: int, doing: str, wait_s: float | None) -> Exception:
+    """What an HTTP status that is no success means: PassingFault, or UnavailableError (SOURCE_FAILED)."""
     match status:
         case 401:
             return source_failed(f"{doing}: the credential is expired or not valid (401)")
