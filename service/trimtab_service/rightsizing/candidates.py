@@ -17,30 +17,12 @@ from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Autoscaling
-from trimtab_service.rightsizing.gpu_speeds import speed_ratio
 from trimtab_service.rightsizing.guardrails import excluded
 from trimtab_service.rightsizing.needs import Need, Needs, is_compressible, sized_by
-from trimtab_service.rightsizing.present import SERVICE_PREFIXES, Present
+from trimtab_service.rightsizing.permissions import CODE, Shape, permissions_of
+from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.region_offers import RegionOffers
 from trimtab_service.rightsizing.risk import NARROW, risk_of_share
-
-REASONS: Final = (
-    AdviceReason.POLICY,
-    AdviceReason.FAMILY_NOT_ALLOWED,
-    AdviceReason.ARCHITECTURE_NOT_ALLOWED,
-    AdviceReason.GPU_MODEL_NOT_ALLOWED,
-    AdviceReason.BURSTABLE_NOT_ALLOWED,
-    AdviceReason.NO_PRICE,
-    AdviceReason.TOO_SMALL,
-    AdviceReason.SHRINK_FORBIDDEN,
-    AdviceReason.RISK_LIMIT,
-    AdviceReason.COSTLIER,
-    AdviceReason.SAVING_UNDER_FLOOR,
-    AdviceReason.NOT_WORTH_THE_DISRUPTION,
-)
-"""Why a candidate is not offered, in the order in which they are looked for."""
-
-CODE: Final = {reason: code for code, reason in enumerate(REASONS)}
 
 ROUNDING: Final = 1e-9
 """Shares of a whole come back from floats a little above it."""
@@ -174,47 +156,32 @@ def candidates_of(  # noqa: PLR0913, PLR0917 - all that a candidate is judged by
     today: date,
 ) -> Candidates:
     """All offers of a region as candidates, judged by everything but their price."""
-    speed = _gpu_speeds(offers, present)
+    permissions = permissions_of(offers, Shape.of(present, needs, preferences))
+    speed = permissions.gpu_speed
     capacities = np.stack([_capacities(need.dimension, offers, present, speed) for need in needs.of])
     count = _counts(present, needs, capacities)
-    for row, need in enumerate(needs.of):
-        if not need.is_per_instance and sized_by(need.dimension):
-            capacities[row] = capacities[row] * count
+    if present.is_group:
+        for row, need in enumerate(needs.of):
+            if not need.is_per_instance and sized_by(need.dimension):
+                capacities[row] *= count
+    reason = permissions.reason.copy()
+    reason[excluded(offers, policy, present.resource, today)] = CODE[AdviceReason.POLICY]
+    size = len(offers.names)
     made = Candidates(
-        offers,
-        needs,
-        count,
-        capacities,
-        np.full(len(offers.names), -1, dtype=np.int8),
-        np.zeros(len(offers.names)),
-        np.zeros(len(offers.names)),
-        speed,
-        _efforts(offers, present),
+        offers, needs, count, capacities, reason, np.zeros(size), np.zeros(size), speed, permissions.effort
     )
-    _restrict(made, present, preferences, policy, today)
     _size(made, present)
     return made
-
-
-def _gpu_speeds(offers: RegionOffers, present: Present) -> F64:
-    """What one GPU of each type is worth in present ones [k]; NaN where nobody knows, 0 for types without GPU."""
-    if not present.gpus:
-        return np.zeros(len(offers.names))
-    models = offers.snapshot.gpu_models
-    ratios = [speed_ratio(model, present.capacity.gpu_model) for model in models]
-    table = np.array([np.nan if ratio is None else ratio for ratio in ratios] + [0.0])
-    found: F64 = table[offers.gpu_model]
-    return found
 
 
 def _capacities(dimension: Dimension, offers: RegionOffers, present: Present, speed: F64) -> F64:
     match dimension:
         case Dimension.CPU:
-            return offers.vcpus.copy()
+            return offers.vcpus
         case Dimension.MEMORY:
-            return offers.memory_gib.copy()
+            return offers.memory_gib
         case Dimension.NETWORK:
-            return offers.network_gbps.copy()
+            return offers.network_gbps
         case Dimension.GPU:
             return offers.gpus * np.nan_to_num(speed)
         case Dimension.GPU_MEMORY:
@@ -252,65 +219,6 @@ def _counts(present: Present, needs: Needs, capacities: F64) -> I64:
     return np.where(own > 0, np.maximum(wanted, least), present.count).astype(np.int64)
 
 
-def _efforts(offers: RegionOffers, present: Present) -> I8:
-    """0 very low, 1 low, 2 medium, 3 high, as AWS Compute Optimizer names what it takes to move."""
-    effort = np.zeros(len(offers.names), dtype=np.int8)
-    if present.arch:
-        arches = offers.snapshot.arches
-        own = arches.index(present.arch) if present.arch in arches else -1
-        effort[offers.arch != own] = 1 if present.resource.arm_ready else 2
-    if present.gpus:
-        models = offers.snapshot.gpu_models
-        model = models.index(present.capacity.gpu_model) if present.capacity.gpu_model in models else -2
-        effort[offers.gpu_model != model] = 2
-    if (offers.region.cloud, offers.region.name) != (present.resource.cloud, present.resource.region):
-        effort[:] = 3
-    return effort
-
-
-def _restrict(
-    made: Candidates, present: Present, preferences: RightsizingPreferences, policy: EffectivePolicy, today: date
-) -> None:
-    """What nobody allowed. The present type itself is no candidate but in another number."""
-    offers, snapshot = made.offers, made.offers.snapshot
-    made.reject(excluded(offers, policy, present.resource, today), AdviceReason.POLICY)
-    if preferences.families is not None:
-        allowed = [code for code, family in enumerate(snapshot.families) if family in preferences.families]
-        made.reject(~np.isin(offers.family, allowed), AdviceReason.FAMILY_NOT_ALLOWED)
-    prefix = present.service_prefix
-    made.reject(offers.prefix != (SERVICE_PREFIXES.index(prefix) if prefix else -1), AdviceReason.FAMILY_NOT_ALLOWED)
-    if present.arch and not (
-        present.resource.arm_ready
-        if preferences.allow_architecture_change is None
-        else preferences.allow_architecture_change
-    ):
-        own = snapshot.arches.index(present.arch) if present.arch in snapshot.arches else -1
-        made.reject(offers.arch != own, AdviceReason.ARCHITECTURE_NOT_ALLOWED)
-    _restrict_gpus(made, present, preferences)
-    if not preferences.allow_burstable and not present.burstable:
-        made.reject(offers.burstable, AdviceReason.BURSTABLE_NOT_ALLOWED)
-    same = offers.type_index == (-1 if present.type_index is None else present.type_index)
-    made.reject(offers.is_superseded & ~same, AdviceReason.NO_PRICE)
-
-
-def _restrict_gpus(made: Candidates, present: Present, preferences: RightsizingPreferences) -> None:
-    offers = made.offers
-    if not present.gpus:
-        made.reject(offers.gpu_model >= 0, AdviceReason.GPU_MODEL_NOT_ALLOWED)
-        return
-    need = made.needs.get(Dimension.GPU)
-    models = offers.snapshot.gpu_models
-    model = models.index(present.capacity.gpu_model) if present.capacity.gpu_model in models else -2
-    same = offers.gpu_model == model
-    if not preferences.allow_gpu_model_change or need is None or need.is_assumed:
-        made.reject(~same, AdviceReason.GPU_MODEL_NOT_ALLOWED)
-        return
-    comparable = same | (made.gpu_speed > 0)
-    if need.peak <= 0:
-        comparable |= offers.gpu_model < 0  # nothing ever ran on them
-    made.reject(~comparable, AdviceReason.GPU_MODEL_NOT_ALLOWED)
-
-
 def _size(made: Candidates, present: Present) -> None:
     """What is too small, and the risk of the rest: the worst over the dimensions."""
     offers = made.offers
@@ -322,12 +230,13 @@ def _size(made: Candidates, present: Present) -> None:
             too_small |= _device_memory_lacks(made, need, present)
             if need.is_assumed:
                 continue
+        sizes, at = _distinct(need.dimension, offers, capacity, present)
         # A capacity that nobody published (NaN) cannot be held against a type.
-        too_small |= capacity * need.target < need.demand * (1 - ROUNDING)
+        too_small |= (sizes * need.target < need.demand * (1 - ROUNDING))[at]
         if need.values.size:
-            exceedance, risk = graded(need, capacity)
-            np.maximum(made.risk, risk, out=made.risk)
-            np.maximum(made.exceedance, exceedance, out=made.exceedance)
+            exceedance, risk = graded(need, sizes)
+            np.maximum(made.risk, risk[at], out=made.risk)
+            np.maximum(made.exceedance, exceedance[at], out=made.exceedance)
     cpu = made.needs.get(Dimension.CPU)
     if cpu is not None and offers.burstable.any():
         load = cpu.mean if not cpu.is_assumed else 0.0
@@ -338,6 +247,12 @@ def _size(made: Candidates, present: Present) -> None:
         row = [need.dimension for need in made.needs.of].index(Dimension.GPU)
         tight = (made.gpu_speed != 1.0) & (made.capacities[row] < MODEL_SURPLUS * gpu.demand)
         np.maximum(made.risk, np.where(tight, MODEL_RISK, 0.0), out=made.risk)
+
+
+def _distinct(dimension: Dimension, offers: RegionOffers, capacity: F64, present: Present) -> tuple[F64, I64 | slice]:
+    """The capacities to look at, and where each offer stands among them: of one instance there are only so many."""
+    ladder = None if present.is_group else offers.ladders.get(dimension)
+    return (capacity, slice(None)) if ladder is None else (ladder.sizes, ladder.at)
 
 
 def _device_memory_lacks(made: Candidates, need: Need, present: Present) -> Bools:

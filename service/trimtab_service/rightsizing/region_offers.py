@@ -2,13 +2,14 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I8, I16, I32, I64, Bools
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.coverage import OfferFacts
+from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import PRICE_BASES, Cloud, PriceBasis
 from trimtab_service.domain.regions import Region
 from trimtab_service.rightsizing.present import SERVICE_PREFIXES
@@ -17,6 +18,19 @@ _KEPT: Final = 512
 """Regions and options of recent catalogues that stay ready."""
 
 _SUPERSEDED: Final = PRICE_BASES.index(PriceBasis.LIST_SUPERSEDED)
+
+
+class Ladder(NamedTuple):
+    """The distinct sizes of the offers, NaN last, and where each offer stands among them [k]: dozens, not hundreds."""
+
+    sizes: F64
+    at: I64
+
+    @classmethod
+    def of(cls, sizes: F64) -> Self:
+        """The ladder of the offers' sizes [k]."""
+        found, at = np.unique(sizes, return_inverse=True)
+        return cls(found, at.astype(np.int64, copy=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +65,7 @@ class RegionOffers:
     prefix: I8
     position: dict[int, int]
     """Offer by type."""
+    ladders: dict[Dimension, Ladder]
     _facts: dict[int, OfferFacts] = field(default_factory=dict)
     """Made when first asked for; equal values, whoever makes them."""
 
@@ -106,6 +121,7 @@ def _made(snapshot: CatalogSnapshot, region: int, option: int) -> RegionOffers:
     names = tuple(snapshot.type_names[kind] for kind in kinds.tolist())
     prefixes = [next((i for i, p in enumerate(SERVICE_PREFIXES) if name.startswith(p)), -1) for name in names]
     model = types.gpu_model[kinds]
+    vcpus, memory_gib, network_gbps = types.vcpus[kinds], types.memory_gib[kinds], types.network_gbps[kinds]
     return RegionOffers(
         region=snapshot.regions[region],
         option=option,
@@ -114,12 +130,12 @@ def _made(snapshot: CatalogSnapshot, region: int, option: int) -> RegionOffers:
         names=names,
         family=types.family[kinds],
         arch=types.arch[kinds],
-        vcpus=types.vcpus[kinds],
-        memory_gib=types.memory_gib[kinds],
+        vcpus=vcpus,
+        memory_gib=memory_gib,
         gpu_model=model,
         gpus=np.where(model >= 0, types.gpu_count[kinds], 0.0),
         gpu_memory_gib=np.where(model >= 0, types.gpu_memory_gib[kinds], 0.0),
-        network_gbps=types.network_gbps[kinds],
+        network_gbps=network_gbps,
         burstable=types.burstable[kinds],
         price_nanos=offers.price_nanos[here],
         price=offers.price_nanos[here].astype(np.float64),
@@ -129,6 +145,11 @@ def _made(snapshot: CatalogSnapshot, region: int, option: int) -> RegionOffers:
         is_superseded=offers.basis[here] == _SUPERSEDED,
         prefix=np.asarray(prefixes, dtype=np.int8),
         position={kind: at for at, kind in enumerate(kinds.tolist())},
+        ladders={
+            Dimension.CPU: Ladder.of(vcpus),
+            Dimension.MEMORY: Ladder.of(memory_gib),
+            Dimension.NETWORK: Ladder.of(network_gbps),
+        },
     )
 
 

@@ -19,8 +19,9 @@ from trimtab_service.catalog.arrays import F64, I8, I64
 from trimtab_service.domain.commitments import MILLI
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
-from trimtab_service.rightsizing.candidates import CODE, REASONS, Candidates, Sized
+from trimtab_service.rightsizing.candidates import Candidates, Sized
 from trimtab_service.rightsizing.ownership import Ownership
+from trimtab_service.rightsizing.permissions import CODE, REASONS
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.pricing import monthly_micros
 

@@ -16,10 +16,11 @@ from trimtab_service.domain.offers import PRICE_BASES
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Capacity, ResourceKind
 from trimtab_service.domain.rightsizing import Action
-from trimtab_service.rightsizing.candidates import CODE, ROUNDING, Candidates, Sized
+from trimtab_service.rightsizing.candidates import ROUNDING, Candidates, Sized
 from trimtab_service.rightsizing.gpu_shares import Share, shares_of
 from trimtab_service.rightsizing.needs import Needs
 from trimtab_service.rightsizing.options import Size
+from trimtab_service.rightsizing.permissions import CODE
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.pricing import monthly_micros
 
