@@ -26,6 +26,10 @@ _STEP: Final = 5
 """Every fifth hour: no divisor of day or week."""
 
 _SAMPLE_TOLERANCE: Final = 1e-4
+_ROUGH_TOLERANCE: Final = 1e-3
+_ROUGH_CLASSES: Final = 4
+"""So few classes settle most hours in a rougher box as well."""
+
 _BOX_RANKS: Final = 0.02
 """Half-width of the box, as a share of the hours: some standard errors of a quantile of the sample."""
 
@@ -52,7 +56,8 @@ def solve_by_parts(program: Program, tolerance: float, stop: Callable[[], bool])
     if not _applies(program):
         return None
     sampled = thinned(program, -(-program.usage.shape[1] // _STEP))
-    guess = interior_point(sampled, _SAMPLE_TOLERANCE, stop)
+    rough = program.classes <= _ROUGH_CLASSES
+    guess = interior_point(sampled, _ROUGH_TOLERANCE if rough else _SAMPLE_TOLERANCE, stop)
     if stop():
         return _as_it_stands(program, guess)
     box = _box(program, program.levels(guess.amounts)[:, 0])
