@@ -57,8 +57,9 @@ demo: setup ## Show the tour: a server, a few questions, their answers
 
 ## Check ----------------------------------------------------------------------------------------------
 
+# Servers and databases of the tests are each their own, so tests run side by side; more than four only wait for the disk.
 test: setup ## Run the suite, but for what takes minutes
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
 
 test-long: setup ## Run what takes minutes
 	$(BIN)/python -m pytest -m long --timeout=1800 $(ARGS)
