@@ -45,6 +45,14 @@ TIMEOUTS: Final[Mapping[str, float]] = MappingProxyType(
         "StreamRightsize": 120.0,
         # With `validate_only` it lists a fleet and prices the reading.
         "StartFleetAnalysis": 120.0,
+        # An optimum takes as long as it takes; what is found in time is answered, with its gap.
+        "OptimizePurchasePlan": 300.0,
+        "StreamOptimizePurchasePlan": 300.0,
+        "EvaluatePurchasePlan": 120.0,
+        "BacktestPurchasePolicy": 120.0,
+        "PlanLadder": 120.0,
+        "GetShadowPrices": 120.0,
+        "FetchProviderRecommendation": 60.0,
     }
 )
 """Seconds for methods that take longer than most."""
@@ -55,6 +63,7 @@ SERVICES: Final = (
     "trimtab.v1.PolicyService",
     "trimtab.v1.CommitmentService",
     "trimtab.v1.RightsizingService",
+    "trimtab.v1.PurchasingService",
 )
 """Services of the contract."""
 

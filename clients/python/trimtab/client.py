@@ -12,6 +12,7 @@ from trimtab.credentials import Tls, TokenSource, is_local
 from trimtab.fleet import FleetAnalyses
 from trimtab.placement import Placement
 from trimtab.policies import Policies
+from trimtab.purchasing import Purchasing
 from trimtab.recommendations import Recommendations
 from trimtab.rightsizing import Rightsizing
 from trimtab.v1 import placement_service_pb2
@@ -38,6 +39,7 @@ class Client:
         "fleet_analyses",
         "placement",
         "policies",
+        "purchasing",
         "recommendations",
         "rightsizing",
     )
@@ -82,6 +84,7 @@ class Client:
         self.policies = Policies(self.channel, caller)
         self.commitments = Commitments(self.channel, caller)
         self.fleet_analyses = FleetAnalyses(self.channel, caller)
+        self.purchasing = Purchasing(self.channel, caller)
         self.recommendations = Recommendations(self.channel, caller)
         self.rightsizing = Rightsizing(self.channel, caller)
 

@@ -17,12 +17,13 @@ from trimtab_service.purchasing.billing.biller import Bill, usd_of
 from trimtab_service.purchasing.hourly_cost import total_cost
 from trimtab_service.purchasing.ladder_plan import LadderStep
 from trimtab_service.purchasing.optimiser import Ending
-from trimtab_service.purchasing.outcome import Certificate, Figures, PurchasePlan, RiskFigures, Tranche
+from trimtab_service.purchasing.outcome import Figures, PurchasePlan, RiskFigures, Tranche
 from trimtab_service.purchasing.periods import periods, savings
 from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.purchasing.policy_report import PolicyReport
 from trimtab_service.purchasing.pools import Pool
 from trimtab_service.purchasing.program import Floats
+from trimtab_service.purchasing.tranches import STEP
 from trimtab_service.rpc.commitment_codec import KIND_CODES
 from trimtab_service.rpc.vocabulary import CLOUD_CODE, duration_of_hours, set_timestamp
 
@@ -33,6 +34,7 @@ _NANOS: Final = Decimal(1_000_000_000)
 _HOUR: Final = timedelta(hours=1)
 _CURVE_POINTS: Final = 40
 _MOST_PERIODS: Final = 400
+_STEP: Final = float(STEP)
 _MANY_CELLS: Final = 1_000_000
 _THOROUGH: Final = 6
 _FAST: Final = 1
@@ -343,8 +345,9 @@ def _dropped(one: DroppedOffer) -> pb.DroppedPurchaseOffer:
     return pb.DroppedPurchaseOffer(offer_id=one.offer_id, reason=one.reason.name, dominated_by=one.by)
 
 
-def evidence(proof: Certificate, most_bytes: int) -> bytes:
+def evidence(plan: PurchasePlan, most_bytes: int) -> bytes:
     """What a checker needs, as compressed JSON: the same plan gives the same bytes. Empty where it would be larger."""
+    proof = plan.certificate
     cells = sum(len(problem["usage"]) * len(problem["weights"]) for problem in proof.statements)
     if not proof.statements or cells > most_bytes * _MOST_CELLS_A_BYTE:
         return b""
@@ -352,6 +355,18 @@ def evidence(proof: Certificate, most_bytes: int) -> bytes:
         "problems": proof.statements,
         "prices": proof.prices,
         "amounts": [amounts.tolist() for amounts in proof.amounts],
+        "bought": [
+            [
+                {
+                    "offer": one.offer.offer.offer_id,
+                    "time": int(one.time.timestamp()),
+                    "unit": one.unit,
+                    "step": one.offer.offer.unit_per_hour or _STEP,
+                }
+                for one in pool.purchases
+            ]
+            for pool in plan.pools
+        ],
     }
     level = _THOROUGH if cells < _MANY_CELLS else _FAST
     body = gzip.compress(orjson.dumps(document), compresslevel=level, mtime=0)

@@ -96,7 +96,7 @@ def plan_apart(task: PlanTask) -> bytes:
         policies(found, policy_report(pooled, 1.0 / rate, stop=spare))
         message.policies.extend((*found.decisions, *found.ladders))
         backtested = not spare()
-    message.certificate.evidence = evidence(plan.certificate, task.evidence_bytes)
+    message.certificate.evidence = evidence(plan, task.evidence_bytes)
     message.omissions.extend(_omissions(task, plan, message, backtested=backtested))
     return message.SerializeToString()
 

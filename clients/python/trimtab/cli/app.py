@@ -17,6 +17,7 @@ from trimtab.cli import (
     outcome,
     place,
     policy,
+    purchase,
     recommendations,
     rightsize,
 )
@@ -37,7 +38,19 @@ def build() -> typer.Typer:
     """The application with all its commands."""
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=_HELP, rich_markup_mode="markdown")
     app.callback()(_root)
-    for part in (place, outcome, decision, rightsize, fleet, recommendations, catalog, policy, commitment, doctor):
+    for part in (
+        place,
+        outcome,
+        decision,
+        rightsize,
+        fleet,
+        purchase,
+        recommendations,
+        catalog,
+        policy,
+        commitment,
+        doctor,
+    ):
         part.add_commands(app)
     extensions.add_commands(app)
     return app

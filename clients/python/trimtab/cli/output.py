@@ -1,8 +1,9 @@
 """How answers reach the terminal: tables through rich, messages as protobuf JSON, money and time as words."""
 
+import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -52,13 +53,36 @@ def show_json(message: Message) -> None:
     sys.stdout.write(MessageToJson(message) + "\n")
 
 
+def show_document(document: Mapping[str, object]) -> None:
+    """Print what is no message as an indented JSON object."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
 def show_json_lines(messages: Iterable[Message]) -> None:
     """Print messages as one JSON object a line, as they come."""
     for message in messages:
         sys.stdout.write(MessageToJson(message, indent=None) + "\n")
 
 
-_UNBROKEN = {"cost", "price", "made", "verdict", "changed", "until", "month", "saves", "exceeded", "slack ahead"}
+_UNBROKEN = {
+    "per hour",
+    "ends",
+    "return until",
+    "commits",
+    "buy",
+    "then",
+    "in force",
+    "cost",
+    "price",
+    "made",
+    "verdict",
+    "changed",
+    "until",
+    "month",
+    "saves",
+    "exceeded",
+    "slack ahead",
+}
 """Columns whose entries are short, and of no use when broken over lines."""
 
 

@@ -1,0 +1,120 @@
+"""Methods of `PurchasingService`."""
+
+import copy
+from collections.abc import Iterator
+from typing import Final, Protocol, TypeVar
+
+import grpc
+
+from trimtab.calls import Caller, fresh_request_id
+from trimtab.v1 import purchasing_service_pb2 as pb
+from trimtab.v1.purchasing_service_pb2_grpc import PurchasingServiceStub
+
+_PATH: Final = "/trimtab.v1.PurchasingService/"
+_HOURS_A_MESSAGE: Final = 100_000
+MOST_MESSAGE_BYTES: Final = 3_500_000
+"""A larger request is sent in parts: servers take 4 MiB in one message."""
+
+
+class _Addressed(Protocol):
+    """A request of a project."""
+
+    parent: str
+
+
+_Request = TypeVar("_Request", bound=_Addressed)
+
+
+class Purchasing:
+    """How capacity should be bought. Every method raises `trimtab.errors.CallError` when the call fails.
+
+    Requests are sent as they are, but for `parent`, which is the client's project where none is given.
+    """
+
+    __slots__ = ("_caller", "_stub")
+
+    def __init__(self, channel: grpc.Channel, caller: Caller) -> None:
+        self._stub = PurchasingServiceStub(channel)
+        self._caller = caller
+
+    def optimize_purchase_plan(
+        self, request: pb.OptimizePurchasePlanRequest, *, timeout: float | None = None
+    ) -> pb.PurchasePlan:
+        """The cheapest portfolio, with its proof. Stored as a recommendation, unless `validate_only`."""
+        return self._caller.unary(
+            self._stub.OptimizePurchasePlan, _PATH + "OptimizePurchasePlan", self._whole(request), timeout
+        )
+
+    def stream_optimize_purchase_plan(
+        self, request: pb.OptimizePurchasePlanRequest, *, timeout: float | None = None
+    ) -> pb.PurchasePlan:
+        """As `optimize_purchase_plan`, with the hours of usage sent in parts: for more than fits into one message."""
+        path = _PATH + "StreamOptimizePurchasePlan"
+        whole = self._whole(request)
+        return self._caller.upload(self._stub.StreamOptimizePurchasePlan, path, _parts(whole), timeout)
+
+    def evaluate_purchase_plan(
+        self, request: pb.EvaluatePurchasePlanRequest, *, timeout: float | None = None
+    ) -> pb.PurchaseBill:
+        """What usage costs under a portfolio, to the last digit."""
+        return self._caller.unary(
+            self._stub.EvaluatePurchasePlan, _PATH + "EvaluatePurchasePlan", self._addressed(request), timeout
+        )
+
+    def backtest_purchase_policy(
+        self, request: pb.BacktestPurchasePolicyRequest, *, timeout: float | None = None
+    ) -> pb.BacktestPurchasePolicyResponse:
+        """What each policy would have cost on a history, against hindsight."""
+        return self._caller.unary(
+            self._stub.BacktestPurchasePolicy, _PATH + "BacktestPurchasePolicy", self._addressed(request), timeout
+        )
+
+    def plan_ladder(self, request: pb.PlanLadderRequest, *, timeout: float | None = None) -> pb.PurchaseLadder:
+        """Purchases over the coming months."""
+        return self._caller.unary(self._stub.PlanLadder, _PATH + "PlanLadder", self._addressed(request), timeout)
+
+    def get_shadow_prices(self, request: pb.GetShadowPricesRequest, *, timeout: float | None = None) -> pb.ShadowPrices:
+        """When a committed dollar is idle."""
+        return self._caller.unary(
+            self._stub.GetShadowPrices, _PATH + "GetShadowPrices", self._addressed(request), timeout
+        )
+
+    def fetch_provider_recommendation(
+        self, request: pb.FetchProviderRecommendationRequest, *, timeout: float | None = None
+    ) -> pb.ProviderRecommendation:
+        """What the provider itself recommends."""
+        return self._caller.unary(
+            self._stub.FetchProviderRecommendation,
+            _PATH + "FetchProviderRecommendation",
+            self._addressed(request),
+            timeout,
+        )
+
+    def _addressed(self, given: _Request) -> _Request:
+        """A new message with its parent; what was given is not changed."""
+        made = copy.deepcopy(given)
+        made.parent = self._caller.parent(given.parent)
+        return made
+
+    def _whole(self, given: pb.OptimizePurchasePlanRequest) -> pb.OptimizePurchasePlanRequest:
+        request = self._addressed(given)
+        if not request.request_id and not request.validate_only:
+            request.request_id = fresh_request_id()
+        return request
+
+
+def _parts(request: pb.OptimizePurchasePlanRequest) -> Iterator[pb.StreamOptimizePurchasePlanRequest]:
+    """The request without its hours, then those, series by series."""
+    head = pb.OptimizePurchasePlanRequest()
+    head.CopyFrom(request)
+    for series in head.demand.series:
+        del series.hourly_usage[:]
+        del series.epoch_seconds[:]
+    yield pb.StreamOptimizePurchasePlanRequest(request=head)
+    for index, series in enumerate(request.demand.series):
+        for begin in range(0, len(series.hourly_usage), _HOURS_A_MESSAGE):
+            end = begin + _HOURS_A_MESSAGE
+            hours = pb.DemandHours(
+                series=index, hourly_usage=series.hourly_usage[begin:end], epoch_seconds=series.epoch_seconds[begin:end]
+            )
+            yield pb.StreamOptimizePurchasePlanRequest(hours=hours)
