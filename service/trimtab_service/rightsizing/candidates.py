@@ -22,7 +22,7 @@ from trimtab_service.rightsizing.needs import Need, Needs, is_compressible, size
 from trimtab_service.rightsizing.permissions import CODE, Shape, permissions_of
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.region_offers import RegionOffers
-from trimtab_service.rightsizing.risk import NARROW, risk_of_share
+from trimtab_service.rightsizing.risk import NARROW, risk_when_short
 
 ROUNDING: Final = 1e-9
 """Shares of a whole come back from floats a little above it."""
@@ -275,6 +275,6 @@ def graded(need: Need, capacity: F64) -> tuple[F64, F64]:
     risk: F64 = np.where((need.peak > NEARLY_FULL * capacity) & (need.peak > 0), NARROW, 0.0)
     short = np.flatnonzero(above > 0)
     if short.size:
-        graver = risk_of_share(above[short])
+        graver = risk_when_short(above[short])
         risk[short] = graver if is_compressible(need.dimension) else np.maximum(graver, KILLING)
     return above, risk

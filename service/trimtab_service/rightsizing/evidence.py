@@ -4,6 +4,7 @@ A capacity is held against every measured interval. The rule is walked forward: 
 it. Together means: in any dimension at once, an interval counts as exceeded once.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,7 +58,7 @@ class Evidence:
         self._rules = tuple(_rule_of(need) for need in self._needs)
         self._joint_rule = _joint_rule(self._rows)
         rows = self._rows
-        self._days = [] if rows is None else (~np.isnan(rows.days)).any(axis=2).sum(axis=1).tolist()
+        self._days = [] if rows is None else _days_measured(rows.days)
 
     def each(self, capacities: Sequence[float]) -> tuple[BackTest | None, ...]:
         """One test a need; None where the capacity is not known (NaN)."""
@@ -65,21 +66,25 @@ class Evidence:
 
     def together(self, capacities: Sequence[float]) -> BackTest | None:
         """All dimensions whose capacity is known; None where nothing was measured."""
-        known = [at for at, capacity in enumerate(capacities) if not np.isnan(capacity)]
+        known = [at for at, capacity in enumerate(capacities) if not math.isnan(capacity)]
         if not known or self._rows is None:
             return None
         if len(known) == 1 and len(self._needs) == 1:
             return self._one(known[0], capacities[known[0]])
-        size = np.asarray([capacities[at] for at in known])[:, None, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            use = np.fmax.reduce(self._rows.days[known] / size, axis=0)
+        size = np.array([capacities[at] for at in known])[:, None, None]
+        days = self._rows.days if len(known) == len(capacities) else self._rows.days[known]
+        if size.all():
+            use = np.fmax.reduce(days / size, axis=0)
+        else:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                use = np.fmax.reduce(days / size, axis=0)
         return _tested(use, self._joint_rule)
 
     def _one(self, at: int, capacity: float) -> BackTest | None:
         need, rule = self._needs[at], self._rules[at]
-        if np.isnan(capacity) or need.loads is None:
+        if math.isnan(capacity) or need.loads is None:
             return None
-        met = int(np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right"))
+        met = int(need.values.searchsorted(capacity * (1 + ROUNDING), side="right"))
         if met < need.values.size:
             with np.errstate(invalid="ignore", divide="ignore"):
                 return _tested(need.loads.by_day()[need.row] / capacity, rule)
@@ -90,19 +95,20 @@ class Evidence:
 
 def _tested(use: F64, rule: _Rule) -> BackTest | None:
     """The test of shares of a capacity in use [day][point]; NaN gaps."""
-    known = ~np.isnan(use)
-    measured = known.sum(axis=1)
-    total = int(measured.sum())
+    known = use == use  # noqa: PLR0124 - a number
+    total = int(np.count_nonzero(known))
     if not total:
         return None
-    exceeded = (use > 1 + ROUNDING).sum(axis=1)
-    idle = float(np.where(known, np.maximum(1.0 - use, 0.0), 0.0).sum())
-    count = int(exceeded.sum())
+    above = use > 1 + ROUNDING
+    # What is above leaves nothing idle, nor does what was not measured: fmax takes the number of a number and NaN.
+    idle = float(np.fmax(1.0 - use, 0.0).sum())
+    count = int(np.count_nonzero(above))
     if count:
+        exceeded, measured = np.count_nonzero(above, axis=1), np.count_nonzero(known, axis=1)
         shares = np.divide(exceeded, measured, out=np.full(measured.shape, np.nan), where=measured > 0)
         interval = interval_of_days(shares, measured)
     else:
-        interval = _never_exceeded(int(np.count_nonzero(measured)))
+        interval = _never_exceeded(int(np.count_nonzero(known.any(axis=1))))
     return _back_test(count / total, interval, idle / total, rule)
 
 
@@ -124,16 +130,18 @@ def _rule_of(need: Need) -> _Rule:
     walk = need.walk
     if walk is None:
         return _UNTESTED
-    measured, exceeded = walk.measured[need.row], walk.exceeded[need.row]
-    days = measured > 0
-    windows = int(days.sum())
+    measured, exceeded, unused = walk.measured[need.row], walk.exceeded[need.row], walk.unused[need.row]
+    days = np.flatnonzero(measured)
+    windows = days.size
     if not windows:
         return _UNTESTED
+    if windows < measured.size:
+        measured, exceeded, unused = measured[days], exceeded[days], unused[days]
     return _Rule(
-        float((exceeded[days] / measured[days]).mean()),
-        float(walk.unused[need.row][days].mean()),
+        float(np.add.reduce(exceeded / measured)) / windows,
+        float(np.add.reduce(unused)) / windows,
         windows,
-        int((exceeded[days] > 0).sum()),
+        int(np.count_nonzero(exceeded)),
     )
 
 
@@ -143,23 +151,31 @@ def _joint_rule(rows: _Rows | None) -> _Rule:
     windows = rows.levels.shape[1]
     size = rows.levels[:, :, None]
     days = rows.days[:, -windows:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # A level that is not known on a day tests nothing of it; a load of nought fits a level of nought.
-        use = np.fmax.reduce(np.where(days <= size, np.where(size > 0, days / size, 0.0), days / size), axis=0)
-    known = ~np.isnan(use)
-    measured = known.sum(axis=1)
-    tested = measured > 0
-    if not tested.any():
+    if (size > 0).all():
+        use = np.fmax.reduce(days / size, axis=0)
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # A level that is not known on a day tests nothing of it; a load of nought fits a level of nought.
+            use = np.fmax.reduce(np.where((days <= size) & (size == 0), 0.0, days / size), axis=0)
+    measured = np.count_nonzero(use == use, axis=1)  # noqa: PLR0124 - a number
+    tested = np.flatnonzero(measured)
+    if not tested.size:
         return _UNTESTED
-    exceeded = (use > 1 + ROUNDING).sum(axis=1)[tested]
-    idle = np.where(known, np.maximum(1.0 - use, 0.0), 0.0).sum(axis=1)[tested]
+    exceeded = np.count_nonzero(use > 1 + ROUNDING, axis=1)[tested]
+    idle = np.add.reduce(np.fmax(1.0 - use, 0.0), axis=1)[tested]
     share = measured[tested]
     return _Rule(
-        float((exceeded / share).mean()),
-        float((idle / share).mean()),
-        int(tested.sum()),
-        int((exceeded > 0).sum()),
+        float(np.add.reduce(exceeded / share)) / tested.size,
+        float(np.add.reduce(idle / share)) / tested.size,
+        tested.size,
+        int(np.count_nonzero(exceeded)),
     )
+
+
+def _days_measured(days: F64) -> list[int]:
+    """How many days have a sample, of each load [need][day][point]."""
+    found: list[int] = np.count_nonzero((days == days).any(axis=2), axis=1).tolist()  # noqa: PLR0124 - numbers
+    return found
 
 
 def _common(needs: Sequence[Need]) -> _Rows | None:

@@ -184,11 +184,15 @@ def _estimated(
             demand[chosen] = estimator.levels(Samples.of(part))[:, -1]
     scaling = present.resource.autoscaling
     needs: dict[Dimension, Need] = {}
-    for row, load in enumerate(members):
-        values = load.series.values
-        ordered: F64 = np.sort(values[~np.isnan(values)])
-        if not ordered.size:
+    # Gaps sort last.
+    ordered_rows: F64 = np.sort(np.asarray(loads.values, dtype=np.float64), axis=1)
+    samples = np.count_nonzero(loads.values == loads.values, axis=1)
+    running_rows = np.zeros((len(members), ordered_rows.shape[1] + 1))
+    np.cumsum(ordered_rows, axis=1, out=running_rows[:, 1:])
+    for row, (load, known) in enumerate(zip(members, samples.tolist(), strict=True)):
+        if not known:
             continue
+        ordered = ordered_rows[row, :known]
         scales = scaling is not None and scaling.target_dimension is load.dimension
         needs[load.dimension] = Need(
             load.dimension,
@@ -198,7 +202,7 @@ def _estimated(
             is_assumed=False,
             target=scaling.target_utilization if scaling is not None and scales else 1.0,
             values=ordered,
-            running=np.append(0.0, np.cumsum(ordered)),
+            running=running_rows[row, : known + 1],
             loads=loads,
             row=row,
             walk=walk,

@@ -37,9 +37,13 @@ _RISKS: Final = np.array([NARROW, 1.0, 2.0, 3.0, MOST])
 def risk_of_share(exceedance: F64 | float) -> F64:
     """Risk of a share of time above the capacity, elementwise; 0 for exactly 0, NaN for NaN."""
     share = np.asarray(exceedance, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        risk = np.interp(np.log10(np.maximum(share, 1e-12)), _SHARES, _RISKS)
-    return np.where(np.isnan(share), np.nan, np.where(share <= 0, LEAST, risk))
+    return np.where(np.isnan(share), np.nan, np.where(share <= 0, LEAST, risk_when_short(np.maximum(share, 1e-12))))
+
+
+def risk_when_short(exceedance: F64) -> F64:
+    """As `risk_of_share`, of shares that are all above nought."""
+    risk: F64 = np.interp(np.log10(exceedance), _SHARES, _RISKS)
+    return risk
 
 
 def dimension_risk(dimension: Dimension, samples: F64, capacity: float) -> float:

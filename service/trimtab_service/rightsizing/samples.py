@@ -68,13 +68,32 @@ def _window_points(weighting: Weighting, per_day: int) -> int:
     return max(1, math.ceil(days * len(weighting.weekdays) / len(ALL_DAYS) - 1e-9)) * per_day
 
 
-class _Sorted:
-    """What all views of one population share: samples in ascending order."""
+class _Ascending(NamedTuple):
+    """Samples in ascending order [r][points], gaps last: where each stood, its value (nought for a gap), its level.
 
-    __slots__ = (
-        *("calendar", "cut_numbers", "cuts", "finite", "has_gaps", "inverse"),
-        *("levels", "loads", "masses", "order", "values"),
-    )
+    As levels gaps are +inf, which keeps them ascending; their weight is nought. `inverse` is 1 / level.
+    """
+
+    order: I64
+    finite: F64
+    levels: F64
+    inverse: F64
+    has_gaps: bool
+
+    @classmethod
+    def of(cls, values: F64) -> Self:
+        """The order of samples [r][points]; NaN are gaps."""
+        order: I64 = np.argsort(values, axis=1, kind="stable")
+        ordered = np.take_along_axis(values, order, axis=1)
+        has_gaps = bool(np.isnan(ordered[:, -1]).any())
+        finite, levels = _gaps_last(ordered) if has_gaps else (ordered, ordered)
+        return cls(order, finite, levels, np.asarray(inverse_levels(levels), dtype=np.float64), has_gaps)
+
+
+class _Shared:
+    """What all views of one population share. What is derived is made when first asked for: peaks need no order."""
+
+    __slots__ = ("_ascending", "calendar", "cut_numbers", "cuts", "loads", "masses", "values")
 
     def __init__(self, loads: Loads, cuts: I64) -> None:
         self.values: F64 = np.asarray(loads.values, dtype=np.float64)
@@ -82,12 +101,7 @@ class _Sorted:
         self.calendar = _Calendar.of(loads)
         self.cuts = cuts
         self.cut_numbers: tuple[int, ...] = tuple(cuts.tolist())
-        self.order: I64 = np.argsort(self.values, axis=1, kind="stable")
-        ordered = np.take_along_axis(self.values, self.order, axis=1)
-        # NaN sorts last; as +inf it keeps the levels ascending, and its weight is nought.
-        self.has_gaps = bool(np.isnan(ordered[:, -1]).any())
-        self.finite, self.levels = _gaps_last(ordered) if self.has_gaps else (ordered, ordered)
-        self.inverse = inverse_levels(self.levels)
+        self._ascending: _Ascending | None = None
         self.masses: dict[Weighting, Masses] = {}
         """Distributions by weighting. A cache: equal keys have equal values."""
 
@@ -97,12 +111,15 @@ class _Sorted:
 
     def whole(self, weighting: Weighting) -> Masses:
         """The distribution over all samples."""
-        weights = self.weights(weighting)[:, self.order]
-        if self.has_gaps:
-            weights *= np.isfinite(self.levels)
-        filled = np.cumsum(weights * self.finite, axis=2)
-        filled *= self.inverse
-        return Masses(self.levels[None], np.cumsum(weights, axis=2), filled)
+        if self._ascending is None:
+            self._ascending = _Ascending.of(self.values)
+        order, finite, levels, inverse, has_gaps = self._ascending
+        weights = self.weights(weighting)[:, order]
+        if has_gaps:
+            weights *= np.isfinite(levels)
+        filled = np.cumsum(weights * finite, axis=2)
+        filled *= inverse
+        return Masses(levels[None], np.cumsum(weights, axis=2), filled)
 
     def compact(self, weighting: Weighting) -> Masses:
         """The distribution over the window of each cut alone, for windows far shorter than the past."""
@@ -129,10 +146,10 @@ def _gaps_last(ordered: F64) -> tuple[F64, F64]:
 class Samples:
     """Exact `Population` of `Loads`. Memory: resources x cuts x points numbers for each weighting looked at."""
 
-    __slots__ = ("_sorted", "_weighting")
+    __slots__ = ("_shared", "_weighting")
 
-    def __init__(self, sorted_: _Sorted, weighting: Weighting) -> None:
-        self._sorted = sorted_
+    def __init__(self, shared: _Shared, weighting: Weighting) -> None:
+        self._shared = shared
         self._weighting = weighting
 
     @classmethod
@@ -141,12 +158,12 @@ class Samples:
         chosen = np.array([loads.days], dtype=np.int64) if cuts is None else np.asarray(cuts, dtype=np.int64)
         if not chosen.size or chosen.min() < 1 or chosen.max() > loads.days:
             raise ValueError("cuts must be day numbers from 1 to the number of days")
-        return cls(_Sorted(loads, chosen), weighting or Weighting())
+        return cls(_Shared(loads, chosen), weighting or Weighting())
 
     @property
     def loads(self) -> Loads:
         """What it was made of."""
-        return self._sorted.loads
+        return self._shared.loads
 
     @property
     def weighting(self) -> Weighting:
@@ -156,27 +173,27 @@ class Samples:
     @property
     def cuts(self) -> I64:
         """Ascending day numbers [c]."""
-        return self._sorted.cuts
+        return self._shared.cuts
 
     @property
     def points_per_day(self) -> int:
         """Samples in a full day."""
-        return self._sorted.loads.points_per_day
+        return self._shared.loads.points_per_day
 
     @property
     def weekdays(self) -> I64:
         """Weekday of each day [day]."""
-        return self._sorted.loads.day_weekdays()
+        return self._shared.loads.day_weekdays()
 
     def weighted(self, weighting: Weighting) -> Self:
         """The same samples in another weighting."""
-        return type(self)(self._sorted, weighting)
+        return type(self)(self._shared, weighting)
 
     def masses(self) -> Masses:
         """The distribution at each cut."""
-        known = self._sorted.masses.get(self._weighting)
+        known = self._shared.masses.get(self._weighting)
         if known is None:
-            shared, weighting = self._sorted, self._weighting
+            shared, weighting = self._shared, self._weighting
             short = weighting.window_days is not None and (
                 _COMPACT * _window_points(weighting, self.points_per_day) <= shared.values.shape[1]
             )
@@ -186,7 +203,7 @@ class Samples:
 
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c]."""
-        shared = self._sorted
+        shared = self._shared
         known = shared.weights(replace(self._weighting, half_life_days=None)) > 0
         values = np.where(known[None, :, :], self.loads.values[:, None, :], np.nan)
         found: F64 = np.fmax.reduce(values, axis=2)

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Final
 
-import numpy as np
-
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.resources import ResourceKind
@@ -44,4 +42,4 @@ def confidence_of(readings: Readings) -> float:
     """0 to 1: one less the VPA's widening, days / (days + 1), times the share of the grid that has a value."""
     days = readings.measured / _DAY
     filled = [1.0 - load.series.gap_fraction for load in readings.loads]
-    return float(days / (days + 1.0) * np.mean(filled)) if filled else 0.0
+    return days / (days + 1.0) * (sum(filled) / len(filled)) if filled else 0.0
