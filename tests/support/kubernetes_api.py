@@ -1,4 +1,4 @@
-"""A Kubernetes API server, as far as workloads are read and their container resources applied."""
+"""A Kubernetes API server, as far as workloads are read, scaled, and their container resources applied."""
 
 import copy
 import re
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.support.http_fake import Answer, HttpFake, Seen
 
-_PATH: Final = re.compile(r"/apis/apps/v1/namespaces/([^/]+)/(deployments|statefulsets|daemonsets)/([^/]+)")
+_PATH: Final = re.compile(r"/apis/apps/v1/namespaces/([^/]+)/(deployments|statefulsets|daemonsets)/([^/]+?)(/scale)?")
 _KINDS: Final = {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"}
 
 
@@ -58,7 +58,7 @@ class KubernetesFake:
         if match is None:
             return _status(404)
         key = _KINDS[match[2]], match[1], match[3]
-        self.rules.add(("get" if seen.method == "GET" else "patch", match[2]))
+        self.rules.add(("get" if seen.method == "GET" else "patch", match[2] + (match[4] or "")))
         found = self.workloads.get(key)
         if found is None:
             return _status(404)
@@ -68,6 +68,10 @@ class KubernetesFake:
                 return Answer(found)
             found["status"]["observedGeneration"] = found["metadata"]["generation"]
             return Answer(found)
+        if match[4]:
+            assert seen.headers.get("content-type") == "application/merge-patch+json"
+            found["spec"]["replicas"] = seen.json["spec"]["replicas"]
+            return Answer({"kind": "Scale", "spec": seen.json["spec"]})
         return self._apply(key, found, seen)
 
     def _apply(self, key: tuple[str, str, str], found: dict[str, Any], seen: Seen) -> Answer:

@@ -1,6 +1,5 @@
 """Changes of container resources through a Kubernetes API server: server-side apply, tried dry before."""
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from math import ceil
 from typing import Any, Final
 
 from trimtab_service.clouds.extras import sdk
-from trimtab_service.clouds.patience import PassingFault, Patience, source_failed
+from trimtab_service.clouds.kubernetes_calls import EXTRA, FIELD_MANAGER, Document, NotThereError, ask
+from trimtab_service.clouds.patience import Patience, source_failed
 from trimtab_service.clouds.prometheus.workloads import ContainerRef, reference_of
 from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError
 from trimtab_service.domain.reasons import ErrorReason
@@ -17,8 +17,6 @@ from trimtab_service.domain.recommendations import FieldChange, Operation, Opera
 from trimtab_service.domain.resources import CloudResource, ResourceKind
 from trimtab_service.recommendations.ports import Effect, Observed
 
-EXTRA: Final = "kubernetes"
-FIELD_MANAGER: Final = "trimtab"
 PROTECTED: Final = "trimtab.dev/protected"
 """Label or annotation that forbids changes unless its value is `false`."""
 
@@ -32,31 +30,6 @@ _COUNTS: Final = {
     "DaemonSet": ("updatedNumberScheduled", "numberAvailable", "desiredNumberScheduled"),
 }
 """Fields of a workload's status: how many pods are of the newest template, how many serve, how many there are."""
-
-Document = dict[str, Any]
-
-
-class _NotThereError(Exception):
-    """HTTP 404."""
-
-
-def api_client(endpoint: str) -> Any:  # noqa: ANN401 - the SDK is imported late
-    """A client of the API server at `endpoint`, or of the pod's own cluster with its service account.
-
-    Raises UnavailableError (SOURCE_FAILED) outside of a cluster.
-    """
-    client = sdk("kubernetes.client", EXTRA)
-    configuration = client.Configuration()
-    if endpoint:
-        configuration.host = endpoint
-    else:
-        config = sdk("kubernetes.config", EXTRA)
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException as error:
-            raise source_failed("not in a cluster: name the API server in endpoints.kubernetes") from error
-    configuration.retries = False
-    return client.ApiClient(configuration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +59,7 @@ class KubernetesActuator:
         ref = _reference(resource)
         try:
             found = self._get(ref, deadline)
-        except _NotThereError:
+        except NotThereError:
             return Observed(exists=False)
         container = _container(found, ref)
         if container is None:
@@ -126,7 +99,7 @@ class KubernetesActuator:
         return Effect(is_changed=True, detail=told)
 
     def _found(self, ref: ContainerRef, deadline: datetime) -> tuple[Document, Document]:
-        with suppress(_NotThereError):
+        with suppress(NotThereError):
             found = self._get(ref, deadline)
             container = _container(found, ref)
             if container is not None:
@@ -176,39 +149,7 @@ class KubernetesActuator:
             self.patience.sleep(_POLL_S)
 
     def _ask(self, call: Callable[[Any, float], Any], deadline: datetime) -> Document:
-        client = sdk("kubernetes.client", EXTRA)
-        exceptions = sdk("kubernetes.client.exceptions", EXTRA)
-        urllib3 = sdk("urllib3.exceptions", EXTRA)
-
-        def once(timeout: float) -> Document:
-            try:
-                reply = call(client.AppsV1Api(self.api()), timeout)
-                if reply.status >= 400:  # noqa: PLR2004 - HTTP: raw replies are not checked by the client
-                    raise _fault(int(reply.status), str(reply.headers.get("Retry-After", "")))
-                document = json.loads(reply.data)
-            except exceptions.ApiException as error:
-                raise _fault(int(error.status or 0), str((error.headers or {}).get("Retry-After", ""))) from error
-            except (urllib3.HTTPError, ValueError) as error:
-                raise PassingFault(f"no answer of Kubernetes ({type(error).__name__})") from error
-            if not isinstance(document, dict):
-                raise PassingFault("the answer of Kubernetes is no object")
-            return document
-
-        return self.patience.ask(once, deadline)
-
-
-def _fault(status: int, retry_after: str) -> Exception:
-    match status:
-        case 401:
-            return source_failed("the credential for Kubernetes is expired or not valid (401)")
-        case 403:
-            return _refused("Kubernetes forbids it (403): by role, quota or admission; see deploy/iam")
-        case 404:
-            return _NotThereError()
-        case 429 | 500 | 502 | 503 | 504:
-            return PassingFault(f"Kubernetes answered {status}", float(retry_after) if retry_after.isdigit() else None)
-        case _:
-            return _refused(f"Kubernetes refused the resources ({status})")
+        return ask(self.api, self.patience, call, deadline)
 
 
 def _reference(resource: CloudResource) -> ContainerRef:

@@ -7,7 +7,8 @@ from typing import Final
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.kinds import Connection
-from trimtab_service.clouds.kubernetes import KubernetesActuator, api_client
+from trimtab_service.clouds.kubernetes import KubernetesActuator
+from trimtab_service.clouds.kubernetes_calls import api_client
 from trimtab_service.clouds.meter import Meter
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.prometheus.client import EXTRA, PrometheusClient
