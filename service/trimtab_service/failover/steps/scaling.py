@@ -1,0 +1,50 @@
+"""Asking a group for a number of machines, and waiting until enough are ready."""
+
+import math
+
+from trimtab_service.failover.ports import CapacityState, CapacityTarget
+from trimtab_service.failover.reach import StepFailedError
+from trimtab_service.failover.steps.call import Call, Effect
+
+
+def needed(call: Call, count: int, minimum_share: float) -> int:
+    """Machines that suffice: all, and in an ungraceful run the share (0 means all)."""
+    return share_of(count, minimum_share) if call.is_ungraceful else count
+
+
+def share_of(count: int, minimum_share: float) -> int:
+    """The share of a number, rounded up; 0 means all."""
+    return count if minimum_share <= 0 else min(count, math.ceil(count * minimum_share - 1e-9))
+
+
+def fill(call: Call, target: CapacityTarget, count: int, enough: int) -> CapacityState | None:
+    """Ask for `count` and wait for `enough`; None when the step's time is over first."""
+    call.hold.check()
+    state = target.scale(count, call.token, call.key, call.deadline)
+    while state.ready < enough:
+        if call.is_late():
+            return None
+        call.hold.wait(call.pace_s)
+        state = target.observe(call.deadline)
+    return state
+
+
+def filled(name: str, state: CapacityState, count: int) -> Effect:
+    """What to say about it."""
+    short = state.ready < count
+    detail = f"{name}: {state.ready} of {count} are ready"
+    return Effect(detail, is_exception=short, data={"target": name, "asked": count, "ready": state.ready})
+
+
+def put_back(call: Call, target: CapacityTarget, name: str, before: int) -> Effect:
+    """Ask for as many as there were, without waiting."""
+    call.hold.check()
+    target.scale(before, call.token, call.undo_key, call.deadline)
+    return Effect(f"{name}: {before} again", data={"target": name, "asked": before})
+
+
+def noted_number(memo: object, what: str) -> int:
+    """A number out of a memo."""
+    if isinstance(memo, int):
+        return memo
+    raise StepFailedError(f"the step's memo holds no {what}")

@@ -1,0 +1,191 @@
+"""The journal of runs under lease and token: `failover.journal.RunJournal` on both engines.
+
+A change reads nothing when the run is still as its holder knows it: the guarded UPDATE decides. Only when somebody else
+changed it is it read again, and then the token decides.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Select, and_, or_, select, tuple_, update
+
+from trimtab_service.domain.failover import FailoverPlan, RunKind, RunState
+from trimtab_service.failover.admission import StartRequest
+from trimtab_service.failover.journal import Held, LeaseLostError, Transition
+from trimtab_service.failover.machine import CLAIMABLE, claimed
+from trimtab_service.failover.run import Command, Run, Steering, Trigger
+from trimtab_service.store import failover_services as services
+from trimtab_service.store.engines import Database
+from trimtab_service.store.failover_plans import FailoverPlanStore
+from trimtab_service.store.failover_rows import NEVER, RunMovedError, load, save
+from trimtab_service.store.failover_runs import FailoverRunStore, instant_of
+from trimtab_service.store.failover_tables import FAILOVER_RUNS
+from trimtab_service.store.idempotency import RequestKey
+from trimtab_service.store.writer import GroupCommitWriter
+
+T = TypeVar("T")
+
+_R: Final = FAILOVER_RUNS.c
+_KEPT_PLANS: Final = 64
+
+
+class StoredRunJournal:
+    """Safe to use from many threads."""
+
+    def __init__(
+        self, database: Database, writer: GroupCommitWriter, plans: FailoverPlanStore, clock: Callable[[], datetime]
+    ) -> None:
+        """`clock` times leases on SQLite, where all processes share a machine; PostgreSQL has its own."""
+        self._database = database
+        self._writer = writer
+        self._plans = plans
+        self._clock = clock
+        self._kept: dict[tuple[str, str, int], FailoverPlan] = {}
+
+    def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
+        """As the port says. Two processes that ask at once take two runs, or one of them none."""
+        with self._database.read() as conn:
+            # Mostly there is none, and nobody should have to wait for a lock to be told so.
+            if conn.execute(_waiting(instant_of(conn, self._clock), children_only=children_only)).first() is None:
+                return None
+        with self._database.write() as conn:
+            now = instant_of(conn, self._clock)
+            query = _waiting(now, children_only=children_only).with_for_update(skip_locked=True)
+            row = conn.execute(query).first()
+            if row is None:
+                return None
+            before = load(conn, row.project, row.run_id)
+            change = claimed(before, owner, services.next_token(conn, before), now)
+            run = save(conn, before, change, now, (owner, now + lease))
+        return Held(run, self._plan(run))
+
+    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
+        """As the port says, in one statement."""
+        own = [(run.project, run.run_id, run.token) for run in held]
+        ours = and_(tuple_(_R.project, _R.run_id, _R.token).in_(own), _R.end_time.is_(None))
+        with self._database.write() as conn:
+            renewed = update(FAILOVER_RUNS).where(ours).values(lease_until=instant_of(conn, self._clock) + lease)
+            rows = conn.execute(renewed.returning(_R.project, _R.run_id, _R.state)).all()
+        return {f"projects/{project}/failoverRuns/{run_id}": RunState(state) for project, run_id, state in rows}
+
+    def change(self, run: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
+        """As the port says."""
+        known = run
+        while True:
+            try:
+                return self._committed(lambda conn, known=known: self._change(conn, known, owner, lease, transition))  # type: ignore[misc] # a default that binds
+            except RunMovedError:
+                with self._database.read() as conn:
+                    known = load(conn, run.project, run.run_id)
+                if known.token != run.token:
+                    raise LeaseLostError from None
+
+    def release(self, run: Run) -> bool:
+        """As the port says."""
+        ours = and_(
+            _R.project == run.project, _R.run_id == run.run_id, _R.token == run.token, _R.version == run.version
+        )
+        with self._database.write() as conn:
+            return conn.execute(update(FAILOVER_RUNS).where(ours).values(lease_until=NEVER)).rowcount == 1
+
+    def _change(self, conn: Connection, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
+        # A database clock that was set back must not turn the chain's order round.
+        now = max(instant_of(conn, self._clock), known.update_time)
+        change = transition(known, now)
+        if not change:
+            return known
+        saved = save(conn, known, change, now, (owner, now + lease))
+        if change.active_side or saved.state.is_over:
+            services.tell(conn, replace(change, run=saved), now)
+        return saved
+
+    def _committed(self, unit: Callable[[Connection], T]) -> T:
+        """SQLite has one writer at a time, so its threads share commits; PostgreSQL's need not queue for each other."""
+        if self._database.dialect == "sqlite":
+            return self._writer.run(unit)
+        with self._database.write() as conn:
+            return unit(conn)
+
+    def _plan(self, run: Run) -> FailoverPlan:
+        key = (run.project, run.plan_id, run.plan_revision)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._plans.version(*key).plan
+            if len(self._kept) >= _KEPT_PLANS:
+                self._kept.clear()
+            self._kept[key] = found
+        return found
+
+
+class StoredChildRuns:
+    """`failover.journal.ChildRuns` over the store."""
+
+    def __init__(self, database: Database, runs: FailoverRunStore) -> None:
+        self._database = database
+        self._runs = runs
+
+    def start(self, parent: Run, plan_id: str) -> Run:
+        """The one that is under way or has succeeded; else a new one, as who started the parent."""
+        found = self.find(parent, plan_id)
+        ended_badly = {RunState.FAILED, RunState.ABORTED, RunState.INTERRUPTED}
+        if found is not None and found.state not in ended_badly:
+            return found
+        asked = StartRequest(
+            project=parent.project,
+            plan_id=plan_id,
+            from_side=parent.from_side,
+            to_side=parent.to_side,
+            started_by=parent.started_by,
+            kind=RunKind.DRILL if parent.is_drill else parent.kind,
+            mode=parent.mode,
+            trigger=parent.trigger,
+            override_reason=parent.override_reason,
+            parent_run=parent.run_id,
+        )
+        return self._runs.start(asked, _unremembered(parent))
+
+    def find(self, parent: Run, plan_id: str) -> Run | None:
+        """The newest one."""
+        query = (
+            select(_R.run_id)
+            .where(_R.project == parent.project, _R.parent_run == parent.run_id, _R.plan_id == plan_id)
+            .order_by(_R.create_time.desc(), _R.run_id.desc())
+            .limit(1)
+        )
+        with self._database.read() as conn:
+            run_id = conn.execute(query).scalar()
+            return None if run_id is None else load(conn, parent.project, run_id)
+
+    def get(self, run: Run) -> Run:
+        """As it stands now."""
+        return self._runs.get(run.project, run.run_id)
+
+    def abort(self, run: Run, reason: str) -> None:
+        """Unless it is over or on its way back already."""
+        now_stands = self.get(run)
+        if now_stands.state.is_over or now_stands.state is RunState.ABORTING:
+            return
+        said = Steering(Command.ABORT, run.started_by, reason=reason)
+        self._runs.steer(run.project, run.run_id, said, _unremembered(run))
+
+
+def _unremembered(run: Run) -> RequestKey:
+    return RequestKey(run.project, "ChildRun", "", b"")
+
+
+def _waiting(now: datetime, *, children_only: bool) -> Select[Any]:
+    """Runs with something to do that nobody works on: real ones before drills, oldest first."""
+    expired = and_(_R.state == RunState.PENDING_APPROVAL.value, _R.wake_time <= now)
+    query = (
+        select(_R.project, _R.run_id)
+        .where(
+            _R.end_time.is_(None),
+            _R.lease_until <= now,
+            or_(_R.state.in_([state.value for state in CLAIMABLE]), expired),
+        )
+        .order_by(_R.trigger == Trigger.DRILL.value, _R.create_time)
+        .limit(1)
+    )
+    return query.where(_R.parent_run != "") if children_only else query
