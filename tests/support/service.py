@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from tests.support.server import ANY_PORT
 from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
+from trimtab.v1.failover_service_pb2_grpc import FailoverServiceStub
 from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
 from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
 from trimtab.v1.purchasing_service_pb2_grpc import PurchasingServiceStub
@@ -42,6 +43,7 @@ class RunningService:
     rightsizing: RightsizingServiceStub
     recommendation: RecommendationServiceStub
     purchasing: PurchasingServiceStub
+    failover: FailoverServiceStub
 
 
 @contextlib.contextmanager
@@ -79,6 +81,7 @@ def running_service(
             rightsizing=RightsizingServiceStub(channel),
             recommendation=RecommendationServiceStub(channel),
             purchasing=PurchasingServiceStub(channel),
+            failover=FailoverServiceStub(channel),
         )
     finally:
         channel.close()

@@ -1,7 +1,7 @@
 """The composition root: the one place that sees every room and wires them together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -9,12 +9,15 @@ from typing import Final
 from trimtab.v1 import (
     catalog_service_pb2,
     commitment_service_pb2,
+    failover_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
     purchasing_service_pb2,
     recommendation_service_pb2,
     rightsizing_service_pb2,
 )
+from trimtab_service.bootstrap.failover import FailoverRooms
+from trimtab_service.bootstrap.failover import assemble as assemble_failover
 from trimtab_service.bootstrap.lifecycle import Rooms
 from trimtab_service.bootstrap.lifecycle import assemble as assemble_lifecycle
 from trimtab_service.bootstrap.sizing import House
@@ -23,8 +26,12 @@ from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
 from trimtab_service.catalog.watch import CatalogWatch
+from trimtab_service.clouds.unconfigured import NoTargets
 from trimtab_service.config import Settings
 from trimtab_service.domain.errors import TrimtabError
+from trimtab_service.failover.execution import Conduct
+from trimtab_service.failover.linter import Dependencies
+from trimtab_service.failover.ports import Targets
 from trimtab_service.observability.state_metrics import StateMetrics, StateSample
 from trimtab_service.placement.index import index_of
 from trimtab_service.recommendations.ports import Actuators
@@ -79,6 +86,10 @@ class Overrides:
     """Instead of those that the file of cloud accounts names."""
     actuators: Actuators | None = None
     """The same of what changes clouds."""
+    targets: Targets | None = None
+    """What failovers move."""
+    conduct: Conduct = field(default_factory=Conduct)
+    """How failovers are carried out."""
 
 
 def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = None) -> Application:
@@ -168,6 +179,19 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         )
     )
 
+    failover = assemble_failover(
+        FailoverRooms(
+            world=world,
+            database=database,
+            writer=writer,
+            targets=given.targets or NoTargets(),
+            dependencies=Dependencies(),
+            conduct=given.conduct,
+            clock=given.clock,
+            new_id=given.new_id,
+        )
+    )
+
     def announce(version: str, now: datetime, timeout_s: float) -> None:
         payload = {"version": version}
         writer.run(lambda conn: journal_store.append(conn, "", JournalKind.CATALOG, payload, now), timeout_s)
@@ -197,14 +221,17 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
                 PurchaseDesk(world, sizing.pool, clock=given.clock, point_cap=settings.sizing_points),
                 writer,
                 sizing.intake,
+                sizing.clouds.advisors,
             ),
         ),
         (recommendation_service_pb2, "RecommendationService", lifecycle.servicer),
+        (failover_service_pb2, "FailoverService", failover.servicer),
     )
     return Application(
         services=[Service(module.DESCRIPTOR.services_by_name[name], servicer) for module, name, servicer in services],
         probes=_probes(library, database, follower),
         close=(
+            *failover.close,
             *lifecycle.close,
             *sizing.close,
             metrics.close,
@@ -267,7 +294,9 @@ def _probes(library: CatalogLibrary, database: Database, follower: JournalFollow
         Probe(
             "store",
             store,
-            services=tuple(f"trimtab.v1.{name}Service" for name in ("Policy", "Commitment", "Recommendation")),
+            services=tuple(
+                f"trimtab.v1.{name}Service" for name in ("Policy", "Commitment", "Recommendation", "Failover")
+            ),
         ),
         Probe("journal", journal),
         Probe("catalog", catalog),

@@ -44,7 +44,7 @@ class Question:
     """What a plan is held against.
 
     `children` are the plans that it and its children name, by the name in the step; `from_side` and `to_side` may be
-    empty: then every side is taken as one that may be left.
+    empty: then the first side is taken as the one that is left, and what hangs on that only warns.
     """
 
     plan: FailoverPlan
@@ -95,16 +95,17 @@ def _previews(question: Question) -> tuple[StepPreview, ...]:
 
 
 def _leaving(question: Question) -> Leaving:
+    """The cloud that is left, if any: moving between two regions of one cloud does not leave it."""
     sides = {side.side_id: side for side in question.plan.sides}
     left = sides.get(question.from_side)
     kept = sides.get(question.to_side)
-    if left is not None:
-        clouds = frozenset({left.cloud.value})
-        # Moving between two regions of one cloud does not leave it.
-        return Leaving(frozenset() if kept is not None and kept.cloud == left.cloud else clouds, is_said=True)
-    if len({side.cloud for side in question.plan.sides}) == 1:
-        return Leaving(frozenset(), is_said=False)
-    return Leaving(frozenset(side.cloud.value for side in question.plan.sides), is_said=False)
+    is_said = left is not None
+    if left is None:
+        # The first side of a plan is where the service is at home.
+        left = question.plan.sides[0]
+    others = [kept] if kept is not None else [side for side in question.plan.sides if side is not left]
+    stays = any(side.cloud == left.cloud for side in others)
+    return Leaving(frozenset() if stays else frozenset({left.cloud.value}), is_said)
 
 
 def _shape(plan: FailoverPlan) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ _READ_ONLY: Final = (CheckWatermark, RunHealthCheck)
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The clouds that may be left. Not `is_said`: any side might be, so what hangs on it is only a warning."""
+    """The clouds that are left. Not `is_said`: that is a guess, so what hangs on it is only a warning."""
 
     clouds: frozenset[str]
     is_said: bool

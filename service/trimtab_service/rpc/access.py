@@ -89,6 +89,23 @@ ACCESS: Mapping[str, Access] = {
     "/trimtab.v1.RecommendationService/ApplyRecommendation": _on(Role.OPERATOR, "name"),
     "/trimtab.v1.RecommendationService/RollBackRecommendation": _on(Role.OPERATOR, "name"),
     "/trimtab.v1.RecommendationService/VerifyRecommendation": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.FailoverService/CreateFailoverPlan": _on(Role.OPERATOR, "parent"),
+    "/trimtab.v1.FailoverService/GetFailoverPlan": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.FailoverService/ListFailoverPlans": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.FailoverService/UpdateFailoverPlan": _on(Role.OPERATOR, "failover_plan.name"),
+    "/trimtab.v1.FailoverService/DeleteFailoverPlan": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.FailoverService/EvaluateFailoverPlan": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.FailoverService/StartFailover": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.FailoverService/GetFailoverRun": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.FailoverService/ListFailoverRuns": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.FailoverService/WatchFailoverRun": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.FailoverService/SteerFailoverRun": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.FailoverService/DecideFailoverStep": _on(Role.APPROVER, "name"),
+    "/trimtab.v1.FailoverService/ReportHealth": _on(Role.SCHEDULER, "name"),
+    "/trimtab.v1.FailoverService/CheckServiceHealth": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.FailoverService/ExportFailoverEvidence": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.FailoverService/ExportRunbook": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.FailoverService/AdviseDrStrategy": _on(Role.VIEWER, "parent"),
 }
 """Full method name to what it needs."""
 

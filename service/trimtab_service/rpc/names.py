@@ -12,6 +12,8 @@ _DECISION: Final = re.compile(rf"projects/({_ID})/decisions/({_ID})\Z")
 _COMMITMENT: Final = re.compile(rf"projects/({_ID})/commitments/({_ID})\Z")
 _FLEET_ANALYSIS: Final = re.compile(rf"projects/({_ID})/fleetAnalyses/({_ID})\Z")
 _RECOMMENDATION: Final = re.compile(rf"projects/({_ID})/recommendations/({_ID})\Z")
+_FAILOVER_PLAN: Final = re.compile(rf"projects/({_ID})/failoverPlans/({_ID})\Z")
+_FAILOVER_RUN: Final = re.compile(rf"projects/({_ID})/failoverRuns/({_ID})\Z")
 _POLICY: Final = re.compile(rf"(?:(projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)/)?policies/({_ID})\Z")
 _POLICY_PARENT: Final = re.compile(rf"(?:projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)?\Z")
 _CATALOG: Final = re.compile(r"catalogs/([a-z0-9-]{1,128})\Z")
@@ -46,6 +48,18 @@ def fleet_analysis(name: str, field: str = "name") -> tuple[str, str]:
 def recommendation(name: str, field: str = "name") -> tuple[str, str]:
     """Project and recommendation ids."""
     project, own = _groups(_RECOMMENDATION, name, field, "projects/{project}/recommendations/{recommendation}")
+    return project, own
+
+
+def failover_plan(name: str, field: str = "name") -> tuple[str, str]:
+    """Project and failover plan ids."""
+    project, own = _groups(_FAILOVER_PLAN, name, field, "projects/{project}/failoverPlans/{failover_plan}")
+    return project, own
+
+
+def failover_run(name: str, field: str = "name") -> tuple[str, str]:
+    """Project and failover run ids."""
+    project, own = _groups(_FAILOVER_RUN, name, field, "projects/{project}/failoverRuns/{failover_run}")
     return project, own
 
 

@@ -75,8 +75,9 @@ def test_the_control_plane_of_the_cloud_that_is_left() -> None:
 
 
 def test_a_side_that_is_not_said_warns_only() -> None:
-    """Any side may be left, so what hangs on one of them is no error yet."""
-    question = replace(_question(failover_plan()), from_side="", to_side="")
+    """The first one is taken for it, so what hangs on that is no error yet."""
+    layout = replace(LAYOUT, names={"dns/api.example.com": Name("virginia", cloud="aws")})
+    question = replace(_question(failover_plan(), layout), from_side="", to_side="")
     assert _found(question) == {PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD: Severity.WARNING}
 
 

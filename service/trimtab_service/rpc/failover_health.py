@@ -1,0 +1,184 @@
+"""What observers say of a service, the verdict that follows, and the run that it may start by itself."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from trimtab.v1 import failover_service_pb2 as pb
+from trimtab_service.domain.errors import FailedPreconditionError, InvalidArgumentError, TrimtabError, Violation
+from trimtab_service.domain.failover import FailoverPlan, RunMode, SwitchTraffic
+from trimtab_service.domain.reasons import ErrorReason, HealthReason
+from trimtab_service.failover.admission import StartRequest
+from trimtab_service.failover.detection import Observed, Report, ServiceHealth, judge, may_start_alone
+from trimtab_service.failover.findings import Severity
+from trimtab_service.failover.ports import Targets
+from trimtab_service.failover.run import Trigger
+from trimtab_service.rpc import bounds, names
+from trimtab_service.rpc.call import Call
+from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
+from trimtab_service.rpc.failover_keys import key_of
+from trimtab_service.rpc.failover_vocabulary import VERDICT_CODE
+from trimtab_service.rpc.fields import Violations
+from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
+from trimtab_service.store.failover_reports import FailoverReportStore
+from trimtab_service.store.failover_runs import FailoverRunStore
+from trimtab_service.store.idempotency import RequestKey
+
+DETECTION: Final = "detection"
+"""Who started a run that no person asked for."""
+
+_LOOK_FOR: Final = timedelta(seconds=2)
+_SEEN_FOR: Final = timedelta(seconds=5)
+_AHEAD: Final = timedelta(seconds=5)
+"""How far an observer's clock may be ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    side: str
+    time: datetime
+
+
+class FailoverHealth:
+    """Takes reports and judges by all of them."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, each a seam for a test
+        self,
+        plans: FailoverPlanStore,
+        runs: FailoverRunStore,
+        reports: FailoverReportStore,
+        evaluator: PlanEvaluator,
+        targets: Targets,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._plans = plans
+        self._runs = runs
+        self._reports = reports
+        self._evaluator = evaluator
+        self._targets = targets
+        self._clock = clock
+        self._wake: Callable[[], None] | None = None
+        self._seen: dict[str, _Seen] = {}
+
+    def call_on_start(self, wake: Callable[[], None]) -> None:
+        """Name whom to tell of a run that was started; the one who carries runs out asks this object as well."""
+        self._wake = wake
+
+    def report_health(self, request: pb.ReportHealthRequest, call: Call) -> pb.ReportHealthResponse:
+        """Take a report; an automatic plan starts a run when a quorum says so."""
+        stored = self._plans.get(*names.failover_plan(request.name))
+        report = self._report(request, stored.plan)
+        observed = self._reports.take(stored.plan, report, key_of(request, call), call.time_remaining())
+        health = self._judge(stored.plan, observed)
+        run = self._started(stored, health) if may_start_alone(stored.plan, health) else ""
+        return pb.ReportHealthResponse(health=_encode(health, run))
+
+    def check_service_health(self, request: pb.CheckServiceHealthRequest, call: Call) -> pb.ServiceHealth:
+        """How it stands."""
+        del call
+        plan = self._plans.get(*names.failover_plan(request.name)).plan
+        health = self._judge(plan, self._reports.read(plan))
+        live = self._runs.service(plan.project, plan.service_id).live
+        return _encode(health, "" if live is None else f"projects/{plan.project}/failoverRuns/{live.run_id}")
+
+    def healthy_sides(self, plan: FailoverPlan) -> frozenset[str] | None:
+        """Sides that a quorum sees well; None where too few observe to say."""
+        if not plan.detection.observers:
+            return None
+        health = self._judge(plan, self._reports.read(plan))
+        if HealthReason.TOO_FEW_OBSERVERS in health.reasons:
+            return None
+        return frozenset(side.side_id for side in health.sides if side.is_well)
+
+    def _judge(self, plan: FailoverPlan, observed: Observed) -> ServiceHealth:
+        return judge(plan, observed, self._active_side(plan), self._clock())
+
+    def _active_side(self, plan: FailoverPlan) -> str:
+        """As the last run confirmed it; before the first one, as the target itself says."""
+        known = self._runs.service(plan.project, plan.service_id).active_side
+        if known:
+            return known
+        now = self._clock()
+        seen = self._seen.get(plan.name)
+        if seen is None or not timedelta() <= now - seen.time < _SEEN_FOR:
+            seen = self._seen[plan.name] = _Seen(self._look(plan, now + _LOOK_FOR), now)
+        return seen.side
+
+    def _look(self, plan: FailoverPlan, deadline: datetime) -> str:
+        for step in plan.activate.steps:
+            if isinstance(step.action, SwitchTraffic):
+                target = self._targets.traffic(plan.project, step.action.target)
+                try:
+                    weights = target.observe(deadline).weights if target is not None else ()
+                except TrimtabError:
+                    continue
+                if weights:
+                    return max(weights, key=lambda one: one[1])[0]
+        return ""
+
+    def _started(self, stored: StoredPlan, health: ServiceHealth) -> str:
+        """The run that was started, or that is under way; empty when the rules say that none may start now."""
+        plan = stored.plan
+        to_side = health.candidates[0]
+        record = self._runs.service(plan.project, plan.service_id)
+        if record.live is not None and record.live.trigger is not Trigger.DRILL:
+            return f"projects/{plan.project}/failoverRuns/{record.live.run_id}"
+        evaluation = self._evaluator.of_stored(stored, Sides(health.active_side, to_side, RunMode.UNGRACEFUL))
+        asked = StartRequest(
+            project=plan.project,
+            plan_id=plan.plan_id,
+            from_side=health.active_side,
+            to_side=to_side,
+            started_by=DETECTION,
+            mode=RunMode.UNGRACEFUL,
+            trigger=Trigger.AUTOMATIC,
+            errors=tuple(one.reason.name for one in evaluation.findings if one.severity is Severity.ERROR),
+            healthy_sides=frozenset(side.side_id for side in health.sides if side.is_well),
+        )
+        # One id for one outage as seen from this state of the service: processes that decide together start one run.
+        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{record.token}/{to_side}")
+        key = RequestKey(plan.project, "detection", str(own), own.bytes)
+        try:
+            run = self._runs.start(asked, key)
+        except FailedPreconditionError as refusal:
+            return refusal.metadata.get("failover_run", "")
+        if self._wake is not None:
+            self._wake()
+        return run.name
+
+    def _report(self, request: pb.ReportHealthRequest, plan: FailoverPlan) -> Report:
+        found = Violations()
+        now = self._clock()
+        at = bounds.instant(found, "observe_time", request.observe_time) if request.HasField("observe_time") else now
+        if at is not None and at > now + _AHEAD:
+            found.add("observe_time", ErrorReason.OUT_OF_RANGE, "lies in the future")
+        if all(one.observer_id != request.observer_id for one in plan.detection.observers):
+            found.add("observer_id", ErrorReason.UNKNOWN_VALUE, "is no observer of the plan")
+        known = {side.side_id for side in plan.sides}
+        told = [side.side_id for side in request.sides]
+        if not told:
+            found.add("sides", ErrorReason.FIELD_REQUIRED, "say what was seen")
+        elif len(told) != len(set(told)) or not set(told) <= known:
+            found.add("sides", ErrorReason.CONTRADICTION, "each side of the plan, once at most")
+        found.check()
+        if at is None:
+            raise InvalidArgumentError([Violation("observe_time", ErrorReason.BAD_FORMAT, "is no time")])
+        return Report(request.observer_id, min(at, now), tuple((one.side_id, one.is_healthy) for one in request.sides))
+
+
+def _encode(health: ServiceHealth, run: str) -> pb.ServiceHealth:
+    return pb.ServiceHealth(
+        sides=[
+            pb.SideHealth(
+                side_id=side.side_id, down_votes=side.down_votes, well_votes=side.well_votes, is_down=side.is_down
+            )
+            for side in health.sides
+        ],
+        active_side=health.active_side,
+        verdict=VERDICT_CODE[health.verdict],
+        reasons=[reason.name for reason in health.reasons],
+        failover_run=run,
+    )
