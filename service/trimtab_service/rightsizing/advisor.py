@@ -222,10 +222,11 @@ class _Sizing:
             sizes += proposals.requests()
         elif present.is_group and present.type_index is None:
             sizes += proposals.own_count()
-        sizes += [size_of_pick(pick, present, self._sized(pick), teller.sized_now) for pick in picks]
-        if preferences.allow_gpu_sharing and present.gpus and regions and standing.serves:
-            sizes += shares(regions[0], present, teller.needs, teller.hours)
         most = preferences.max_options or 5
+        room = max(0, most - len(sizes))
+        sizes += [size_of_pick(pick, present, self._sized(pick), teller.sized_now) for pick in picks[:room]]
+        if preferences.allow_gpu_sharing and present.gpus and regions and standing.serves and len(sizes) < most:
+            sizes += shares(regions[0], present, teller.needs, teller.hours)
         options = [teller.tell(size, rank) for rank, size in enumerate(sizes[:most], 1)]
         scheduled = proposals.schedule(current, len(options) + 1, self.instant) if not idle else None
         if scheduled is not None and len(options) < most:

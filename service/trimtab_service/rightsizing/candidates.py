@@ -50,7 +50,7 @@ MOST_INSTANCES: Final = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """`count` instances of each type, their `capacities` for the needs in order [need][k], and `risk` [k].
+    """`count` instances of each type, their `capacities` for the needs in order [need][k]; `risk` [k] of what fits.
 
     `reason` [k] is the position in `REASONS` of why it is not to be had, -1 none. `gpu_speed` [k] is what one of its
     GPUs is worth in GPUs of the present model, NaN where that is not known.
@@ -232,9 +232,10 @@ def _size(made: Candidates, present: Present) -> None:
                 continue
         sizes, at = _distinct(need.dimension, offers, capacity, present)
         # A capacity that nobody published (NaN) cannot be held against a type.
-        too_small |= (sizes * need.target < need.demand * (1 - ROUNDING))[at]
+        lacks = sizes * need.target < need.demand * (1 - ROUNDING)
+        too_small |= lacks[at]
         if need.values.size:
-            exceedance, risk = graded(need, sizes)
+            exceedance, risk = graded(need, sizes, lacks)
             np.maximum(made.risk, risk[at], out=made.risk)
             np.maximum(made.exceedance, exceedance[at], out=made.exceedance)
     cpu = made.needs.get(Dimension.CPU)
@@ -267,13 +268,16 @@ def _device_memory_lacks(made: Candidates, need: Need, present: Present) -> Bool
     return lacks
 
 
-def graded(need: Need, capacity: F64) -> tuple[F64, F64]:
-    """(share of samples above each capacity, risk) [k], as `risk.risk_of_load` grades one; NaN has no risk."""
-    size = need.values.size
+def graded(need: Need, capacity: F64, hopeless: Bools | None = None) -> tuple[F64, F64]:
+    """(share of samples above each capacity, risk) [k], as `risk.risk_of_load` grades one; NaN has no risk.
+
+    Of the `hopeless` [k] nobody asks how great the risk is; it is told as 0.5 at most.
+    """
+    size, peak = need.values.size, need.peak
     # NaN sorts last, so that an unknown capacity is never exceeded.
-    above: F64 = 1.0 - np.searchsorted(need.values, capacity * (1 + ROUNDING), side="right") / size
-    risk: F64 = np.where((need.peak > NEARLY_FULL * capacity) & (need.peak > 0), NARROW, 0.0)
-    short = np.flatnonzero(above > 0)
+    above: F64 = 1.0 - need.values.searchsorted(capacity * (1 + ROUNDING), side="right") / size
+    risk: F64 = np.where((peak > NEARLY_FULL * capacity) & (peak > 0), NARROW, 0.0)
+    short = np.flatnonzero(above > 0 if hopeless is None else (above > 0) & ~hopeless)
     if short.size:
         graver = risk_when_short(above[short])
         risk[short] = graver if is_compressible(need.dimension) else np.maximum(graver, KILLING)

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64
+from trimtab_service.catalog.arrays import F64, I64
 
 _FEWEST_POINTS: Final = 30
 """Fewer points are not judged: a short rise is a load that grows."""
@@ -13,7 +13,7 @@ _RESETS_SHARE: Final = 0.02
 _RANGE_OVER_STEP: Final = 10.0
 
 
-def looks_like_counter(stamps: F64, values: F64) -> bool:
+def looks_like_counter(stamps: F64 | I64, values: F64) -> bool:
     """True if the values only ever rise, but for rare falls to near zero, as a counter's do.
 
     `stamps` ascend and `values` are finite. A gauge of load goes both ways within a day; what rises in most
@@ -21,12 +21,11 @@ def looks_like_counter(stamps: F64, values: F64) -> bool:
     """
     if values.size < _FEWEST_POINTS or values[0] < 0 or stamps[-1] <= stamps[0]:
         return False
-    change = np.diff(values)
+    change = values[1:] - values[:-1]
+    if np.count_nonzero(change > 0) < _RISING_SHARE * change.size:
+        return False
     falls = change < 0
-    if (
-        np.count_nonzero(change > 0) < _RISING_SHARE * change.size
-        or np.count_nonzero(falls) > _RESETS_SHARE * change.size
-    ):
+    if np.count_nonzero(falls) > _RESETS_SHARE * change.size:
         return False
     # A reset starts again from nothing; a load that dips does not.
     if falls.any() and (values[1:][falls] > 0.5 * values[:-1][falls]).any():

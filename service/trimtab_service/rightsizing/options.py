@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 from trimtab_service.catalog.snapshot import day_of
 from trimtab_service.domain.commitments import MILLI
@@ -259,65 +259,79 @@ def size_of_pick(pick: Pick, present: Present, sized: Sized, sized_now: Sized) -
         disk_iops=own.disk_iops,
         disk_mibps=own.disk_mibps,
     )
-    size = Size(
-        Action.RESIZE,
+    price = int(offers.price_nanos[at])
+    change = _Change(
+        present,
+        capacity,
+        same_place=(offers.region.cloud, offers.region.name) == (present.resource.cloud, present.resource.region),
+        same_type=offers.names[at] == present.resource.instance_type,
+        family=offers.snapshot.families[int(offers.family[at])],
+        arch=offers.snapshot.arches[int(offers.arch[at])],
+        instances=sized.count,
+        instances_now=sized_now.count,
+        cheaper=price * sized.count < present.price_nanos * sized_now.count,
+    )
+    return Size(
+        change.action(),
         offers.region.cloud,
         offers.region.name,
         offers.names[at],
         sized,
         capacity,
-        int(offers.price_nanos[at]),
+        price,
         PRICE_BASES[int(offers.basis[at])],
         day_of(int(offers.as_of[at])),
         pick.net_micros,
         pick.covered_milli,
         pick.effort,
         0.0 if math.isnan(speed) else speed,
-    )
-    family = offers.snapshot.families[int(offers.family[at])]
-    arch = offers.snapshot.arches[int(offers.arch[at])]
-    return _explained(size, present, family, arch, sized_now)
-
-
-def _explained(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Size:
-    """With the action and the reasons that lie in the kind of change."""
-    return replace(
-        size,
-        action=_action(size, present, family, arch, sized_now),
-        reasons=tuple(_kinds_of_change(size, present, family, arch, sized_now)),
+        reasons=tuple(change.reasons()),
     )
 
 
-def _kinds_of_change(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Iterator[AdviceReason]:
-    own = present.capacity
-    cheaper = size.price_nanos * size.sized.count < present.price_nanos * sized_now.count
-    if present.gpus and size.capacity.gpu_model != own.gpu_model:
-        if not size.capacity.gpus:
-            yield AdviceReason.GPU_IDLE
-        elif cheaper:
-            yield AdviceReason.CHEAPER_GPU
-        if size.capacity.gpus:
-            yield AdviceReason.GPU_SPEED_ESTIMATED
-    elif present.gpus and size.capacity.gpus * size.sized.count < own.gpus * sized_now.count:
-        yield AdviceReason.GPU_COUNT_OVER_PROVISIONED
-    if cheaper and present.arch and arch != present.arch:
-        yield AdviceReason.CHEAPER_ARCHITECTURE
-    if cheaper and present.family and family != present.family:
-        yield AdviceReason.CHEAPER_FAMILY
-    if size.sized.count < sized_now.count:
-        yield AdviceReason.GROUP_TOO_LARGE
-    elif size.sized.count > sized_now.count:
-        yield AdviceReason.GROUP_TOO_SMALL
+class _Change(NamedTuple):
+    """From the present size to a candidate."""
 
+    present: Present
+    capacity: Capacity
+    same_place: bool
+    same_type: bool
+    family: str
+    arch: str
+    instances: int
+    instances_now: int
+    cheaper: bool
 
-def _action(size: Size, present: Present, family: str, arch: str, sized_now: Sized) -> Action:
-    own, resource = present.capacity, present.resource
-    if (size.cloud, size.region) != (resource.cloud, resource.region):
-        return Action.MOVE
-    if size.instance_type == resource.instance_type:
-        return Action.SCALE_IN if size.sized.count <= sized_now.count else Action.SCALE_OUT
-    if present.gpus and (size.capacity.gpu_model, size.capacity.gpus) != (own.gpu_model, own.gpus):
-        return Action.CHANGE_GPU
-    if present.arch and arch != present.arch:
-        return Action.CHANGE_ARCHITECTURE
-    return Action.CHANGE_FAMILY if family != present.family else Action.RESIZE
+    def reasons(self) -> Iterator[AdviceReason]:
+        """Those that lie in the kind of change."""
+        present, capacity = self.present, self.capacity
+        if present.gpus and capacity.gpu_model != present.capacity.gpu_model:
+            if not capacity.gpus:
+                yield AdviceReason.GPU_IDLE
+            elif self.cheaper:
+                yield AdviceReason.CHEAPER_GPU
+            if capacity.gpus:
+                yield AdviceReason.GPU_SPEED_ESTIMATED
+        elif present.gpus and capacity.gpus * self.instances < present.gpus * self.instances_now:
+            yield AdviceReason.GPU_COUNT_OVER_PROVISIONED
+        if self.cheaper and present.arch and self.arch != present.arch:
+            yield AdviceReason.CHEAPER_ARCHITECTURE
+        if self.cheaper and present.family and self.family != present.family:
+            yield AdviceReason.CHEAPER_FAMILY
+        if self.instances < self.instances_now:
+            yield AdviceReason.GROUP_TOO_LARGE
+        elif self.instances > self.instances_now:
+            yield AdviceReason.GROUP_TOO_SMALL
+
+    def action(self) -> Action:
+        """What carrying it out does."""
+        present, own = self.present, self.present.capacity
+        if not self.same_place:
+            return Action.MOVE
+        if self.same_type:
+            return Action.SCALE_IN if self.instances <= self.instances_now else Action.SCALE_OUT
+        if present.gpus and (self.capacity.gpu_model, self.capacity.gpus) != (own.gpu_model, own.gpus):
+            return Action.CHANGE_GPU
+        if present.arch and self.arch != present.arch:
+            return Action.CHANGE_ARCHITECTURE
+        return Action.CHANGE_FAMILY if self.family != present.family else Action.RESIZE

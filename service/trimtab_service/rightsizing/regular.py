@@ -33,13 +33,13 @@ def already_regular(
     oldest = 0.0 if rules.lookback_s is None else max(0.0, now_s - rules.lookback_s)
     if step not in _STEPS or last - first != step * (size - 1) or first < oldest or last > now_s + rules.skew_s:
         return None
-    if (stamps[1:] - stamps[:-1] != step).any():
+    if np.count_nonzero(stamps[1:] - stamps[:-1] != step):
         return None
-    low, high = float(values.min()), float(values.max())
+    low, high = float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
     # A NaN among them makes both NaN, and every comparison false.
     if not (low >= 0.0 and high <= min(rules.whole, rules.plausible_max, _LARGEST)):
         return None
-    if rules.detect_counter and looks_like_counter(stamps.astype(np.float64), values):
+    if rules.detect_counter and looks_like_counter(stamps, values):
         return None
     notes = (Counted(SeriesNote.CONSTANT, size),) if low == high else ()
     return Series(values, first // step * step, step, size, size, notes)

@@ -79,7 +79,7 @@ def select(  # noqa: PLR0913, PLR0917 - all that is weighed
         found = _feasible(candidates, present, standing, preferences)
         picks += _worthwhile(candidates, found, standing, preferences, ownership, hours)
         codes = candidates.reason[candidates.reason >= 0]
-        for code, count in enumerate(np.bincount(codes, minlength=len(REASONS)).tolist()):
+        for code, count in enumerate(np.bincount(codes).tolist()):
             if count:
                 rejected[REASONS[code]] += count
     kept = _undominated(sorted(picks, key=_key))
