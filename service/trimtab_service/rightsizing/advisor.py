@@ -19,12 +19,12 @@ from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingP
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import ResourceKind
 from trimtab_service.domain.rightsizing import Advice, Finding, RightsizingOption, TelemetrySummary
-from trimtab_service.rightsizing.candidates import ROUNDING, Candidates, Sized, candidates_of, sized_for, sized_now
+from trimtab_service.rightsizing.candidates import Candidates, Sized, candidates_of, sized_for, sized_now
 from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.evidence import Evidence
 from trimtab_service.rightsizing.findings import finding_of, overall_reasons
 from trimtab_service.rightsizing.idleness import is_idle
-from trimtab_service.rightsizing.needs import Needs, needs_of, sized_by
+from trimtab_service.rightsizing.needs import ROUNDING, Needs, needs_of, sized_by
 from trimtab_service.rightsizing.options import Size, Teller, size_now, size_of_pick
 from trimtab_service.rightsizing.ownership import Ownership
 from trimtab_service.rightsizing.present import Present, Unsupported, present_of

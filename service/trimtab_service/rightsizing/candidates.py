@@ -18,14 +18,11 @@ from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Autoscaling
 from trimtab_service.rightsizing.guardrails import excluded
-from trimtab_service.rightsizing.needs import Need, Needs, is_compressible, sized_by
+from trimtab_service.rightsizing.needs import ROUNDING, Need, Needs, is_compressible, sized_by
 from trimtab_service.rightsizing.permissions import CODE, Shape, permissions_of
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.region_offers import RegionOffers
 from trimtab_service.rightsizing.risk import NARROW, risk_when_short
-
-ROUNDING: Final = 1e-9
-"""Shares of a whole come back from floats a little above it."""
 
 BURSTABLE_BASELINE: Final = 0.2
 """What a burstable type gives without end. Its vCPUs are its burst; AWS T3 earns 20 to 40 % of them in the sizes of two
@@ -170,7 +167,7 @@ def candidates_of(  # noqa: PLR0913, PLR0917 - all that a candidate is judged by
     made = Candidates(
         offers, needs, count, capacities, reason, np.zeros(size), np.zeros(size), speed, permissions.effort
     )
-    _size(made, present)
+    _size(made, present, priced=preferences.throttled_hour_cost_micros is not None)
     return made
 
 
@@ -219,8 +216,8 @@ def _counts(present: Present, needs: Needs, capacities: F64) -> I64:
     return np.where(own > 0, np.maximum(wanted, least), present.count).astype(np.int64)
 
 
-def _size(made: Candidates, present: Present) -> None:
-    """What is too small, and the risk of the rest: the worst over the dimensions."""
+def _size(made: Candidates, present: Present, *, priced: bool) -> None:
+    """What is too small, and of the rest the risk and, if want has a price, the exceedance: the worst dimension's."""
     offers = made.offers
     too_small = np.zeros(len(offers.names), dtype=bool)
     for need, capacity in zip(made.needs.of, made.capacities, strict=True):
@@ -237,7 +234,8 @@ def _size(made: Candidates, present: Present) -> None:
         if need.values.size:
             exceedance, risk = graded(need, sizes, lacks)
             np.maximum(made.risk, risk[at], out=made.risk)
-            np.maximum(made.exceedance, exceedance[at], out=made.exceedance)
+            if priced:
+                np.maximum(made.exceedance, exceedance[at], out=made.exceedance)
     cpu = made.needs.get(Dimension.CPU)
     if cpu is not None and offers.burstable.any():
         load = cpu.mean if not cpu.is_assumed else 0.0

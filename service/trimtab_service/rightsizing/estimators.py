@@ -12,7 +12,7 @@ import numpy as np
 
 from trimtab_service.catalog.arrays import F64
 from trimtab_service.rightsizing.levels import level_of_least_regret, level_of_share
-from trimtab_service.rightsizing.population import WORKING_DAYS, Population
+from trimtab_service.rightsizing.population import WORKING_DAYS, Population, Weighting
 from trimtab_service.rightsizing.series import DAY_S
 
 MIB_PER_GIB = 1024.0
@@ -81,7 +81,8 @@ class Within:
 
     def levels(self, population: Population) -> F64:
         """Level [r][c]."""
-        return self.inner.levels(population.weighted(replace(population.weighting, window_days=self.days)))
+        now = population.weighting
+        return self.inner.levels(population.weighted(Weighting(self.days, now.half_life_days, now.weekdays)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ class WorkingDayFloor:
 
     def levels(self, population: Population) -> F64:
         """Level [r][c]."""
-        working = population.weighted(replace(population.weighting, weekdays=self.working_days))
+        now = population.weighting
+        working = population.weighted(Weighting(now.window_days, now.half_life_days, self.working_days))
         return np.fmax(self.inner.levels(population), self.inner.levels(working))
 
 

@@ -14,10 +14,9 @@ import numpy as np
 
 from trimtab_service.catalog.arrays import F64
 from trimtab_service.domain.rightsizing import BackTest
-from trimtab_service.rightsizing.candidates import ROUNDING
 from trimtab_service.rightsizing.intervals import CONFIDENCE_LEVEL, Interval, interval_of_days
 from trimtab_service.rightsizing.loads import Loads
-from trimtab_service.rightsizing.needs import Need
+from trimtab_service.rightsizing.needs import ROUNDING, Need
 from trimtab_service.rightsizing.series import STEPS_S, Series
 
 
@@ -55,7 +54,7 @@ class Evidence:
     def __init__(self, needs: Sequence[Need]) -> None:
         self._needs = tuple(needs)
         self._rows = _common(self._needs)
-        self._rules = tuple(_rule_of(need) for need in self._needs)
+        self._rules = _rules_of(self._needs)
         self._joint_rule = _joint_rule(self._rows)
         rows = self._rows
         self._days = [] if rows is None else _days_measured(rows.days)
@@ -84,8 +83,7 @@ class Evidence:
         need, rule = self._needs[at], self._rules[at]
         if math.isnan(capacity) or need.loads is None:
             return None
-        met = int(need.values.searchsorted(capacity * (1 + ROUNDING), side="right"))
-        if met < need.values.size:
+        if not need.is_met(capacity):
             with np.errstate(invalid="ignore", divide="ignore"):
                 return _tested(need.loads.by_day()[need.row] / capacity, rule)
         interval = _never_exceeded(self._days[at])
@@ -124,6 +122,18 @@ def _back_test(exceedance: float, interval: Interval, slack: float, rule: _Rule)
         rule_exceedance=rule.exceedance,
         rule_slack=rule.slack,
     )
+
+
+def _rules_of(needs: Sequence[Need]) -> list[_Rule]:
+    """How the rule did on each, at once where all were walked together and every day was tested."""
+    walk = needs[0].walk if needs else None
+    if walk is None or any(need.walk is not walk for need in needs) or not walk.measured.all():
+        return [_rule_of(need) for need in needs]
+    windows = walk.measured.shape[1]
+    shares = (np.add.reduce(walk.exceeded / walk.measured, axis=1) / windows).tolist()
+    unused = (np.add.reduce(walk.unused, axis=1) / windows).tolist()
+    exceeded = np.count_nonzero(walk.exceeded, axis=1).tolist()
+    return [_Rule(shares[need.row], unused[need.row], windows, exceeded[need.row]) for need in needs]
 
 
 def _rule_of(need: Need) -> _Rule:

@@ -7,8 +7,7 @@ from typing import Final
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.rightsizing import Action, DimensionProjection, Finding, RightsizingOption
-from trimtab_service.rightsizing.candidates import ROUNDING
-from trimtab_service.rightsizing.needs import Needs
+from trimtab_service.rightsizing.needs import ROUNDING, Needs
 from trimtab_service.rightsizing.options import OVER, UNDER
 from trimtab_service.rightsizing.readings import Readings
 

@@ -35,6 +35,9 @@ THROTTLED_SHARE: Final = 0.05
 """Throttled for more than so much of an interval, a CPU had less than was wanted; its peak then says too little."""
 
 
+ROUNDING: Final = 1e-9
+"""Shares of a whole come back from floats a little above it."""
+
 _NONE: Final[F64] = np.empty(0)
 _NOUGHT: Final[F64] = np.zeros(1)
 
@@ -66,6 +69,10 @@ class Need:
     def peak(self) -> float:
         """Highest sample, 0 without any."""
         return float(self.values[-1]) if self.values.size else 0.0
+
+    def is_met(self, capacity: float) -> bool:
+        """Whether a capacity was never exceeded; False where it is not known (NaN)."""
+        return self.peak <= capacity * (1 + ROUNDING)
 
     @property
     def mean(self) -> float:
@@ -222,7 +229,7 @@ def _walked(loads: Loads, rules: Iterable[tuple[Estimator, bool, list[int]]]) ->
     for estimator, _, chosen in rules:
         # All rows at once and then those of the rule: one sketch costs less than one for each rule.
         levels[chosen] = estimator.levels(sketch)[chosen]
-    return walked(levels * highest_of(loads), loads, cuts)
+    return walked(levels * highest_of(loads), loads, cuts, sketch.samples)
 
 
 def highest_of(loads: Loads) -> F64:

@@ -13,9 +13,9 @@ from trimtab_service.domain.offers import PRICE_BASES, Cloud, PriceBasis
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Capacity
 from trimtab_service.domain.rightsizing import Action, BackTest, DimensionProjection, MigrationEffort, RightsizingOption
-from trimtab_service.rightsizing.candidates import MODEL_RISK, MODEL_SURPLUS, ROUNDING, Sized
+from trimtab_service.rightsizing.candidates import MODEL_RISK, MODEL_SURPLUS, Sized
 from trimtab_service.rightsizing.evidence import Evidence
-from trimtab_service.rightsizing.needs import Need, Needs, sized_by
+from trimtab_service.rightsizing.needs import ROUNDING, Need, Needs, sized_by
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.pricing import monthly_micros
 from trimtab_service.rightsizing.risk import risk_of_load
@@ -204,7 +204,9 @@ class Teller:
 
 def _risk(need: Need, capacity: float) -> float:
     """As `graded`, of one capacity."""
-    met = int(need.values.searchsorted(capacity * (1 + ROUNDING), side="right"))
+    met = need.values.size
+    if not need.is_met(capacity):
+        met = int(need.values.searchsorted(capacity * (1 + ROUNDING), side="right"))
     exceedance = 1.0 - met / need.values.size
     return risk_of_load(need.dimension, exceedance=exceedance, peak=need.peak, capacity=capacity)
 

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.resources import Capacity
-from trimtab_service.rightsizing.candidates import ROUNDING, Sized, count_for
-from trimtab_service.rightsizing.needs import Needs
+from trimtab_service.rightsizing.candidates import Sized, count_for
+from trimtab_service.rightsizing.needs import ROUNDING, Needs
 from trimtab_service.rightsizing.present import Present
 
 LEAST_VCPUS: Final = 0.025

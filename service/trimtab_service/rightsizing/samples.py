@@ -93,7 +93,7 @@ class _Ascending(NamedTuple):
 class _Shared:
     """What all views of one population share. What is derived is made when first asked for: peaks need no order."""
 
-    __slots__ = ("_ascending", "calendar", "cut_numbers", "cuts", "loads", "masses", "values")
+    __slots__ = ("_ascending", "calendar", "cut_numbers", "cuts", "loads", "masses", "peaks", "values")
 
     def __init__(self, loads: Loads, cuts: I64) -> None:
         self.values: F64 = np.asarray(loads.values, dtype=np.float64)
@@ -103,7 +103,8 @@ class _Shared:
         self.cut_numbers: tuple[int, ...] = tuple(cuts.tolist())
         self._ascending: _Ascending | None = None
         self.masses: dict[Weighting, Masses] = {}
-        """Distributions by weighting. A cache: equal keys have equal values."""
+        self.peaks: dict[Weighting, Floats] = {}
+        """Distributions and highest samples by weighting. Caches: equal keys have equal values."""
 
     def weights(self, weighting: Weighting) -> F64:
         """Weight of each column at each cut [c][points]."""
@@ -203,10 +204,12 @@ class Samples:
 
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c]."""
-        shared = self._shared
-        known = shared.weights(replace(self._weighting, half_life_days=None)) > 0
-        values = np.where(known[None, :, :], self.loads.values[:, None, :], np.nan)
-        found: F64 = np.fmax.reduce(values, axis=2)
+        shared, weighting = self._shared, replace(self._weighting, half_life_days=None)
+        found = shared.peaks.get(weighting)
+        if found is None:
+            known = shared.weights(weighting) > 0
+            values = np.where(known[None, :, :], self.loads.values[:, None, :], np.nan)
+            found = shared.peaks[weighting] = np.fmax.reduce(values, axis=2)
         return found
 
     def evidence(self) -> Evidence:

@@ -16,9 +16,9 @@ from trimtab_service.domain.offers import PRICE_BASES
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.resources import Capacity, ResourceKind
 from trimtab_service.domain.rightsizing import Action
-from trimtab_service.rightsizing.candidates import ROUNDING, Candidates, Sized
+from trimtab_service.rightsizing.candidates import Candidates, Sized
 from trimtab_service.rightsizing.gpu_shares import Share, shares_of
-from trimtab_service.rightsizing.needs import Needs
+from trimtab_service.rightsizing.needs import ROUNDING, Needs
 from trimtab_service.rightsizing.options import Size
 from trimtab_service.rightsizing.permissions import CODE
 from trimtab_service.rightsizing.present import Present

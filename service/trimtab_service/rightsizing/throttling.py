@@ -13,9 +13,9 @@ import numpy as np
 
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.rightsizing.backtest import cuts_of, walked
-from trimtab_service.rightsizing.candidates import ROUNDING, graded
+from trimtab_service.rightsizing.candidates import graded
 from trimtab_service.rightsizing.estimators import Percentile
-from trimtab_service.rightsizing.needs import Need, Needs, highest_of, is_compressible
+from trimtab_service.rightsizing.needs import ROUNDING, Need, Needs, highest_of, is_compressible
 from trimtab_service.rightsizing.options import Size, Teller
 from trimtab_service.rightsizing.sketches import DailySketch
 
