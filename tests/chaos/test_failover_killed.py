@@ -111,7 +111,7 @@ def killed_and_finished(stage: Stage, second: Worker, step_id: str, point: str) 
     assert left.state is (RunState.SUCCEEDED if is_last_done else RunState.RUNNING)
     over = finished(second, run)
     is_whole(over, stage, second)
-    assert over.token == (1 if is_last_done else 2)
+    assert (over.token == 1) is is_last_done
 
 
 def finished(second: Worker, run: Run) -> Run:

@@ -7,6 +7,7 @@ Points: `before_begin` (the step is about to be begun durably), `after_begin`, `
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,14 +53,22 @@ class Fate:
 
 @dataclass(slots=True)
 class _Doom:
+    """Ends or stops this process while its other threads are between transactions (`quiet`).
+
+    A process that is stopped within one on SQLite stops everyone who writes until it goes on: the file has one lock,
+    and the kernel keeps it for the owner.
+    """
+
     fate: Fate
     came: set[str] = field(default_factory=set)
+    quiet: threading.Lock = field(default_factory=threading.Lock)
 
     def at(self, point: str, step_id: str) -> None:
         """Here it ends, or stands still, once."""
         if (step_id, point) == (self.fate.step_id, self.fate.point) and not self.came:
             self.came.add(point)
-            os.kill(os.getpid(), self.fate.signal)
+            with self.quiet:
+                os.kill(os.getpid(), self.fate.signal)
 
 
 class _DoomedJournal:
@@ -70,10 +79,12 @@ class _DoomedJournal:
         self._doom = doom
 
     def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
-        return self._journal.claim(owner, lease, children_only=children_only)
+        with self._doom.quiet:
+            return self._journal.claim(owner, lease, children_only=children_only)
 
     def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
-        return self._journal.renew(held, lease)
+        with self._doom.quiet:
+            return self._journal.renew(held, lease)
 
     def release(self, run: Run) -> bool:
         return self._journal.release(run)

@@ -24,6 +24,9 @@ CLAIMABLE: Final = frozenset({RunState.PENDING, RunState.RUNNING, RunState.ABORT
 """States in which a process has something to do; in PENDING_APPROVAL only once an approval has expired."""
 
 _GOING: Final = frozenset({RunState.RUNNING, RunState.PENDING_APPROVAL})
+_MAY_HAVE_EFFECT: Final = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED})
+"""What was begun and then failed, or was skipped after that, may have done a part of it."""
+
 _DETAIL: Final = 1_000
 
 
@@ -197,7 +200,7 @@ def _undo_next(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
         if step.kind not in WITHOUT_EFFECT
         and not step.needs_person
         and step.attempts
-        and step.state in {StepState.DONE, StepState.FAILED}
+        and step.state in _MAY_HAVE_EFFECT
     ]
     if not had_effect:
         stuck = [f"{step.step_id} ({step.detail})" for step in run.steps if step.needs_person]

@@ -1,0 +1,1 @@
+"""Models of the failover engine's protocols, checked exhaustively by Spin."""
