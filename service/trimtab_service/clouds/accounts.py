@@ -38,6 +38,10 @@ class CloudAccount:
     """Regions that are read. Empty, where the kind allows it: all that the account shows."""
     changes: bool = False
     """Whether recommendations may be carried out in it. Reading alone is the default."""
+    max_purchase_nanos_per_hour: int = 0
+    """AWS: the largest commitment per hour that one purchase may have; 0: nothing is ever bought."""
+    max_daily_purchase_nanos_per_hour: int = 0
+    """AWS: the most commitment per hour that is bought within 24 hours, whoever buys it; 0: nothing is ever bought."""
 
     role_arn: str = ""
     """AWS: the role that is assumed; empty: the process' own identity."""

@@ -1,13 +1,13 @@
 """The file that names the deployment's cloud accounts, read and checked as a whole.
 
-TOML with one `[[accounts]]` table an account. Only this file says where the service connects to: no call carries a URL,
-a role or a region that is not in it.
+TOML with one `[[accounts]]` table an account, and one `[[targets]]` table a target of failover. Only this file says
+where the service connects to: no call carries a URL, a role or a region that is not in it.
 """
 
 import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from trimtab_service import settings_values as values
 from trimtab_service.clouds.accounts import CLOUD_OF_KIND, CloudAccount
+from trimtab_service.clouds.document_values import NAME, Reader, matching, projects, url, word, words
 from trimtab_service.clouds.kinds import missing_extra
 from trimtab_service.config import ConfigError
 from trimtab_service.domain.identity import EVERY_PROJECT
@@ -24,11 +25,10 @@ from trimtab_service.domain.offers import Cloud
 from trimtab_service.rightsizing.ports import SourceKind
 
 _TABLE: Final = "accounts"
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+TARGETS: Final = "targets"
+"""The table that `target_configuration` reads."""
 _AWS_ACCOUNT: Final = re.compile(r"\d{12}")
 _AWS_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
-
-Reader = Callable[[object], object]
 
 
 def load_accounts(path: Path | None) -> tuple[CloudAccount, ...]:
@@ -39,20 +39,24 @@ def load_accounts(path: Path | None) -> tuple[CloudAccount, ...]:
             may have been put into the wrong key.
 
     """
-    if path is None:
-        return ()
+    return () if path is None else parse_accounts(read_document(path))
+
+
+def read_document(path: Path) -> dict[str, object]:
+    """The file, parsed. Raises ConfigError where it is no TOML."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"cloud_accounts: {path} cannot be read ({type(error).__name__})"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"cloud_accounts: {path} is not TOML: {error}"]) from None
-    return parse_accounts(document)
 
 
 def parse_accounts(document: Mapping[str, object]) -> tuple[CloudAccount, ...]:
     """The accounts of a parsed file. Raises ConfigError as `load_accounts` does."""
-    faults = [f"cloud_accounts: unknown key {key!r}; the file holds [[{_TABLE}]]" for key in document if key != _TABLE]
+    holds = f"the file holds [[{_TABLE}]] and [[{TARGETS}]]"
+    known = {_TABLE, TARGETS}
+    faults = [f"cloud_accounts: unknown key {key!r}; {holds}" for key in document if key not in known]
     tables = document.get(_TABLE, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError([*faults, f"cloud_accounts: {_TABLE} is a list of tables: [[{_TABLE}]]"])
@@ -66,7 +70,7 @@ def parse_accounts(document: Mapping[str, object]) -> tuple[CloudAccount, ...]:
 def _account(table: Mapping[str, object], at: int, faults: list[str]) -> CloudAccount | None:
     where = f"cloud_accounts: {_TABLE}[{at}]"
     name, kind = table.get("name"), table.get("kind")
-    if isinstance(name, str) and _NAME.fullmatch(name):
+    if isinstance(name, str) and NAME.fullmatch(name):
         where = f"cloud_accounts: {name}"
     if kind not in set(SourceKind):
         faults.append(f"{where}: kind: one of {', '.join(SourceKind)}")
@@ -99,10 +103,14 @@ def _faults(account: CloudAccount) -> Iterator[str]:
     """What single keys cannot tell."""
     if account.external_id and not account.role_arn:
         yield "external_id: only with role_arn"
-    for key, url in (("endpoint_url", account.endpoint_url), *account.endpoints):
+    if bool(account.max_purchase_nanos_per_hour) != bool(account.max_daily_purchase_nanos_per_hour):
+        yield "max_purchase_usd_per_hour, max_daily_purchase_usd_per_hour: both, or neither"
+    if account.max_purchase_nanos_per_hour and not account.changes:
+        yield "max_purchase_usd_per_hour: only with changes"
+    for key, endpoint in (("endpoint_url", account.endpoint_url), *account.endpoints):
         # A signature or a token in the clear can be replayed; a Prometheus inside a cluster often asks for neither.
         open_prometheus = account.kind is SourceKind.PROMETHEUS and account.credentials_file is None
-        if url.startswith("http://") and not open_prometheus and not _on_loopback(url):
+        if endpoint.startswith("http://") and not open_prometheus and not _on_loopback(endpoint):
             yield f"{key}: https, or http on loopback"
     if account.credentials_file is not None and not account.credentials_file.is_file():
         yield "credentials_file: no such file"
@@ -137,55 +145,10 @@ def _on_loopback(url: str) -> bool:
         return False
 
 
-def _matching(pattern: re.Pattern[str], expected: str) -> Reader:
-    def read(raw: object) -> str:
-        shown = values.text(raw)
-        if not pattern.fullmatch(shown):
-            raise ValueError(f"expected {expected}")
-        return shown
-
-    return read
-
-
-def _word(raw: object) -> str:
-    shown = values.text(raw)
-    if not shown or shown != shown.strip() or not shown.isprintable():
-        raise ValueError("expected a word")
-    return shown
-
-
-def _words(raw: object) -> tuple[str, ...]:
-    if not isinstance(raw, list) or not raw:
-        raise ValueError("expected a list of words")
-    found = tuple(_word(entry) for entry in raw)
-    if len(set(found)) != len(found):
-        raise ValueError("an entry stands twice")
-    return found
-
-
-def _projects(raw: object) -> frozenset[str]:
-    found = frozenset(_words(raw))
-    if EVERY_PROJECT in found and len(found) > 1:
-        raise ValueError("* stands alone")
-    if any("/" in project for project in found):
-        raise ValueError("expected project ids, without projects/")
-    return found
-
-
-def _url(raw: object) -> str:
-    shown = values.text(raw)
-    parts = urlsplit(shown)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("expected an http(s) URL without query")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL holds no credential; name a credentials_file")
-    return shown.rstrip("/")
-
-
 def _urls(raw: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(raw, dict):
         raise ValueError("expected a table of URLs by service")  # noqa: TRY004 - every reader answers ValueError
-    return tuple(sorted((_word(service), _url(url)) for service, url in raw.items()))
+    return tuple(sorted((word(service), url(address)) for service, address in raw.items()))
 
 
 def _dollars(raw: object) -> int:
@@ -202,16 +165,20 @@ def _cloud(raw: object) -> Cloud:
     return Cloud(values.choice(*Cloud)(raw))
 
 
-_FIELDS: Final = {"max_read_cost_usd": "max_read_cost_nanos"}
+_FIELDS: Final = {
+    "max_read_cost_usd": "max_read_cost_nanos",
+    "max_purchase_usd_per_hour": "max_purchase_nanos_per_hour",
+    "max_daily_purchase_usd_per_hour": "max_daily_purchase_nanos_per_hour",
+}
 """Keys of the file whose value is kept under another name, in another unit."""
 
 _COMMON: Final[dict[str, Reader]] = {
-    "name": _matching(_NAME, "1 to 63 of a-z, 0-9, . _ -, beginning and ending with a letter or digit"),
-    "account": _word,
-    "projects": _projects,
+    "name": matching(NAME, "1 to 63 of a-z, 0-9, . _ -, beginning and ending with a letter or digit"),
+    "account": word,
+    "projects": projects,
     "changes": values.boolean,
     "credentials_file": values.path,
-    "endpoint_url": _url,
+    "endpoint_url": url,
     "endpoints": _urls,
     "connect_timeout": values.duration(0.05, 60),
     "read_timeout": values.duration(0.05, 600),
@@ -219,26 +186,28 @@ _COMMON: Final[dict[str, Reader]] = {
     "concurrency": values.integer(1, 64),
     "max_read_cost_usd": _dollars,
     "resolution": values.duration(60, 3600),
-    "team_tag": _word,
-    "workload_tag": _word,
+    "team_tag": word,
+    "workload_tag": word,
 }
 
 _OF_KIND: Final[dict[SourceKind, dict[str, Reader]]] = {
     SourceKind.CLOUDWATCH: {
-        "account": _matching(_AWS_ACCOUNT, "the 12 digits of an AWS account"),
-        "regions": _words,
-        "role_arn": _matching(_AWS_ROLE, "the ARN of a role"),
-        "external_id": _word,
+        "account": matching(_AWS_ACCOUNT, "the 12 digits of an AWS account"),
+        "regions": words,
+        "role_arn": matching(_AWS_ROLE, "the ARN of a role"),
+        "external_id": word,
+        "max_purchase_usd_per_hour": _dollars,
+        "max_daily_purchase_usd_per_hour": _dollars,
     },
-    SourceKind.CLOUD_MONITORING: {"regions": _words, "service_account": _word},
+    SourceKind.CLOUD_MONITORING: {"regions": words, "service_account": word},
     SourceKind.AZURE_MONITOR: {
-        "regions": _words,
-        "tenant_id": _word,
-        "client_id": _word,
-        "resource_groups": _words,
+        "regions": words,
+        "tenant_id": word,
+        "client_id": word,
+        "resource_groups": words,
     },
-    SourceKind.PROMETHEUS: {"regions": _words, "cloud": _cloud},
-    SourceKind.SIMULATED: {"regions": _words, "cloud": _cloud},
+    SourceKind.PROMETHEUS: {"regions": words, "cloud": _cloud},
+    SourceKind.SIMULATED: {"regions": words, "cloud": _cloud},
 }
 
 _ALWAYS: Final = frozenset({"name", "account", "projects"})

@@ -10,6 +10,8 @@ from trimtab_service.clouds.patience import PassingFault, Patience, refused, sou
 
 EXTRA: Final = "kubernetes"
 FIELD_MANAGER: Final = "trimtab"
+KUBERNETES: Final = "kubernetes"
+"""Name of the API server in `endpoints` of an account."""
 
 Document = dict[str, Any]
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
-from trimtab_service.clouds.kubernetes_calls import FIELD_MANAGER, Document, NotThereError, ask
+from trimtab_service.clouds.kubernetes_calls import FIELD_MANAGER, KUBERNETES, Document, NotThereError, api_client, ask
 from trimtab_service.clouds.patience import Patience, refused
+from trimtab_service.clouds.target_configuration import ConfiguredTarget
 from trimtab_service.failover.ports import CapacityState
 
 KINDS: Final = {"Deployment": "deployment", "StatefulSet": "stateful_set"}
@@ -69,3 +71,20 @@ class ReplicaCapacity:
             return ask(self.api, self.patience, call, deadline)
         except NotThereError as error:
             raise refused(f"{self.namespace}/{self.name} does not exist") from error
+
+
+def open_target(target: ConfiguredTarget, patience: Patience) -> ReplicaCapacity:
+    """A target of kind `kubernetes`, at the API server of its account (`endpoints.kubernetes`)."""
+    account, settings = target.account, target.settings
+    assert account is not None  # noqa: S101 - its kind needs one
+    endpoint = dict(account.endpoints).get(KUBERNETES, "")
+    kind = {one.lower(): one for one in KINDS}[settings["workload_kind"]]
+    return ReplicaCapacity(
+        kind,
+        settings["namespace"],
+        settings["workload"],
+        lru_cache(maxsize=1)(lambda: api_client(endpoint)),
+        patience.with_calls_of(account.call_timeout),
+        settings.get("peak", 0),
+        settings.get("reserved", False),
+    )

@@ -2,21 +2,17 @@
 
 import ssl
 from functools import lru_cache
-from typing import Final
 
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.kinds import Connection
 from trimtab_service.clouds.kubernetes import KubernetesActuator
-from trimtab_service.clouds.kubernetes_calls import api_client
+from trimtab_service.clouds.kubernetes_calls import KUBERNETES, api_client
 from trimtab_service.clouds.meter import Meter
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.prometheus.client import EXTRA, PrometheusClient
 from trimtab_service.clouds.prometheus.inventory import Inventory
 from trimtab_service.clouds.prometheus.telemetry import Prometheus
-
-KUBERNETES: Final = "kubernetes"
-"""Name of the API server in `endpoints` of the account."""
 
 
 def connect(account: CloudAccount, patience: Patience) -> Connection:

@@ -1,0 +1,31 @@
+"""Opening targets of failover that are in an AWS account."""
+
+from trimtab_service.clouds.aws.calls import AwsCalls
+from trimtab_service.clouds.aws.group_capacity import GroupCapacity
+from trimtab_service.clouds.aws.route53 import Route53Records
+from trimtab_service.clouds.aws.session import AwsSession
+from trimtab_service.clouds.aws.variant_capacity import VariantCapacity
+from trimtab_service.clouds.aws.variant_weights import VariantWeights
+from trimtab_service.clouds.aws.variants import Variants
+from trimtab_service.clouds.dns.target import fenced_name, switched_name
+from trimtab_service.clouds.patience import Patience
+from trimtab_service.clouds.target_configuration import ConfiguredTarget
+from trimtab_service.failover.ports import CapacityTarget, TrafficTarget
+
+
+def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget | CapacityTarget:
+    """A target of kind `route53`, `sagemaker_weights`, `sagemaker_variant` or `auto_scaling_group`."""
+    account, settings = target.account, target.settings
+    assert account is not None  # noqa: S101 - its kind needs one
+    patience = patience.with_calls_of(account.call_timeout)
+    calls = AwsCalls(account, AwsSession(account, lambda *_: None), patience)
+    if target.kind == "route53":
+        records = Route53Records(switched_name(target), settings["zone_id"], calls)
+        return fenced_name(target, records, patience)
+    peak, reserved = settings.get("peak", 0), settings.get("reserved", False)
+    if target.kind == "auto_scaling_group":
+        return GroupCapacity(settings["group"], settings["region"], calls, peak, reserved)
+    variants = Variants(settings["endpoint"], settings["region"], calls)
+    if target.kind == "sagemaker_weights":
+        return VariantWeights(variants, settings["sides"])
+    return VariantCapacity(variants, settings["variant"], peak, reserved)
