@@ -12,7 +12,7 @@ that is and how much want is tolerated tells them apart; they are statements abo
 
 The tolerance is what a percentile is, P99.5 and P90; around it the rates let a resource pay for less want where that
 is cheap, and keep it from being given up where it is dear. `safe` and `balanced` add headroom for how much the load
-grows from day to day; `safe` looks at the latest day by itself as well. `economy` forgets by half each day, and adds
+grows from day to day. `economy` forgets by half each day, and adds
 3 %. None is lowered by a weekend. Which constants were tried on what is told in `tests/bench/rightsizing_quality.py`.
 
 For memory they differ in the headroom over the observed peak and never go below it.
@@ -28,7 +28,7 @@ from typing import Final
 from trimtab_service.domain.dimensions import DIMENSIONS, INCOMPRESSIBLE, Dimension
 from trimtab_service.domain.preferences import DimensionPreference
 from trimtab_service.rightsizing.estimators import PEAK, Estimator, LeastRegret, Percentile
-from trimtab_service.rightsizing.recipes import Drift, LatestWindow, Recipe
+from trimtab_service.rightsizing.recipes import Drift, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,7 @@ SAFE: Final = Profile(
     version=2,
     source="trimtab",
     recipes=_recipes(
-        Recipe(
-            LeastRegret(100.0, 1_000.0, 0.005),
-            _LOOK_BACK_DAYS,
-            latest=LatestWindow(1.0, 1.0),
-            drift=Drift(1.8),
-            weekday_aware=True,
-        ),
+        Recipe(LeastRegret(100.0, 1_000.0, 0.005), _LOOK_BACK_DAYS, drift=Drift(2.0), weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.20, never_below_peak=True),
     ),
 )
@@ -104,9 +98,7 @@ ECONOMY: Final = Profile(
     version=2,
     source="trimtab",
     recipes=_recipes(
-        Recipe(
-            LeastRegret(1.5, 20.0, 0.10), _LOOK_BACK_DAYS, half_life_days=1.0, headroom=0.03, weekday_aware=True
-        ),
+        Recipe(LeastRegret(1.5, 20.0, 0.10), _LOOK_BACK_DAYS, half_life_days=1.0, headroom=0.03, weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.05, never_below_peak=True),
     ),
 )

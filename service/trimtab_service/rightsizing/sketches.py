@@ -7,11 +7,12 @@ level, a thirtieth to a hundredth of the peak, counts there. Weights are per day
 """
 
 import math
+from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64, I64, Bools
+from trimtab_service.catalog.arrays import F64, I32, I64, Bools
 from trimtab_service.rightsizing.arrays import F32, Floats
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
@@ -49,7 +50,7 @@ class _Days:
     """
 
     __slots__ = (
-        *("_histograms", "_members", "_running", "cuts", "known", "loads"),
+        *("_histograms", "_members", "cuts", "known", "loads"),
         *("levels_by_day", "masses", "peaks", "peaks_by_day", "scale", "weekdays"),
     )
 
@@ -58,7 +59,7 @@ class _Days:
         self.loads = loads
         self.cuts = cuts
         self.weekdays = loads.day_weekdays()
-        peaks = np.fmax.reduce(days, axis=2)
+        peaks = _highest(days)
         self.scale: F32 = np.fmax.reduce(peaks, axis=1)
         """Highest sample [r]; NaN where nothing was measured."""
         self.known: F32 = loads.samples_by_day().astype(np.float32, copy=False)
@@ -70,8 +71,6 @@ class _Days:
         self.peaks_by_day: F32 = np.where(np.isnan(peaks), np.float32(np.nan), relative)
         self._histograms: Masses | None = None
         self._members: dict[frozenset[int], Bools] = {}
-        self._running: dict[frozenset[int], tuple[F32, F32]] = {}
-        """Sums of `histograms` over the first days of some weekdays [day + 1][r][l]."""
         self.masses: dict[Weighting, Masses] = {}
         self.peaks: dict[Weighting, Floats] = {}
         self.levels_by_day: dict[float, Floats] = {}
@@ -110,14 +109,12 @@ class _Days:
         if (last - first == 1).all():
             days = chosen[first]
             return Masses(self.levels, self.histograms.weight[days], self.histograms.filled[days])
-        known = self._running.get(weekdays)
-        if known is None:
-            parts = self.histograms.weight, self.histograms.filled
-            known = self._running[weekdays] = (_running(parts[0], chosen), _running(parts[1], chosen))
-        if not first.any():
-            # Windows that begin with the first day are the running sums themselves.
-            return Masses(self.levels, known[0][last], known[1][last])
-        return Masses(self.levels, known[0][last] - known[0][first], known[1][last] - known[1][first])
+        # Running sums only up to where a window begins or ends.
+        edges = np.unique(np.append(first, last))
+        sums = [_running(part, chosen, edges) for part in (self.histograms.weight, self.histograms.filled)]
+        begin, end = np.searchsorted(edges, first), np.searchsorted(edges, last)
+        weight, filled = (known[end] - known[begin] for known in sums)
+        return Masses(self.levels, weight, filled)
 
     def combined(self, weighting: Weighting) -> Masses:
         """The distribution at each cut."""
@@ -160,15 +157,23 @@ def _counted(loads: Loads, peak: F32) -> I64:
         down *= np.float32(1 / _FINE_STEP)
         np.minimum(down, coarse, out=down)
     # fmin takes the number of a number and NaN: nought (down is infinite) counts at the lowest level.
-    at = _LADDER_LEVELS - 1 - np.fmin(down, np.float32(_LADDER_LEVELS - 1)).astype(np.int64)
-    gaps = np.isnan(values)
-    if gaps.any():
-        at[gaps] = COLUMNS - 1
-    rows = np.arange(resources)[:, None, None]
+    np.fmin(down, np.float32(_LADDER_LEVELS - 1), out=down)
+    at = down.astype(np.int32)
+    np.subtract(_LADDER_LEVELS - 1, at, out=at)
+    np.copyto(at, COLUMNS - 1, where=np.isnan(values))
     at = at.reshape(resources, days, per_day)
-    at += (np.arange(days)[None, :, None] * resources + rows) * COLUMNS
+    at += _starts(resources, days)
     found = np.bincount(at.reshape(-1), minlength=days * resources * COLUMNS)
     return found.astype(np.int64, copy=False).reshape(days, resources, COLUMNS)
+
+
+@lru_cache(maxsize=8)
+def _starts(resources: int, days: int) -> I32:
+    """Where the histogram of each resource's each day begins [r][day][1]; read-only, since all blocks share it."""
+    starts = (np.arange(days)[None, :, None] * resources + np.arange(resources)[:, None, None]) * COLUMNS
+    found: I32 = starts.astype(np.int32)
+    found.flags.writeable = False
+    return found
 
 
 class DailySketch:
@@ -265,15 +270,27 @@ class DailySketch:
         return known
 
 
+def _highest(days: Floats) -> Floats:
+    """Highest sample of each day [r][day]; NaN where there is none. Halves at a time: longer rows, fewer of them."""
+    while days.shape[2] % 2 == 0:
+        half = days.shape[2] // 2
+        days = np.fmax(days[:, :, :half], days[:, :, half:])
+    found: Floats = np.fmax.reduce(days, axis=2)
+    return found
+
+
 def _combined(weights: F32, daily: F32) -> F32:
     """Weighted sums over days [c][r * l]; `weights` [c][day], `daily` [day][r][l]."""
     found: F32 = weights @ daily.reshape(daily.shape[0], -1)
     return found.reshape(-1, *daily.shape[1:])
 
 
-def _running(daily: F32, chosen: I64) -> F32:
-    """Sums over the first 0, 1, 2... chosen days [chosen + 1][r][l]."""
-    total = np.zeros((chosen.size + 1, *daily.shape[1:]), dtype=np.float32)
-    for number, day in enumerate(chosen):
-        np.add(total[number], daily[day], out=total[number + 1])
+def _running(daily: F32, chosen: I64, edges: I64) -> F32:
+    """Sums over the first so many chosen days, for each of ascending `edges` [edges][r][l], less those of the first."""
+    total = np.zeros((edges.size, *daily.shape[1:]), dtype=np.float32)
+    for number in range(1, edges.size):
+        days = chosen[edges[number - 1] : edges[number]]
+        np.add(total[number - 1], daily[days[0]], out=total[number])
+        for day in days[1:]:
+            total[number] += daily[day]
     return total
