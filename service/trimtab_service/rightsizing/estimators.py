@@ -6,11 +6,12 @@ every cut at once; none looks past a cut, so that the back-test of a composed es
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64
+from trimtab_service.catalog.arrays import F64, I64
 from trimtab_service.rightsizing.levels import level_of_least_regret, level_of_share
 from trimtab_service.rightsizing.population import WORKING_DAYS, Population, Weighting
 from trimtab_service.rightsizing.series import DAY_S
@@ -178,7 +179,8 @@ class DriftHeadroom:
     def deviation(self, population: Population) -> F64:
         """Shrunk upward deviation of the change from one day that counts to the next, in e-folds [r][c]."""
         among = population.weighting.weekdays if self.weekdays is None else self.weekdays
-        counted = np.array([i for i, day in enumerate(population.weekdays.tolist()) if day in among], dtype=np.int64)
+        week, cuts = population.weekdays, population.cuts
+        counted, first, last = _changes(week.size, int(week[0]), tuple(cuts.tolist()), among, self.window_days)
         daily = population.daily_levels(self.share)[:, counted]
         after, before = daily[:, 1:], daily[:, :-1]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -187,14 +189,27 @@ class DriftHeadroom:
         change = np.where((after == 0) & (before == 0), 0.0, change)
         known = ~np.isnan(change)
         squares = np.where(known, 2 * change**2, 0.0)
-        # Change i lies between the counted days i and i + 1: with n counted days before a cut, n - 1 are known.
-        last = np.maximum(np.searchsorted(counted, population.cuts) - 1, 0)
-        first = np.maximum(last - self.window_days, 0)
         sums, numbers = _running(squares), _running(known.astype(np.float64))
         total = sums[:, last] - sums[:, first]
         number = numbers[:, last] - numbers[:, first]
         spread = np.sqrt((self.prior_days * self.prior**2 + total) / (self.prior_days + number))
         return np.minimum(spread, self.most)
+
+
+@lru_cache(maxsize=256)
+def _changes(
+    days: int, first_weekday: int, cuts: tuple[int, ...], among: frozenset[int], window_days: int
+) -> tuple[I64, I64, I64]:
+    """Days that count, and at each cut the first change between them that is looked at and the last; read-only.
+
+    Change i lies between the counted days i and i + 1: with n counted days before a cut, n - 1 are known.
+    """
+    counted = np.array([day for day in range(days) if (first_weekday + day) % 7 in among], dtype=np.int64)
+    last = np.maximum(np.searchsorted(counted, np.array(cuts)) - 1, 0)
+    first = np.maximum(last - window_days, 0)
+    for shared in (counted, first, last):
+        shared.flags.writeable = False
+    return counted, first, last
 
 
 def _running(values: F64) -> F64:

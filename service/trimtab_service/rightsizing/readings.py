@@ -134,9 +134,7 @@ def _on_grid(  # noqa: PLR0913, PLR0917 - a series, and how it is read
         if flows and not unbounded and raw.values.size and np.fmax.reduce(raw.values) > own.plausible_max:
             own = replace(own, detect_counter=True)
         series = regularize(raw.epoch_seconds, raw.values, now_s=now, statistic=scale.statistic, rules=own)
-    return Series(
-        series.values * scale.factor, series.start_s, series.step_s, series.given, series.used, series.notes
-    )
+    return Series(series.values * scale.factor, series.start_s, series.step_s, series.given, series.used, series.notes)
 
 
 def _event_series(raw: RawSeries, rules: Rules, now: float) -> Series:
@@ -158,7 +156,10 @@ def _load(  # noqa: PLR0913, PLR0917 - series of a dimension, and how they are r
     dimension: Dimension, reads: Sequence[_Read], present: Present, instances: Series | None, rules: Rules, now: float
 ) -> Load:
     """The series of a dimension, added. One that has a gap where another has a value counts with its own maximum."""
-    step = reads[0].series.step_s if len(reads) == 1 else _step_of([one.series for one in reads])
+    only = reads[0]
+    if len(reads) == 1 and not present.is_group and not only.raw.device:
+        return Load(dimension, only.series, False, only.raw.statistic is Statistic.MAXIMUM)  # noqa: FBT003 - by place
+    step = _step_of([one.series for one in reads])
     aligned = [
         one
         if one.series.step_s == step

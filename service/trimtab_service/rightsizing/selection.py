@@ -132,7 +132,7 @@ def _worthwhile(  # noqa: PLR0913, PLR0917 - all that is weighed
     want = np.zeros(found.size) if hourly is None else candidates.exceedance[found] * hourly * hours
     objective = cost + want
     effort = candidates.effort[found]
-    keep = np.ones(found.size, dtype=bool)
+    code = np.full(found.size, -1, dtype=np.int8)
     if standing.serves:
         before = standing.net_micros + standing.want_micros
         saving = before - objective
@@ -140,22 +140,18 @@ def _worthwhile(  # noqa: PLR0913, PLR0917 - all that is weighed
         wanted = (preferences.minimum_saving_to_disruption or 0.0) * DISRUPTION[effort]
         # A micro-dollar is the least that money is counted in.
         costlier = saving < 1.0
-        under = ~costlier & (saving < floor)
-        small = ~costlier & ~under & (saving < (wanted - _RATE_ROUNDING) * before)
-        for mask, reason in (
-            (costlier, AdviceReason.COSTLIER),
-            (under, AdviceReason.SAVING_UNDER_FLOOR),
-            (small, AdviceReason.NOT_WORTH_THE_DISRUPTION),
-        ):
-            candidates.reason[found[mask]] = CODE[reason]
-        keep = ~(costlier | under | small)
-    worth = np.flatnonzero(keep)
+        # The first reason that applies is the one that is written last.
+        code[saving < (wanted - _RATE_ROUNDING) * before] = CODE[AdviceReason.NOT_WORTH_THE_DISRUPTION]
+        code[saving < floor] = CODE[AdviceReason.SAVING_UNDER_FLOOR]
+        code[costlier] = CODE[AdviceReason.COSTLIER]
+    worth = np.flatnonzero(code < 0)
     risk = candidates.risk[found]
     # Offers stand in the order of (price, type), and the sort is stable: equal ones keep that order.
     order = worth[np.lexsort((effort[worth], risk[worth], objective[worth]))]
     chosen = _front(order, risk, effort)
-    keep[chosen] = False
-    candidates.reason[found[keep]] = CODE[AdviceReason.COSTLIER]
+    code[worth] = CODE[AdviceReason.COSTLIER]
+    code[chosen] = -1
+    candidates.reason[found] = code
     return [
         Pick(
             candidates,

@@ -5,6 +5,7 @@ on every level.
 """
 
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 
 from trimtab.v1 import rightsizing_pb2 as pb
 from trimtab.v1 import rightsizing_service_pb2 as service_pb
@@ -146,5 +147,6 @@ def _fill_series(message: service_pb.SeriesSummary, series: SeriesSummary) -> No
         message.notes.extend([note.name for note in series.notes])
 
 
+@lru_cache(maxsize=4_096)
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(tzinfo=UTC))
