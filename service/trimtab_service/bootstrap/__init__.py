@@ -44,6 +44,7 @@ from trimtab_service.rpc.ids import NewId, new_ulid
 from trimtab_service.rpc.memo import DecisionMemo
 from trimtab_service.rpc.placement import PlacementServicer
 from trimtab_service.rpc.policies import PolicyServicer
+from trimtab_service.rpc.purchase_booking import BookedActuators, PurchaseBook
 from trimtab_service.rpc.purchase_desk import PurchaseDesk
 from trimtab_service.rpc.purchasing import PurchasingServicer
 from trimtab_service.rpc.replay import Replayer
@@ -172,7 +173,9 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             recommendations=recommendations,
             desk=sizing.desk,
             sources=given.sources or sizing.clouds.sources,
-            actuators=given.actuators or sizing.clouds.actuators,
+            actuators=BookedActuators(
+                given.actuators or sizing.clouds.actuators, PurchaseBook(commitments, given.clock)
+            ),
             sweeps=runtime.worker == 0,
             clock=given.clock,
             new_id=given.new_id,

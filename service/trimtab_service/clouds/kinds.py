@@ -8,16 +8,21 @@ from typing import Final, cast
 
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.purchasing.ports import ProviderAdvisor
 from trimtab_service.recommendations.ports import Actuator
 from trimtab_service.rightsizing.ports import SourceKind, TelemetrySource
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An account as the ports see it. `actuator` is None where nothing can be changed through it."""
+    """An account as the ports see it.
+
+    `actuator` is None where nothing can be changed through it, `advisor` where the provider recommends no purchases.
+    """
 
     source: TelemetrySource
     actuator: Actuator | None = None
+    advisor: ProviderAdvisor | None = None
 
 
 Connect = Callable[[CloudAccount, Patience], Connection]

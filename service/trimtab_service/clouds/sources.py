@@ -9,9 +9,11 @@ from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.batches import failed
 from trimtab_service.clouds.kinds import Connect, Connection, connect
 from trimtab_service.clouds.patience import Patience
-from trimtab_service.domain.errors import TrimtabError
-from trimtab_service.domain.recommendations import Operation
+from trimtab_service.domain.errors import NotFoundError, TrimtabError
+from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.domain.recommendations import Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource
+from trimtab_service.purchasing.ports import ProviderAdvisor
 from trimtab_service.recommendations.ports import Actuator, Effect, Observed
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, TelemetrySource, Window
 
@@ -83,9 +85,12 @@ class _Actuator:
 
     def handles(self, resource: CloudResource, operation: Operation) -> bool:
         of = self.configured
-        if of.cloud not in {None, resource.cloud} or resource.account != of.account:
+        # What is bought lies in no region; where the advice names no account, one that may buy is the account.
+        buys = operation.kind is OperationKind.PURCHASE_COMMITMENT
+        accounts = {of.account, ""} if buys and of.max_purchase_nanos_per_hour else {of.account}
+        if of.cloud not in {None, resource.cloud} or resource.account not in accounts:
             return False
-        if of.regions and resource.region not in of.regions:
+        if of.regions and resource.region not in of.regions and not buys:
             return False
         actuator = self.connected.get().actuator
         return actuator is not None and actuator.handles(resource, operation)
@@ -143,11 +148,28 @@ class ConfiguredActuators:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfiguredAdvisors:
+    """Implements `purchasing.ports.ProviderAdvisors`."""
+
+    sources: tuple[_Source, ...]
+
+    def advisor(self, project: str, name: str) -> ProviderAdvisor | None:
+        """As the port says."""
+        for source in self.sources:
+            if source.name == name and source.configured.open_to(project):
+                return source.connected.get().advisor
+        raise NotFoundError(
+            ErrorReason.NOT_FOUND, f"no account {name!r} that this project may use", metadata={"telemetry_source": name}
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Clouds:
     """Everything that the configured accounts offer."""
 
     sources: ConfiguredSources
     actuators: ConfiguredActuators
+    advisors: ConfiguredAdvisors
 
 
 def open_clouds(accounts: Sequence[CloudAccount], patience: Patience, connect_to: Connect = connect) -> Clouds:
@@ -156,8 +178,10 @@ def open_clouds(accounts: Sequence[CloudAccount], patience: Patience, connect_to
     Only accounts with `changes` have an actuator.
     """
     connected = [(one, _connected(one, patience, connect_to)) for one in sorted(accounts, key=lambda one: one.name)]
+    sources = tuple(_Source(account, link) for account, link in connected)
     return Clouds(
-        sources=ConfiguredSources(tuple(_Source(account, link) for account, link in connected)),
+        sources=ConfiguredSources(sources),
+        advisors=ConfiguredAdvisors(sources),
         actuators=ConfiguredActuators(
             tuple(_Actuator(account, link) for account, link in connected if account.changes)
         ),

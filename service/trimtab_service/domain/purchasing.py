@@ -78,6 +78,14 @@ class UsageKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderQuote:
+    """What the provider asked for one unit and hour of a kind of usage under an offer, when the offer was made."""
+
+    usage_type: str
+    rate_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanOffer:
     """What can be bought. `rate` applies to every usage in scope but the SKUs, else families, named in `rates`.
 
@@ -99,6 +107,7 @@ class PlanOffer:
     basis: CommitmentBasis = CommitmentBasis.DISCOUNTED
     unit_per_hour: float = 0.0
     currency: str = "USD"
+    quote: ProviderQuote | None = None
 
     @property
     def locked(self) -> bool:

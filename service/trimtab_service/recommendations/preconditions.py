@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from trimtab_service.domain.reasons import ObstacleReason
-from trimtab_service.domain.recommendations import Recommendation, State
+from trimtab_service.domain.recommendations import Kind, Recommendation, State
 from trimtab_service.recommendations.intake import monthly_saving_micros
 from trimtab_service.recommendations.ports import Obstacle
 from trimtab_service.recommendations.windows import ChangeWindow, may_change
+
+_PURCHASES: Final = "the rule that purchases are approved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,11 @@ class ApprovalRule:
 def approval_source(recommendation: Recommendation, rule: ApprovalRule) -> str:
     """The policy that asks for an approval; empty where none is needed.
 
-    What was asked for when it was claimed stays asked for: a policy loosened since does not let it through.
+    What was asked for when it was claimed stays asked for: a policy loosened since does not let it through. A purchase
+    has no way back, so it always needs one.
     """
+    if recommendation.content.kind is Kind.PURCHASE:
+        return rule.source or _PURCHASES
     if rule.threshold_micros is not None and abs(monthly_saving_micros(recommendation.content)) > rule.threshold_micros:
         return rule.source or "policy"
     return recommendation.approval_source

@@ -57,7 +57,7 @@ class CommitmentServicer:
         commitment = self._parse(request, project, own)
         stored = self._store.create(
             ResourceId(project, request.parent, own),
-            _draft(commitment),
+            draft_of(commitment),
             now,
             _key(request, call),
             call.time_remaining(),
@@ -112,7 +112,7 @@ class CommitmentServicer:
                 raise FailedPreconditionError(
                     ErrorReason.STATE_CONFLICT, "the commitment has ended", metadata={"commitment": request.name}
                 )
-            return _draft(replace(commitment, ended_time=now))
+            return draft_of(replace(commitment, ended_time=now))
 
         stored = self._store.update(
             ResourceId(project, f"projects/{project}", own),
@@ -165,7 +165,7 @@ class CommitmentServicer:
 
     @staticmethod
     def _put(conn: Connection, commitment: Commitment, parent: str, now: datetime) -> Resource:
-        key, draft = ResourceId(commitment.project, parent, commitment.commitment_id), _draft(commitment)
+        key, draft = ResourceId(commitment.project, parent, commitment.commitment_id), draft_of(commitment)
         try:
             resources.get(conn, COMMITMENT, parent, key.id)
         except NotFoundError:
@@ -186,7 +186,8 @@ def _read(stored: Resource) -> Commitment:
     return from_document(Commitment, orjson.loads(stored.body))
 
 
-def _draft(commitment: Commitment) -> Draft:
+def draft_of(commitment: Commitment) -> Draft:
+    """A commitment as it is stored."""
     return Draft(
         orjson.dumps(body_of(commitment), option=orjson.OPT_SORT_KEYS),
         {

@@ -1,6 +1,7 @@
 """A purchase plan as a recommendation: what is bought first, through whom, and what it saves a month."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from google.type.money_pb2 import Money as MoneyMessage
@@ -41,6 +42,8 @@ def content_of_plan(plan: pb.PurchasePlan) -> RecommendationContent | None:
     if saving <= 0:
         return None
     largest = max(now, key=lambda purchase: _micros(purchase.commitment_per_hour))
+    # A recommendation is of one cloud; the others' purchases are found again when it is carried out and planned anew.
+    now = [purchase for purchase in now if purchase.offer.cloud == largest.offer.cloud]
     resource = CloudResource(
         resource_id="commitments", cloud=CLOUD_OF[largest.offer.cloud], region="", kind=ResourceKind.INSTANCE_GROUP
     )
@@ -73,6 +76,11 @@ def _micros(money: MoneyMessage) -> int:
     return Money.from_units_and_nanos(money.units, money.nanos).micros
 
 
+def _decimal(money: MoneyMessage) -> Decimal:
+    """Exactly: commitments have five decimals, quotes nine."""
+    return (Decimal(money.units) + Decimal(money.nanos).scaleb(-9)).normalize()
+
+
 def _operation(purchase: pb.PlannedPurchase, plan_hash: str) -> Operation:
     offer = purchase.offer
     said = {
@@ -83,8 +91,12 @@ def _operation(purchase: pb.PlannedPurchase, plan_hash: str) -> Operation:
         "Sku": offer.sku,
         "TermSeconds": str(offer.term.seconds),
         "PaymentOption": pb.PaymentOption.Name(offer.payment),
-        "CommitmentPerHour": f"{Money(_micros(purchase.commitment_per_hour)).usd:f}",
-        "Units": f"{purchase.units:g}",
+        "CommitmentPerHour": f"{_decimal(purchase.commitment_per_hour):f}",
+        "Units": f"{purchase.units:g}" if purchase.units else "",
+        "UpfrontPayment": f"{_decimal(purchase.upfront_cost):f}" if _micros(purchase.upfront_cost) else "",
+        "Rate": f"{offer.rate!r}",
+        "QuotedUsageType": offer.quote.usage_type,
+        "QuotedRate": f"{_decimal(offer.quote.rate):f}" if offer.HasField("quote") else "",
         "PlanHash": plan_hash,
     }
     changes = tuple(FieldChange(field, "", value) for field, value in said.items() if value)

@@ -133,6 +133,9 @@ class PurchaseEncoder:
         message.commitment_basis = _BASIS_CODES[offer.basis]
         if offer.unit_per_hour:
             message.unit_price_per_hour.CopyFrom(self.money(offer.unit_per_hour))
+        if offer.quote is not None:
+            message.quote.usage_type = offer.quote.usage_type
+            message.quote.rate.CopyFrom(self.money(Decimal(offer.quote.rate_nanos) / _NANOS))
 
     def bill(self, bill: Bill, hourly: tuple[Sequence[float], Sequence[float]] | None) -> pb.PurchaseBill:
         """An exact bill; `hourly` are what is uncovered and what is not used, where asked for."""

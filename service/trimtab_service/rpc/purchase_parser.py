@@ -16,6 +16,7 @@ from trimtab_service.domain.purchasing import (
     Payment,
     PlanOffer,
     Preference,
+    ProviderQuote,
     PurchaseLimits,
     RiskAim,
     Scenario,
@@ -123,6 +124,7 @@ class PurchaseParser:
             basis=basis or CommitmentBasis.DISCOUNTED,
             unit_per_hour=self._unit(message, at),
             currency=self._currency,
+            quote=self._quote(message, at),
         )
 
     def owned(self, messages: "list[pb.OwnedPlan]", at: str) -> tuple[OwnedLevel, ...]:
@@ -291,6 +293,17 @@ class PurchaseParser:
             return 0.0
         field = (at, "unit_price_per_hour")
         return money_nanos(self._found, field, message.unit_price_per_hour, self._currency, positive=True) / _NANOS
+
+    def _quote(self, message: pb.PurchaseOffer, at: FieldPath) -> ProviderQuote | None:
+        if not message.HasField("quote"):
+            return None
+        usage_type = bounds.text(self._found, ((at, "quote"), "usage_type"), message.quote.usage_type, _MAX_NAME)
+        if not usage_type:
+            self._found.add(((at, "quote"), "usage_type"), ErrorReason.FIELD_REQUIRED, "say what was quoted")
+        field = ((at, "quote"), "rate")
+        return ProviderQuote(
+            usage_type, money_nanos(self._found, field, message.quote.rate, self._currency, positive=True)
+        )
 
     def _cloud(self, code: int, at: FieldPath) -> Cloud:
         cloud = CLOUD_OF.get(code)

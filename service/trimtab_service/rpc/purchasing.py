@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Container, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,6 +18,7 @@ from trimtab_service.purchasing.ladder_plan import LadderSeries, expected_share,
 from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.purchasing.policies import Policy
 from trimtab_service.purchasing.policy_report import LADDERS
+from trimtab_service.purchasing.ports import ProviderAdvisors
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.advice_keeping import Intake, Kept
 from trimtab_service.rpc.call import Call
@@ -27,6 +28,7 @@ from trimtab_service.rpc.purchase_content import content_of_plan
 from trimtab_service.rpc.purchase_desk import Asked, PurchaseDesk
 from trimtab_service.rpc.purchase_encoder import PurchaseEncoder
 from trimtab_service.rpc.purchase_parser import PurchaseParser
+from trimtab_service.rpc.purchase_provider import provider_answer, provider_question
 from trimtab_service.rpc.purchase_task import BacktestTask, BillTask, backtest_apart, bill_apart, shadow_apart
 from trimtab_service.store.idempotency import RequestKey, answer_known, once
 from trimtab_service.store.writer import GroupCommitWriter
@@ -39,26 +41,16 @@ _MOST_STEPS: Final = 60
 _YEAR_H: Final = 8_760
 
 
-class ProviderAdvice(Protocol):
-    """What a cloud recommends by itself."""
-
-    def fetch(
-        self, project: str, request: pb.FetchProviderRecommendationRequest, deadline: datetime
-    ) -> pb.ProviderRecommendation:
-        """Ask. Raises UnavailableError (SOURCE_FAILED), UnsupportedError where the account gives none."""
-        ...
-
-
 class PurchasingServicer:
     """Answers from the desk; a plan that says to buy is stored as a recommendation before the answer."""
 
     def __init__(
-        self, desk: PurchaseDesk, writer: GroupCommitWriter, intake: Intake, provider: ProviderAdvice | None = None
+        self, desk: PurchaseDesk, writer: GroupCommitWriter, intake: Intake, advisors: ProviderAdvisors
     ) -> None:
         self._desk = desk
         self._writer = writer
         self._intake = intake
-        self._provider = provider
+        self._advisors = advisors
 
     def optimize_purchase_plan(self, request: pb.OptimizePurchasePlanRequest, call: Call) -> pb.PurchasePlan | Kept:
         """The cheapest portfolio of a whole request."""
@@ -206,10 +198,12 @@ class PurchasingServicer:
         self, request: pb.FetchProviderRecommendationRequest, call: Call
     ) -> pb.ProviderRecommendation:
         """What the provider itself recommends."""
-        if self._provider is None:
-            raise UnsupportedError(ErrorReason.UNSUPPORTED, "no cloud account is configured that recommends purchases")
+        question = provider_question(request)
+        advisor = self._advisors.advisor(call.project, request.telemetry_source)
+        if advisor is None:
+            raise UnsupportedError(ErrorReason.UNSUPPORTED, "that account's provider recommends no purchases")
         deadline = self._desk.now() + timedelta(seconds=min(call.time_remaining(), 600.0))
-        return self._provider.fetch(call.project, request, deadline)
+        return provider_answer(advisor.recommend(question, deadline))
 
     def _demand(self, message: pb.PurchaseDemand, at: str = "demand") -> PendingDemand:
         found = Violations()

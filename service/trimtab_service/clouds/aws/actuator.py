@@ -10,6 +10,7 @@ from trimtab_service.clouds.aws.endpoint_changes import EndpointChanges
 from trimtab_service.clouds.aws.faults import RefusedError, refused
 from trimtab_service.clouds.aws.group_changes import GroupChanges
 from trimtab_service.clouds.aws.instance_changes import InstanceChanges
+from trimtab_service.clouds.aws.savings_plans import SavingsPlanPurchases, savings_plan_of
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.recommendations import Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource, ResourceKind
@@ -25,7 +26,7 @@ _OPERATIONS: Final[Mapping[ResourceKind, frozenset[OperationKind]]] = {
 
 
 class AwsActuator:
-    """An Actuator of instances, Auto Scaling groups and SageMaker endpoints.
+    """An Actuator of instances, Auto Scaling groups and SageMaker endpoints, and a buyer of Savings Plans.
 
     Field names: `State` and `InstanceType` of instances; `InstanceType`, `MinSize`, `MaxSize`, `DesiredCapacity` of
     groups; `InstanceType` and `InitialInstanceCount` of endpoints.
@@ -34,9 +35,17 @@ class AwsActuator:
     def __init__(self, calls: AwsCalls) -> None:
         self._account = calls.account
         self._changes = _changes(calls)
+        self._purchases: Change = SavingsPlanPurchases(calls)
 
     def handles(self, resource: CloudResource, operation: Operation) -> bool:
         """Whether it is of this account and regions, and the operation one of its kind."""
+        if operation.kind is OperationKind.PURCHASE_COMMITMENT:
+            return (
+                resource.cloud is Cloud.AWS
+                and resource.account in {"", self._account.account}
+                and self._account.max_purchase_nanos_per_hour > 0
+                and savings_plan_of(operation) is not None
+            )
         here = (resource.cloud, resource.account) == (Cloud.AWS, self._account.account)
         if not here or resource.region not in self._account.regions:
             return False
@@ -45,16 +54,20 @@ class AwsActuator:
     def observe(self, resource: CloudResource, operation: Operation, deadline: datetime) -> Observed:
         """As the port says."""
         try:
-            return self._changes[resource.kind].observe(resource, operation, deadline)
+            return self._change(resource, operation).observe(resource, operation, deadline)
         except RefusedError as error:
             raise refused(str(error)) from error
 
     def carry_out(self, resource: CloudResource, operation: Operation, token: str, deadline: datetime) -> Effect:
         """As the port says; refuses what is protected, and what is neither as before nor as after."""
         try:
-            return self._changes[resource.kind].carry_out(resource, operation, token, deadline)
+            return self._change(resource, operation).carry_out(resource, operation, token, deadline)
         except RefusedError as error:
             raise refused(str(error)) from error
+
+    def _change(self, resource: CloudResource, operation: Operation) -> Change:
+        buys = operation.kind is OperationKind.PURCHASE_COMMITMENT
+        return self._purchases if buys else self._changes[resource.kind]
 
 
 def _changes(calls: AwsCalls) -> Mapping[ResourceKind, Change]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.aws.actuator import AwsActuator
 from trimtab_service.clouds.aws.calls import AwsCalls
+from trimtab_service.clouds.aws.cost_explorer import CostExplorer
 from trimtab_service.clouds.aws.session import AwsSession
 from trimtab_service.clouds.aws.telemetry import NANOS_PER_LISTING, CloudWatch
 from trimtab_service.clouds.kinds import Connection
@@ -27,7 +28,7 @@ def observed(account: CloudAccount, patience: Patience, on_call: Callable[[str, 
         on_call(service, operation)
 
     calls = AwsCalls(account, AwsSession(account, count), patience)
-    return Connection(CloudWatch(calls, meter), AwsActuator(calls))
+    return Connection(CloudWatch(calls, meter), AwsActuator(calls), CostExplorer(calls))
 
 
 def _unobserved(_service: str, _operation: str) -> None:
