@@ -22,11 +22,11 @@ from trimtab_service.bootstrap.lifecycle import Rooms
 from trimtab_service.bootstrap.lifecycle import assemble as assemble_lifecycle
 from trimtab_service.bootstrap.sizing import House
 from trimtab_service.bootstrap.sizing import assemble as assemble_sizing
+from trimtab_service.bootstrap.targets import configured_targets
 from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
 from trimtab_service.catalog.watch import CatalogWatch
-from trimtab_service.clouds.unconfigured import NoTargets
 from trimtab_service.config import Settings
 from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.failover.execution import Conduct
@@ -187,7 +187,7 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             world=world,
             database=database,
             writer=writer,
-            targets=given.targets or NoTargets(),
+            targets=given.targets or configured_targets(settings, given.clock),
             dependencies=Dependencies(),
             conduct=given.conduct,
             clock=given.clock,
