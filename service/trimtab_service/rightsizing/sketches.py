@@ -8,11 +8,12 @@ level, a thirtieth to a hundredth of the peak, counts there. Weights are per day
 
 import math
 from functools import lru_cache
-from typing import Final, Self
+from itertools import pairwise
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64, I32, I64, Bools
+from trimtab_service.catalog.arrays import F64, I32, I64
 from trimtab_service.rightsizing.arrays import F32, Floats
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
@@ -43,6 +44,53 @@ _PACKED: Final = np.append(1 + (np.rint(LADDER * _FIXED_POINT).astype(np.int64) 
 _INVERSE: Final = np.append(1 / (LADDER * _FIXED_POINT), 0.0).astype(np.float32)
 
 
+class _Window(NamedTuple):
+    """Which days a weighting looks at from each cut: so little that all loads of one calendar share it; read-only.
+
+    `chosen` are the days that count, ascending. A window spans those from position `first` to `last` (excluded) [c];
+    `edges` are all such positions, ascending, `begin` and `end` [c] where a window's stand among them. `weights`
+    [c][day] are those of each day.
+    """
+
+    chosen: I64
+    first: I64
+    last: I64
+    edges: I64
+    begin: I64
+    end: I64
+    weights: F32
+
+
+@lru_cache(maxsize=256)
+def _window_of(days: int, first_weekday: int, cuts: tuple[int, ...], weighting: Weighting) -> _Window:
+    """The window of a weighting over days of which the first is a `first_weekday`."""
+    counted = np.array([(first_weekday + day) % 7 in weighting.weekdays for day in range(days)])
+    clock = np.append(0, np.cumsum(counted))
+    last = clock[np.array(cuts)]
+    length = days
+    if weighting.window_days is not None:
+        length = max(1, math.ceil(weighting.window_days * len(weighting.weekdays) / len(ALL_DAYS) - 1e-9))
+    first = np.maximum(last - length, 0)
+    old = last[:, None] - clock[1:][None, :]
+    known = (np.arange(days)[None, :] < np.array(cuts)[:, None]) & counted[None, :] & (old < length)
+    weights = known.astype(np.float64)
+    if weighting.half_life_days is not None:
+        weights = np.where(known, np.exp2(-(old + 0.5) / weighting.half_life_days), 0.0)
+    edges = np.unique(np.append(first, last))
+    found = _Window(
+        np.flatnonzero(counted),
+        first,
+        last,
+        edges,
+        np.searchsorted(edges, first),
+        np.searchsorted(edges, last),
+        weights.astype(np.float32),
+    )
+    for shared in found:
+        shared.flags.writeable = False
+    return found
+
+
 class _Days:
     """Histograms by day, and what all views of them share. What is derived is made when first asked for.
 
@@ -50,7 +98,7 @@ class _Days:
     """
 
     __slots__ = (
-        *("_histograms", "_members", "cuts", "known", "loads"),
+        *("_cut_numbers", "_histograms", "cuts", "known", "loads"),
         *("levels_by_day", "masses", "peaks", "peaks_by_day", "scale", "weekdays"),
     )
 
@@ -70,7 +118,7 @@ class _Days:
         relative[self.scale == 0] = 1.0
         self.peaks_by_day: F32 = np.where(np.isnan(peaks), np.float32(np.nan), relative)
         self._histograms: Masses | None = None
-        self._members: dict[frozenset[int], Bools] = {}
+        self._cut_numbers: tuple[int, ...] = tuple(cuts.tolist())
         self.masses: dict[Weighting, Masses] = {}
         self.peaks: dict[Weighting, Floats] = {}
         self.levels_by_day: dict[float, Floats] = {}
@@ -96,53 +144,22 @@ class _Days:
             self._histograms = Masses(self.levels, weight, filled)
         return self._histograms
 
-    def counts_in(self, weekdays: frozenset[int]) -> Bools:
-        """Whether each day is of those weekdays [day]."""
-        known = self._members.get(weekdays)
-        if known is None:
-            known = self._members[weekdays] = np.array([day in weekdays for day in self.weekdays.tolist()])
-        return known
-
-    def windowed(self, weekdays: frozenset[int], first: I64, last: I64) -> Masses:
-        """Sums over days `first` to `last` (excluded) [c], counted in days of those weekdays."""
-        chosen = np.flatnonzero(self.counts_in(weekdays))
-        if (last - first == 1).all():
-            days = chosen[first]
-            return Masses(self.levels, self.histograms.weight[days], self.histograms.filled[days])
-        # Running sums only up to where a window begins or ends.
-        edges = np.unique(np.append(first, last))
-        sums = [_running(part, chosen, edges) for part in (self.histograms.weight, self.histograms.filled)]
-        begin, end = np.searchsorted(edges, first), np.searchsorted(edges, last)
-        weight, filled = (known[end] - known[begin] for known in sums)
-        return Masses(self.levels, weight, filled)
+    def window(self, weighting: Weighting) -> _Window:
+        """The days that a weighting looks at."""
+        return _window_of(self.loads.days, int(self.weekdays[0]), self._cut_numbers, weighting)
 
     def combined(self, weighting: Weighting) -> Masses:
         """The distribution at each cut."""
-        clock = np.append(0, np.cumsum(self.counts_in(weighting.weekdays)))[self.cuts]
-        if weighting.half_life_days is None:
-            return self.windowed(weighting.weekdays, np.maximum(clock - self.window(weighting), 0), clock)
-        weights = self.day_weights(weighting)
+        chosen, first, last, edges, begin, end, weights = self.window(weighting)
         daily = self.histograms
-        return Masses(self.levels, _combined(weights, daily.weight), _combined(weights, daily.filled))
-
-    def window(self, weighting: Weighting) -> int:
-        """Length of the window in days of the weekdays that count."""
-        if weighting.window_days is None:
-            return self.loads.days
-        return max(1, math.ceil(weighting.window_days * len(weighting.weekdays) / len(ALL_DAYS) - 1e-9))
-
-    def day_weights(self, weighting: Weighting) -> F32:
-        """Weight of each day at each cut [c][day]."""
-        days = np.arange(self.loads.days)
-        counted = self.counts_in(weighting.weekdays)
-        clock = np.append(0, np.cumsum(counted))
-        old = clock[self.cuts][:, None] - clock[1:][None, :]
-        known = (days[None, :] < self.cuts[:, None]) & counted[None, :] & (old < self.window(weighting))
-        if weighting.half_life_days is None:
-            flat: F32 = known.astype(np.float32)
-            return flat
-        weights: F32 = np.where(known, np.exp2(-(old + 0.5) / weighting.half_life_days), 0.0).astype(np.float32)
-        return weights
+        if weighting.half_life_days is not None:
+            return Masses(self.levels, _combined(weights, daily.weight), _combined(weights, daily.filled))
+        if (last - first == 1).all():
+            days = chosen[first]
+            return Masses(self.levels, daily.weight[days], daily.filled[days])
+        # Running sums only up to where a window begins or ends.
+        weight, filled = (_running(part, chosen, edges) for part in (daily.weight, daily.filled))
+        return Masses(self.levels, weight[end] - weight[begin], filled[end] - filled[begin])
 
 
 def _counted(loads: Loads, peak: F32) -> I64:
@@ -243,10 +260,9 @@ class DailySketch:
         shared = self._days
         known = shared.peaks.get(self._weighting)
         if known is None:
-            weights = shared.day_weights(self._weighting) > 0
-            found = [np.fmax.reduce(shared.peaks_by_day, axis=1, where=row, initial=-1.0) for row in weights]
-            stacked = np.stack(found, axis=1)
-            known = shared.peaks[self._weighting] = np.where(stacked < 0, np.float32(np.nan), stacked)
+            counts = shared.window(self._weighting).weights > 0
+            values = np.where(counts[None, :, :], shared.peaks_by_day[:, None, :], np.float32(np.nan))
+            known = shared.peaks[self._weighting] = np.fmax.reduce(values, axis=2)
         return known
 
     def evidence(self) -> Evidence:
@@ -288,9 +304,10 @@ def _combined(weights: F32, daily: F32) -> F32:
 def _running(daily: F32, chosen: I64, edges: I64) -> F32:
     """Sums over the first so many chosen days, for each of ascending `edges` [edges][r][l], less those of the first."""
     total = np.zeros((edges.size, *daily.shape[1:]), dtype=np.float32)
-    for number in range(1, edges.size):
-        days = chosen[edges[number - 1] : edges[number]]
-        np.add(total[number - 1], daily[days[0]], out=total[number])
-        for day in days[1:]:
-            total[number] += daily[day]
+    days, ends = chosen.tolist(), edges.tolist()
+    for number, (begin, end) in enumerate(pairwise(ends), 1):
+        sums = total[number]
+        np.add(total[number - 1], daily[days[begin]], out=sums)
+        for day in days[begin + 1 : end]:
+            np.add(sums, daily[day], out=sums)
     return total
