@@ -1,7 +1,7 @@
 """A fleet's sizes from its metrics, in one core's second: our reduction against a plain numpy sort of the same array.
 
     python -m tests.bench.rightsizing_fleet [--quick] [--resources N] [--points N] [--catalog DIR] [--repeat N]
-        [--metrics cpu,memory,gpu,gpu_memory]
+        [--metrics cpu,memory,network,disk_throughput]
 
 Metrics are hourly, float32, on disk, one file each, and are read in chunks: they never are in memory as a whole. One
 in ten resources is younger than the window, one in a hundred points is missing, one in a thousand resources has none.
@@ -10,10 +10,9 @@ in ten resources is younger than the window, one in a hundred points is missing,
   its own cloud and region (12 regions of three clouds, on demand) with at least so many vCPUs and GiB.
 - `full_s`: two processes, already started; read four metrics; 4 percentiles, maximum and mean of each; what `safe`,
   `balanced` and `economy` advise, each by its own rule for the metric, and their walk forward (each day after the
-  first seven is tested; sizes are advised anew every week, not daily); and the choice of types for all three. The four
-  metrics are those of a machine with accelerators: CPU and GPU are sized by least regret, memory and GPU memory by
-  their peaks, which is about a quarter of the work. `--metrics` takes others: `cpu,memory,network,disk_throughput` is
-  three of the dear kind and one of the cheap.
+  first seven is tested; sizes are advised anew every week, not daily); and the choice of types for all three. CPU,
+  network and disk throughput are sized by least regret, memory by its peak, which is about a quarter of the work.
+  `--metrics` takes others: `cpu,memory,gpu,gpu_memory` are two of either kind.
 - `numpy_sort_s`: `np.sort` of the CPU array, whole and in memory, one core. `numpy_sort_ratio` is `simple_s` over it;
   `full_numpy_sort_ratio` is `full_s` over four of it.
 - `full_cpu_s`: CPU seconds of both workers in the full run, which a busy machine changes less than the wall time.
@@ -49,7 +48,7 @@ from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.profiles import BALANCED, ECONOMY, SAFE
 from trimtab_service.rightsizing.sizes import SizeTable, cheapest_types, size_table
 
-METRICS: Final = (Dimension.CPU, Dimension.MEMORY, Dimension.GPU, Dimension.GPU_MEMORY)
+METRICS: Final = (Dimension.CPU, Dimension.MEMORY, Dimension.NETWORK, Dimension.DISK_THROUGHPUT)
 """CPU and memory come first: they choose the type."""
 PERCENTS: Final = (50.0, 90.0, 95.0, 99.5)
 OURS: Final = (SAFE, BALANCED, ECONOMY)

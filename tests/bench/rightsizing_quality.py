@@ -14,10 +14,23 @@ then held against it. All profiles see the same windows.
 - `reported`: what the profile itself would have said, from a walk forward inside the seven days it was given.
   `self_report_error_points` is the distance of its mean from that of `exceedance`; at the top the worst of our three.
 
-How the constants of our profiles were chosen: the rule (least regret) from the argument in `rightsizing/levels.py`;
-the exchange rates as round numbers from the trade that existing systems imply (between the models of the VPA and AWS,
-about six points of idle size go for one point of time in want; beyond AWS's point more than fifty); headrooms on made
-series (`--made`, other seeds) and every second file. The other files, and the sum, were looked at only after.
+- `margins`: of each pair that is compared, what ours has less, and how sure it is: `windows` and `files` are the shares
+  of 2,000 draws with replacement in which ours is better on both figures (files are the honest unit: windows of one
+  file resemble one another); `without_one_file` is whether it holds whichever file is left out, the worst margins.
+
+What was looked at when. The first constants (one exchange rate, 50 and 2.25, a second window of the latest day) were
+set on made series and on every second file of the shared data, and the other files only after; so the shared files
+were no pure holdout. They were better than the models there by little (0.11 points and 1.1 of slack), and on draws of
+eight series of other kinds in about half. The present rule (a tolerance with a rate on either side) was then chosen
+without the shared files: on `made_series` of other seeds, on a second generator of server-like loads, and on public
+series of other things (household and appliance power, orders of a shop, departures of three airports, hourly bicycle
+hire, electricity, traffic and wind; none from a cloud's monitoring), by the share of draws of eight series in which
+both targets hold, with other seeds and pieces kept apart to check. There it rose from 0.55 to 0.64 for balanced and
+from 0.44 to 0.56 for economy: on eight series that differ so much neither target is sure. Of the constants near the
+best, round ones were taken. The shared files were scored before that work with every rule of the design page, by file
+(so their nature was known to who chose), then with the chosen rule and the earlier one again, and three times after
+changes that were not made for them: drift between working days only; the second window of `safe` left out; and more
+headroom for `balanced` (1.4 for 1.2), because on made series it was in want more often than the model of AWS.
 The last line is one JSON object.
 """
 
@@ -45,6 +58,8 @@ from trimtab_service.rightsizing.sizes import SizeTable, size_table
 TRAIN_DAYS: Final = 7
 PRESENT_VCPUS: Final = 96.0
 OURS: Final = ("safe", "balanced", "economy")
+PAIRS: Final = (("balanced", "aws-compute-optimizer"), ("economy", "vpa"))
+DRAWS: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -125,22 +140,70 @@ def table(title: str, report: dict[str, dict[str, float]]) -> None:
         print(f"{name:22}" + "".join(f"{figures[column]:>22.2f}" for column in columns))
 
 
-def measured(series: list[Series], sizes: SizeTable) -> dict[str, dict[str, float]]:
-    """The figures of every profile over all windows of the series."""
-    windows = [window for one in series if one.values.size and np.nanmax(one.values) > 0 for window in windows_of(one)]
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What every profile did: `windows` [profile] in one order, and the number of the series that each is of."""
+
+    windows: dict[str, list[Window]]
+    series: list[int]
+
+    @property
+    def report(self) -> dict[str, dict[str, float]]:
+        """The figures of every profile over all windows."""
+        return {name: scored(windows) for name, windows in self.windows.items()}
+
+
+def measured(series: list[Series], sizes: SizeTable) -> Outcome:
+    """Every profile on all windows of the series."""
+    windows = [
+        (number, window)
+        for number, one in enumerate(series)
+        if one.values.size and np.nanmax(one.values) > 0
+        for window in windows_of(one)
+    ]
     if not windows:
         raise SystemExit("no series is longer than seven days")
-    return {
-        profile.name: scored([evaluated(profile, past, ahead, sizes) for past, ahead in windows])
+    found = {
+        profile.name: [evaluated(profile, past, ahead, sizes) for _, (past, ahead) in windows]
         for profile in PROFILES.values()
     }
+    return Outcome(found, [number for number, _ in windows])
+
+
+def margins(outcome: Outcome) -> dict[str, dict[str, object]]:
+    """How much less ours has, in points, and in what share of draws with replacement it is better on both figures."""
+    found: dict[str, dict[str, object]] = {}
+    series = np.array(outcome.series)
+    for ours, theirs in PAIRS:
+        pairs = zip(outcome.windows[theirs], outcome.windows[ours], strict=True)
+        saved = 100 * np.array([(a.exceedance - b.exceedance, a.slack - b.slack) for a, b in pairs])
+        by_series = [saved[series == number] for number in np.unique(series)]
+        means = np.array([one.mean(axis=0) for one in by_series])
+        left_out = [saved[series != number].mean(axis=0) for number in np.unique(series)] if len(by_series) > 1 else []
+        figures: dict[str, object] = dict(
+            zip(("exceedance", "slack"), saved.mean(axis=0).round(3).tolist(), strict=True)
+        )
+        figures |= {"windows": _share_better(saved), "files": _share_better(means)}
+        if left_out:
+            figures["without_one_file"] = {
+                "holds": bool((np.array(left_out) > 0).all()),
+                "least": np.min(left_out, axis=0).round(3).tolist(),
+            }
+        found[f"{ours}_against_{theirs}"] = figures
+    return found
+
+
+def _share_better(saved: F64) -> float:
+    random = np.random.default_rng(1)
+    drawn = saved[random.integers(len(saved), size=(DRAWS, len(saved)))].mean(axis=1)
+    return round(float((drawn > 0).all(axis=1).mean()), 3)
 
 
 def verdicts(report: dict[str, dict[str, float]]) -> dict[str, bool]:
     """Whether ours beat the models on both figures."""
     return {
         f"{ours}_beats_{theirs}": all(report[ours][name] < report[theirs][name] for name in ("exceedance", "slack"))
-        for ours, theirs in (("balanced", "aws-compute-optimizer"), ("economy", "vpa"))
+        for ours, theirs in PAIRS
     }
 
 
@@ -160,21 +223,24 @@ def main() -> None:
     directory = options.data or metrics_directory()
     paths = sorted(directory.glob("*.csv")) if directory.is_dir() else []
     made = made_series(options.seed, options.made if options.made is not None else (20 if options.quick else 200))
-    beside = measured(made, sizes) if made else {}
-    if beside:
-        table(f"{len(made)} made series", beside)
-        print(verdicts(beside))
+    beside = measured(made, sizes) if made else None
+    if beside is not None:
+        table(f"{len(made)} made series", beside.report)
+        print(verdicts(beside.report), margins(beside))
     if paths:
-        report = measured([read_series(path) for path in paths], sizes)
-        table(f"{len(paths)} files of {directory.name}", report)
-    elif beside:
+        outcome = measured([read_series(path) for path in paths], sizes)
+        table(f"{len(paths)} files of {directory.name}", outcome.report)
+    elif beside is not None:
         print(f"no csv file in {directory.name}: the figures below are of made series")
-        report = beside
+        outcome = beside
     else:
         raise SystemExit(f"no csv file in {directory}")
+    report = outcome.report
+    print(margins(outcome))
     answer: dict[str, object] = dict(report)
     answer["self_report_error_points"] = max(report[name]["self_report_error_points"] for name in OURS)
     answer |= verdicts(report)
+    answer["margins"] = margins(outcome)
     answer["source"] = "files" if paths else "made"
     print(orjson.dumps(answer).decode())
 

@@ -88,7 +88,7 @@ BALANCED: Final = Profile(
     version=2,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(20.0, 400.0, 0.005), _LOOK_BACK_DAYS, drift=Drift(1.2), weekday_aware=True),
+        Recipe(LeastRegret(20.0, 400.0, 0.005), _LOOK_BACK_DAYS, drift=Drift(1.4), weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.15, never_below_peak=True),
     ),
 )

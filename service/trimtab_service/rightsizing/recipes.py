@@ -26,8 +26,8 @@ class Drift:
     """Parameters of `DriftHeadroom`."""
 
     factor: float
-    prior: float = 0.05
-    prior_days: float = 4.0
+    prior: float = 0.07
+    prior_days: float = 7.0
     most: float = 0.20
 
 
