@@ -69,6 +69,7 @@ class _Doom:
             self.came.add(point)
             with self.quiet:
                 os.kill(os.getpid(), self.fate.signal)
+                time.sleep(0.1)  # the kernel may stop another thread first, and let this one go on for a moment
 
 
 class _DoomedJournal:
@@ -148,9 +149,11 @@ def worker(dsn: str, record: Path, owner: str, fate: Fate | None = None, conduct
     return Worker(runner, runs, plans, close)
 
 
-def run_until_over(dsn: str, record: Path, fate: Fate, project: str, run_id: str) -> None:
+def run_until_over(
+    dsn: str, record: Path, fate: Fate, project: str, run_id: str, conduct: Conduct
+) -> None:
     """The body of a worker process: carries out until that run is over."""
-    made = worker(dsn, record, f"doomed-{os.getpid()}", fate)
+    made = worker(dsn, record, f"doomed-{os.getpid()}", fate, conduct)
     made.runner.start()
     try:
         wait_for(made.runs, project, run_id, lambda run: run.state.is_over)
@@ -175,8 +178,8 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.support.failover_worker"])
 
 
-def spawn(dsn: str, record: Path, fate: Fate, project: str, run_id: str) -> BaseProcess:
+def spawn(dsn: str, record: Path, fate: Fate, project: str, run_id: str, conduct: Conduct = SHORT) -> BaseProcess:
     """A worker process. It was forked from one that has everything imported and nothing open."""
-    process = _PROCESSES.Process(target=run_until_over, args=(dsn, record, fate, project, run_id), daemon=True)
+    process = _PROCESSES.Process(target=run_until_over, args=(dsn, record, fate, project, run_id, conduct), daemon=True)
     process.start()
     return process

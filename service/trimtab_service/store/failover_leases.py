@@ -4,6 +4,7 @@ A change reads nothing when the run is still as its holder knows it: the guarded
 changed it is it read again, and then the token decides.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 _R: Final = FAILOVER_RUNS.c
 _KEPT_PLANS: Final = 64
+_AT_ONCE: Final = 4
+"""Commits of runs at a time: a hundred runs must not take the connections that calls are answered with."""
 
 
 class StoredRunJournal:
@@ -42,6 +45,7 @@ class StoredRunJournal:
         self._writer = writer
         self._plans = plans
         self._clock = clock
+        self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         self._kept: dict[tuple[str, str, int], FailoverPlan] = {}
 
     def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
@@ -87,7 +91,7 @@ class StoredRunJournal:
         ours = and_(
             _R.project == run.project, _R.run_id == run.run_id, _R.token == run.token, _R.version == run.version
         )
-        with self._database.write() as conn:
+        with self._at_once, self._database.write() as conn:
             return conn.execute(update(FAILOVER_RUNS).where(ours).values(lease_until=NEVER)).rowcount == 1
 
     def _change(self, conn: Connection, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
@@ -105,7 +109,7 @@ class StoredRunJournal:
         """SQLite has one writer at a time, so its threads share commits; PostgreSQL's need not queue for each other."""
         if self._database.dialect == "sqlite":
             return self._writer.run(unit)
-        with self._database.write() as conn:
+        with self._at_once, self._database.write() as conn:
             return unit(conn)
 
     def _plan(self, run: Run) -> FailoverPlan:
