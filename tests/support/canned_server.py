@@ -21,6 +21,7 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    purchasing_service_pb2,
     recommendation_service_pb2,
     rightsizing_service_pb2,
 )
@@ -32,6 +33,7 @@ _MODULES: Final = (
     commitment_service_pb2,
     rightsizing_service_pb2,
     recommendation_service_pb2,
+    purchasing_service_pb2,
 )
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
     service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()

@@ -17,6 +17,7 @@ from trimtab.v1 import (
     commitment_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
+    purchasing_service_pb2,
     recommendation_service_pb2,
     rightsizing_service_pb2,
 )
@@ -28,6 +29,7 @@ FILES = (
     commitment_service_pb2,
     rightsizing_service_pb2,
     recommendation_service_pb2,
+    purchasing_service_pb2,
 )
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method
@@ -41,6 +43,7 @@ POLICY = "/trimtab.v1.PolicyService/"
 COMMITMENT = "/trimtab.v1.CommitmentService/"
 RIGHTSIZING = "/trimtab.v1.RightsizingService/"
 RECOMMENDATION = "/trimtab.v1.RecommendationService/"
+PURCHASING = "/trimtab.v1.PurchasingService/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class PurchasingServicer:
 
     def optimize_purchase_plan(self, request: pb.OptimizePurchasePlanRequest, call: Call) -> pb.PurchasePlan | Kept:
         """The cheapest portfolio of a whole request."""
+        names.project_id(request.parent)
         found = Violations()
         demand = PendingDemand(request.demand, self._desk.point_cap, found, "demand")
         return self._plan(request, (demand, found), hashlib.sha256(request.SerializeToString(deterministic=True)), call)
@@ -67,6 +68,7 @@ class PurchasingServicer:
         """The cheapest portfolio of usage that comes in parts; memory is bounded by the cap on hours."""
         if not first.HasField("request"):
             raise InvalidArgumentError([Violation("request", ErrorReason.FIELD_REQUIRED, "comes first")])
+        names.project_id(first.request.parent, "request.parent")
         demand = self._demand(first.request.demand, "request.demand")
         body = hashlib.sha256(first.SerializeToString(deterministic=True))
         for index, message in enumerate(more):
@@ -82,6 +84,7 @@ class PurchasingServicer:
 
     def evaluate_purchase_plan(self, request: pb.EvaluatePurchasePlanRequest, call: Call) -> pb.PurchaseBill:
         """Bill usage under a portfolio, exactly."""
+        names.project_id(request.parent)
         demand = self._demand(request.demand)
         found = Violations()
         series = demand.finish(found)
@@ -98,6 +101,7 @@ class PurchasingServicer:
         self, request: pb.BacktestPurchasePolicyRequest, call: Call
     ) -> pb.BacktestPurchasePolicyResponse:
         """Walk policies over the caller's own history."""
+        names.project_id(request.parent)
         demand = self._demand(request.demand)
         found = Violations()
         series = demand.finish(found)
@@ -131,6 +135,7 @@ class PurchasingServicer:
 
     def plan_ladder(self, request: pb.PlanLadderRequest, call: Call) -> pb.PurchaseLadder:
         """Purchases over the coming months."""
+        names.project_id(request.parent)
         demand = self._demand(request.demand)
         found = Violations()
         series = demand.finish(found)
@@ -183,6 +188,7 @@ class PurchasingServicer:
 
     def get_shadow_prices(self, request: pb.GetShadowPricesRequest, call: Call) -> pb.ShadowPrices:
         """What a committed dollar is worth, hour by hour."""
+        names.project_id(request.parent)
         demand = self._demand(request.demand)
         found = Violations()
         series = demand.finish(found)
@@ -198,6 +204,7 @@ class PurchasingServicer:
         self, request: pb.FetchProviderRecommendationRequest, call: Call
     ) -> pb.ProviderRecommendation:
         """What the provider itself recommends."""
+        names.project_id(request.parent)
         question = provider_question(request)
         advisor = self._advisors.advisor(call.project, request.telemetry_source)
         if advisor is None:

@@ -7,6 +7,7 @@ from google.protobuf import message_factory
 
 import trimtab
 from tests.support.canned_server import SERVICES, CannedServer
+from trimtab.v1 import purchasing_service_pb2 as bought
 from trimtab.v1.commitment_service_pb2 import Commitment, ImportCommitmentsResponse
 from trimtab.v1.placement_service_pb2 import Outcome, Workload
 from trimtab.v1.policy_service_pb2 import Policy
@@ -59,6 +60,23 @@ CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "RollBackRecommendation": lambda client: client.recommendations.roll_back_recommendation("r", execute=True),
     "VerifyRecommendation": lambda client: client.recommendations.verify_recommendation("r", running_hours=1.0),
     "SummarizeRecommendations": lambda client: client.recommendations.summarize_recommendations(),
+    "OptimizePurchasePlan": lambda client: client.purchasing.optimize_purchase_plan(
+        bought.OptimizePurchasePlanRequest()
+    ),
+    "StreamOptimizePurchasePlan": lambda client: client.purchasing.stream_optimize_purchase_plan(
+        bought.OptimizePurchasePlanRequest()
+    ),
+    "EvaluatePurchasePlan": lambda client: client.purchasing.evaluate_purchase_plan(
+        bought.EvaluatePurchasePlanRequest()
+    ),
+    "BacktestPurchasePolicy": lambda client: client.purchasing.backtest_purchase_policy(
+        bought.BacktestPurchasePolicyRequest()
+    ),
+    "PlanLadder": lambda client: client.purchasing.plan_ladder(bought.PlanLadderRequest()),
+    "GetShadowPrices": lambda client: client.purchasing.get_shadow_prices(bought.GetShadowPricesRequest()),
+    "FetchProviderRecommendation": lambda client: client.purchasing.fetch_provider_recommendation(
+        bought.FetchProviderRecommendationRequest()
+    ),
 }
 
 
