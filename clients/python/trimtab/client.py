@@ -9,6 +9,7 @@ from trimtab.catalog import Catalog
 from trimtab.channel import DEFAULT_TARGET, open_channel
 from trimtab.commitments import Commitments
 from trimtab.credentials import Tls, TokenSource, is_local
+from trimtab.failover import Failover
 from trimtab.fleet import FleetAnalyses
 from trimtab.placement import Placement
 from trimtab.policies import Policies
@@ -36,6 +37,7 @@ class Client:
         "catalog",
         "channel",
         "commitments",
+        "failover",
         "fleet_analyses",
         "placement",
         "policies",
@@ -83,6 +85,7 @@ class Client:
         self.catalog = Catalog(self.channel, caller)
         self.policies = Policies(self.channel, caller)
         self.commitments = Commitments(self.channel, caller)
+        self.failover = Failover(self.channel, caller)
         self.fleet_analyses = FleetAnalyses(self.channel, caller)
         self.purchasing = Purchasing(self.channel, caller)
         self.recommendations = Recommendations(self.channel, caller)

@@ -11,6 +11,7 @@ from typing import Final
 from trimtab_service.domain.failover import (
     ChildPlan,
     FailoverPlan,
+    RunKind,
     RunMode,
     Side,
     Step,
@@ -54,6 +55,7 @@ class Question:
     dependencies: Dependencies = Dependencies()
     measured: Measured = field(default_factory=dict)
     mode: RunMode = RunMode.UNGRACEFUL
+    kind: RunKind = RunKind.ACTIVATE
     from_side: str = ""
     to_side: str = ""
 
@@ -95,7 +97,9 @@ def _previews(question: Question) -> tuple[StepPreview, ...]:
 
 
 def _leaving(question: Question) -> Leaving:
-    """The cloud that is left, if any: moving between two regions of one cloud does not leave it."""
+    """The cloud that is left, if any: not by moving between two regions of it, nor on the way back, while it works."""
+    if question.kind in {RunKind.DEACTIVATE, RunKind.POST_RECOVERY}:
+        return Leaving(frozenset(), is_said=True)
     sides = {side.side_id: side for side in question.plan.sides}
     left = sides.get(question.from_side)
     kept = sides.get(question.to_side)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trimtab_service.domain.errors import NotFoundError, TrimtabError
-from trimtab_service.domain.failover import ChildPlan, FailoverPlan, RunMode
+from trimtab_service.domain.failover import ChildPlan, FailoverPlan, RunKind, RunMode
 from trimtab_service.failover.findings import Evaluation
 from trimtab_service.failover.linter import Dependencies, Question, evaluate, steps_of
 from trimtab_service.failover.ports import Targets
@@ -30,6 +30,7 @@ class Sides:
     from_side: str = ""
     to_side: str = ""
     mode: RunMode = RunMode.UNGRACEFUL
+    kind: RunKind = RunKind.ACTIVATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class PlanEvaluator:
             children=self._children(plan),
             dependencies=self._dependencies,
             mode=sides.mode,
+            kind=sides.kind,
             from_side=sides.from_side,
             to_side=sides.to_side,
         )

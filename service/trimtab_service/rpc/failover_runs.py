@@ -64,7 +64,7 @@ class FailoverRuns:
         kind = KIND_OF.get(request.kind, RunKind.ACTIVATE)
         mode = MODE_OF.get(request.mode, RunMode.GRACEFUL)
         stored = self._plans.get(project, own)
-        sides = Sides(request.from_side, request.to_side, mode)
+        sides = Sides(request.from_side, request.to_side, mode, kind)
         evaluation = self._evaluator.of_stored(stored, sides)
         asked = StartRequest(
             project=project,

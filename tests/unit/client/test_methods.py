@@ -9,6 +9,7 @@ import trimtab
 from tests.support.canned_server import SERVICES, CannedServer
 from trimtab.v1 import purchasing_service_pb2 as bought
 from trimtab.v1.commitment_service_pb2 import Commitment, ImportCommitmentsResponse
+from trimtab.v1.failover_service_pb2 import AdviseDrStrategyRequest, FailoverPlan, SteerFailoverRunRequest
 from trimtab.v1.placement_service_pb2 import Outcome, Workload
 from trimtab.v1.policy_service_pb2 import Policy
 from trimtab.v1.recommendation_service_pb2 import TRANSITION_REASON_OTHER as OTHER
@@ -77,6 +78,23 @@ CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "FetchProviderRecommendation": lambda client: client.purchasing.fetch_provider_recommendation(
         bought.FetchProviderRecommendationRequest()
     ),
+    "CreateFailoverPlan": lambda client: client.failover.create_failover_plan("p", FailoverPlan()),
+    "GetFailoverPlan": lambda client: client.failover.get_failover_plan("p"),
+    "ListFailoverPlans": lambda client: list(client.failover.list_failover_plans()),
+    "UpdateFailoverPlan": lambda client: client.failover.update_failover_plan(FailoverPlan(name="p")),
+    "DeleteFailoverPlan": lambda client: client.failover.delete_failover_plan("p"),
+    "EvaluateFailoverPlan": lambda client: client.failover.evaluate_failover_plan("p"),
+    "StartFailover": lambda client: client.failover.start_failover("p", "here", "there"),
+    "GetFailoverRun": lambda client: client.failover.get_failover_run("r"),
+    "ListFailoverRuns": lambda client: list(client.failover.list_failover_runs()),
+    "WatchFailoverRun": lambda client: list(client.failover.watch_failover_run("r")),
+    "SteerFailoverRun": lambda client: client.failover.steer_failover_run("r", SteerFailoverRunRequest.COMMAND_PAUSE),
+    "DecideFailoverStep": lambda client: client.failover.decide_failover_step("r", "s", "hash", approved=True),
+    "ReportHealth": lambda client: client.failover.report_health("p", "me", {"here": True}),
+    "CheckServiceHealth": lambda client: client.failover.check_service_health("p"),
+    "ExportFailoverEvidence": lambda client: client.failover.export_failover_evidence("r"),
+    "ExportRunbook": lambda client: client.failover.export_runbook("p"),
+    "AdviseDrStrategy": lambda client: client.failover.advise_dr_strategy(AdviseDrStrategyRequest()),
 }
 
 

@@ -13,6 +13,7 @@ from trimtab_service.domain.failover import (
     Detection,
     FailoverPlan,
     Observer,
+    RunKind,
     RunMode,
     ScaleCapacity,
     Side,
@@ -224,3 +225,10 @@ def test_a_dry_run_says_what_each_step_would_do() -> None:
         "strong",
     )
     assert world.effects() == ()
+
+
+def test_the_way_back_leaves_nothing_that_is_gone() -> None:
+    """A failback is made while both clouds answer, so the control plane of neither is a danger."""
+    layout = replace(LAYOUT, names={"dns/api.example.com": Name("virginia", cloud="aws")})
+    question = replace(_question(failover_plan(), layout), kind=RunKind.POST_RECOVERY)
+    assert _found(question) == {}
