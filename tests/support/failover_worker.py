@@ -149,9 +149,7 @@ def worker(dsn: str, record: Path, owner: str, fate: Fate | None = None, conduct
     return Worker(runner, runs, plans, close)
 
 
-def run_until_over(
-    dsn: str, record: Path, fate: Fate, project: str, run_id: str, conduct: Conduct
-) -> None:
+def run_until_over(dsn: str, record: Path, fate: Fate, project: str, run_id: str, conduct: Conduct) -> None:
     """The body of a worker process: carries out until that run is over."""
     made = worker(dsn, record, f"doomed-{os.getpid()}", fate, conduct)
     made.runner.start()
