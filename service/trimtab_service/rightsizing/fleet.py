@@ -78,15 +78,14 @@ def _reduce_block(values: F32, percents: Sequence[float]) -> Reduction:
     # NaN sorts last, so a row is whole if its last is a number.
     samples = np.full(rows, size)
     gaps = np.flatnonzero(np.isnan(ordered[:, -1]))
-    # A product with ones sums rows faster than a reduction, to the precision that the mean is given in.
-    ones = np.ones(size, dtype=np.float32)
+    # Sums of long rows, pairwise: to the precision that the mean is given in, and in this thread alone.
     if gaps.size:
         known = np.equal(values, values, out=np.empty_like(values))
-        samples = (known @ ones).astype(np.int64)
+        samples = np.add.reduce(known, axis=1).astype(np.int64)
         np.copyto(known, values, where=known != 0)
-        total = known @ ones
+        total = np.add.reduce(known, axis=1)
     else:
-        total = values @ ones
+        total = np.add.reduce(values, axis=1)
     # By hand what fancy indexing does: a position for each row and percentile in the flat array.
     starts = (np.arange(rows) * size)[:, None]
     ranks = [_rank(percent, samples) for percent in percents]
