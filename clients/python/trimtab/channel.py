@@ -63,6 +63,7 @@ SERVICES: Final = (
     "trimtab.v1.PolicyService",
     "trimtab.v1.CommitmentService",
     "trimtab.v1.RightsizingService",
+    "trimtab.v1.RecommendationService",
     "trimtab.v1.PurchasingService",
 )
 """Services of the contract."""

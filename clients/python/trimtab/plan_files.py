@@ -63,7 +63,8 @@ def from_text(text: str) -> tuple[pb.PurchasePlan, tuple[str, ...]]:
         raise ValueError(f"no JSON: {error}") from None
     if not isinstance(document, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - one kind of refusal
-    body, faults = document, ()
+    body: dict[str, Any] = document
+    faults: tuple[str, ...] = ()
     if "plan" in document:
         if document.get("format") != FORM or not isinstance(document["plan"], dict):
             raise ValueError(f"expected the format {FORM}")

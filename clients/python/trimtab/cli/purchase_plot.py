@@ -102,8 +102,9 @@ def _usage(panel: Axes, plan: pb.PurchasePlan) -> None:
     panel.set_ylabel(f"usage per hour at on-demand prices [{_currency(plan)}]")
     panel.set_title("Usage, and what covers it (means of each stretch)")
     handles, labels = panel.get_legend_handles_labels()
-    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "fontsize": "small", "frameon": False}
-    panel.legend(handles[::-1], labels[::-1], **place)
+    panel.legend(
+        handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small", frameon=False
+    )
 
 
 def _coverage(panel: Axes, plan: pb.PurchasePlan) -> None:
