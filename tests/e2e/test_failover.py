@@ -1,0 +1,120 @@
+"""`trimtab failover` against a real service, and its demo."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.json_format import MessageToJson
+
+from tests.support.command_line import Ran, run
+from tests.support.failover_plans import failover_plan
+from tests.support.failover_service import FailoverHouse, failover_house
+from trimtab.evidence import verify_evidence
+from trimtab_service.rpc.failover_plan_encoder import plan_message
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[FailoverHouse]:
+    """A service over simulated clouds."""
+    with failover_house(tmp_path / "service") as running:
+        yield running
+
+
+def ask(house: FailoverHouse, line: str) -> Ran:
+    """Run `trimtab failover ...` in the project of the plan."""
+    return run("failover", *shlex.split(line), "--target", house.service.target, "--project", "shop")
+
+
+def _file(tmp_path: Path) -> Path:
+    file = tmp_path / "plan.json"
+    file.write_text(MessageToJson(plan_message(failover_plan(approve=True))), encoding="utf-8")
+    return file
+
+
+def test_from_a_file_to_evidence(house: FailoverHouse, tmp_path: Path) -> None:
+    """Kept, rehearsed, started, approved by the hash that was seen, followed, handed over, checked."""
+    made = ask(house, f"plan create {_file(tmp_path)} --id serving")
+    assert made.code == 0, made.err
+    assert "ready" in made.out
+    tried = ask(house, "plan evaluate serving --from virginia --to iowa --dry-run")
+    assert tried.code == 0
+    assert "10 instances" in tried.out
+    started = json.loads(ask(house, "start serving --from virginia --to iowa --json").out)
+    name = started["name"]
+    run_id, plan_hash = name.rpartition("/")[2], started["planHash"]
+    waiting = _until_pending(house, run_id)
+    assert "pending" in waiting
+    assert ask(house, f"approve {run_id} approve --plan-hash {'0' * 64}").code == 7
+    assert ask(house, f"approve {run_id} approve --plan-hash {plan_hash} --comment go").code == 0
+    followed = ask(house, f"watch {run_id}")
+    assert followed.code == 0
+    assert "run ended" in followed.out
+    assert run_id in ask(house, "runs").out
+    assert "**" in ask(house, "runbook serving").out
+    evidence, page = tmp_path / "evidence.json", tmp_path / "evidence.html"
+    assert ask(house, f"evidence {run_id} --out {evidence} --html {page}").code == 0
+    assert name in page.read_text(encoding="utf-8")
+    assert run("failover", "verify", str(evidence)).code == 0
+    evidence.write_bytes(evidence.read_bytes().replace(b"iowa", b"ohio", 1))
+    forged = run("failover", "verify", str(evidence))
+    assert forged.code == 1
+    assert "NOT SOUND" in forged.out
+    assert run("failover", "verify", str(page)).code == 2
+
+
+def test_a_run_is_paused_and_aborted(house: FailoverHouse, tmp_path: Path) -> None:
+    """By words; an abort wants a reason."""
+    ask(house, f"plan create {_file(tmp_path)} --id serving")
+    run_id = json.loads(ask(house, "start serving --from virginia --to iowa --json").out)["name"].rpartition("/")[2]
+    _until_pending(house, run_id)
+    assert "paused" in ask(house, f"steer {run_id} pause --reason lunch").out
+    assert ask(house, f"steer {run_id} abort").code == 2
+    assert ask(house, f"steer {run_id} vanish").code == 2
+    assert ask(house, f"steer {run_id} abort --reason 'not today'").code == 0
+    assert ask(house, f"watch {run_id}").code == 7
+
+
+def test_advice_is_drawn(house: FailoverHouse, tmp_path: Path) -> None:
+    """Four strategies, one advised, a picture of the frontier; what nothing meets is exit code 3."""
+    asked = "advise --vcpus 4 --memory 16GiB --count 10 --primary aws:us-east-1 --data-held 1TiB --loss 10000 --rpo 5m"
+    picture = tmp_path / "frontier.png"
+    advised = ask(house, f"{asked} --rto 30m --plot {picture}")
+    assert advised.code == 0, advised.err
+    assert "advised: warm-standby" in advised.out.replace("_", "-")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert ask(house, f"{asked} --rto 1s").code == 3
+
+
+def test_the_demo_is_killed_in_the_middle_and_a_restart_finishes_it(tmp_path: Path) -> None:
+    """SIGKILL of the whole program while the standby boots; the same command again goes on to sound evidence."""
+    command = [sys.executable, "-m", "trimtab.cli", "failover", "demo", "--data-dir", str(tmp_path)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    for line in first.stdout:
+        if re.search(r"step begun\s+scale", line):
+            break
+    first.send_signal(signal.SIGKILL)
+    first.stdout.close()
+    first.wait()
+    second = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "going on with" in second.stdout
+    assert "refused" in second.stdout
+    assert verify_evidence((tmp_path / "evidence.json").read_bytes()).is_sound
+    effects = [one[2] for one in json.loads((tmp_path / "world.json").read_bytes())["effects"]]
+    assert effects == ["scale 10", "switch iowa 1", "switch virginia 1", "scale 2"]
+
+
+def _until_pending(house: FailoverHouse, run_id: str) -> str:
+    give_up = time.monotonic() + 20.0
+    while "pending" not in (shown := ask(house, f"get {run_id}").out.partition("steps")[0]):
+        assert time.monotonic() < give_up, shown
+        time.sleep(0.05)
+    return shown
