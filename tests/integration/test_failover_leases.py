@@ -1,0 +1,116 @@
+"""Runs under lease and token: the counter-examples of the models without their guards, replayed on the real store."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.failovers import NORTH, PROJECT, WEST, FailoverRoom, asked, keep, no_request, notes, plan, room
+from tests.support.recording_targets import Record, RecordedTraffic
+from trimtab_service.domain.failover import RunState, StepState
+from trimtab_service.failover.journal import Held, LeaseLostError
+from trimtab_service.failover.machine import advance
+from trimtab_service.failover.ports import StaleTokenError
+from trimtab_service.failover.run import Outcome, Verdict
+from trimtab_service.store.engines import Database
+from trimtab_service.store.failover_leases import StoredRunJournal
+
+LONG = timedelta(minutes=5)
+ENDED = timedelta()
+"""A lease that has ended as soon as it was given."""
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def rooms(database: Database) -> Iterator[FailoverRoom]:
+    """The stores on each engine in turn."""
+    opened = room(database)
+    yield opened
+    opened.writer.close()
+
+
+def journal(rooms: FailoverRoom) -> StoredRunJournal:
+    """One process's."""
+    return StoredRunJournal(rooms.database, rooms.writer, rooms.plans, utc_now)
+
+
+def claimed(of: StoredRunJournal, owner: str, lease: timedelta) -> Held:
+    """A run that has to be there."""
+    held = of.claim(owner, lease, children_only=False)
+    assert held is not None
+    return held
+
+
+def test_the_model_without_fence_or_guard_is_not_this_code(rooms: FailoverRoom, tmp_path: Path) -> None:
+    """A takes, its lease ends, B takes and switches; A wakes up: neither target nor journal takes its word."""
+    keep(rooms, plan(notes(2)))
+    rooms.runs.start(asked(), no_request())
+    ours, theirs = journal(rooms), journal(rooms)
+    traffic = RecordedTraffic(Record(tmp_path / "record.sqlite"), "dns/api")
+    a = ours.change(claimed(ours, "a", ENDED).run, "a", ENDED, lambda run, now: advance(run, (), now))
+    b = theirs.change(claimed(theirs, "b", LONG).run, "b", LONG, lambda run, now: advance(run, (), now))
+    assert b.token > a.token
+    traffic.switch(NORTH, 1.0, b.token, "switch", utc_now())
+    with pytest.raises(StaleTokenError):
+        traffic.switch(WEST, 1.0, a.token, "another", utc_now())
+    assert traffic.observe(utc_now()).weights == (("north", 1.0),)
+    first = (Outcome("tell-0", Verdict.DONE),)
+    with pytest.raises(LeaseLostError):
+        ours.change(a, "a", LONG, lambda run, now: advance(run, first, now))
+    assert ours.renew([a], LONG) == {}
+    assert not ours.release(a)
+    assert rooms.runs.get(PROJECT, b.run_id) == b
+    assert theirs.renew([b], LONG) == {b.name: RunState.RUNNING}
+
+
+def test_a_commit_whose_answer_was_lost_is_made_again_under_the_same_token(rooms: FailoverRoom) -> None:
+    """The holder repeats it from what it knew; it counts once."""
+    keep(rooms, plan(notes(2)))
+    rooms.runs.start(asked(), no_request())
+    ours = journal(rooms)
+    held = ours.change(claimed(ours, "a", LONG).run, "a", LONG, lambda run, now: advance(run, (), now))
+    first = (Outcome("tell-0", Verdict.DONE),)
+    once = ours.change(held, "a", LONG, lambda run, now: advance(run, first, now))
+    again = ours.change(held, "a", LONG, lambda run, now: advance(run, first, now))
+    assert again == once
+    assert [step.state for step in again.steps] == [StepState.DONE, StepState.BEGUN]
+
+
+def test_processes_that_race_take_every_run_once(rooms: FailoverRoom) -> None:
+    """Eight at once, forty runs: no run twice, none left."""
+    plans = [plan(plan_id=f"p{number}", service_id=f"s{number}") for number in range(40)]
+    keep(rooms, *plans)
+    for one in plans:
+        rooms.runs.start(asked(one.plan_id), no_request())
+    ours = journal(rooms)
+
+    def take(_: int) -> list[str]:
+        taken = []
+        misses = 0
+        while misses < 3:  # a run that another one has locked is passed over, and that may be the last one
+            held = ours.claim("racer", LONG, children_only=False)
+            misses = 0 if held else misses + 1
+            if held:
+                taken.append(held.run.run_id)
+        return taken
+
+    with ThreadPoolExecutor(8) as racers:
+        taken = [run_id for mine in racers.map(take, range(8)) for run_id in mine]
+    assert len(taken) == len(set(taken)) == 40
+
+
+def test_a_lease_that_lasts_keeps_others_away(rooms: FailoverRoom) -> None:
+    """Until it is given back."""
+    keep(rooms, plan())
+    rooms.runs.start(asked(), no_request())
+    ours = journal(rooms)
+    held = claimed(ours, "a", LONG).run
+    assert ours.claim("b", LONG, children_only=False) is None
+    assert ours.release(held)
+    assert claimed(ours, "b", LONG).run.token == held.token + 1
