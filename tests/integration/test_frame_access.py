@@ -16,6 +16,7 @@ from tests.support.server import running
 from trimtab.v1 import (
     catalog_service_pb2,
     commitment_service_pb2,
+    failover_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
     purchasing_service_pb2,
@@ -35,6 +36,7 @@ FILES = (
     rightsizing_service_pb2,
     recommendation_service_pb2,
     purchasing_service_pb2,
+    failover_service_pb2,
 )
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 METHODS: dict[str, MethodDescriptor] = {

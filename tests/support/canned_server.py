@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from trimtab.v1 import (
     catalog_service_pb2,
     commitment_service_pb2,
+    failover_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
     purchasing_service_pb2,
@@ -34,6 +35,7 @@ _MODULES: Final = (
     rightsizing_service_pb2,
     recommendation_service_pb2,
     purchasing_service_pb2,
+    failover_service_pb2,
 )
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
     service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()
