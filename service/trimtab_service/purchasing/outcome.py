@@ -101,11 +101,12 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFigure:
-    """The plan in one future: its cost, the least possible there, and the regret between."""
+    """The plan in one future: its cost, the least possible there and the regret between, the share of plans used."""
 
     name: str
     cost: float
     best: float
+    utilisation: float
 
     @property
     def regret(self) -> float:
@@ -113,15 +114,19 @@ class ScenarioFigure:
         return self.cost / self.best - 1.0 if self.best > 0.0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RiskFigures:
-    """Over the fan of futures drawn from the history: see `fan`. Shares are of plan money."""
+    """Over the fan of futures drawn from the history: see `fan`. Shares are of plan money.
+
+    `below_break_even_by_slot` holds for each pool (K+M,) the share of futures in which a slot's plans lose money.
+    """
 
     probability_below_break_even: float
     probability_below_90_percent: float
     cvar_95: float
     expected_cost: float
     scenarios: tuple[ScenarioFigure, ...]
+    below_break_even_by_slot: tuple[Floats, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

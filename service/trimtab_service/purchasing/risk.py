@@ -56,16 +56,20 @@ def risk_of(
     programs = [thinned(pool.program, _SAMPLED_HOURS) for pool in pools]
     factors = fan(history, horizon_hours)
     below, under_90, costs = [], [], []
+    lossy = [np.zeros(program.slots) for program in programs]
+    break_even = [_break_even(program) for program in programs]
     for factor in factors.tolist():
         if stop():
             return None
         lost = little = held_money = cost = 0.0
-        for program, bought in zip(programs, amounts, strict=True):
+        for number, (program, bought) in enumerate(zip(programs, amounts, strict=True)):
             future = scaled(program, factor)
             cost += total_cost(future, bought)
             used, held = money_used(future, bought)
             share = np.where(held > 0.0, used / np.maximum(held, 1e-300), 1.0)
-            lost += float(held[share < _break_even(program)].sum())
+            is_lost = share < break_even[number]
+            lossy[number] += is_lost
+            lost += float(held[is_lost].sum())
             little += float(held[share < 0.9].sum())  # noqa: PLR2004 - the field's usual second threshold
             held_money += float(held.sum())
         below.append(lost / held_money if held_money > 0.0 else 0.0)
@@ -79,6 +83,7 @@ def risk_of(
         cvar_95=float(np.mean(worst)),
         expected_cost=float(np.mean(costs)),
         scenarios=scenarios,
+        below_break_even_by_slot=tuple(counts / _FUTURES for counts in lossy),
     )
 
 
@@ -110,7 +115,10 @@ def _scenarios(
             break
         cost = sum(total_cost(program, bought) for program, bought in zip(future, amounts, strict=True))
         best = sum(optimise(program, stop).bound for program in future)
-        made.append(ScenarioFigure(name, cost, best))
+        used = [money_used(program, bought) for program, bought in zip(future, amounts, strict=True)]
+        held = sum(float(one.sum()) for _, one in used)
+        share = sum(float(one.sum()) for one, _ in used) / held if held > 0.0 else 1.0
+        made.append(ScenarioFigure(name, cost, best, share))
     return made
 
 

@@ -242,8 +242,12 @@ class PurchaseEncoder:
         times = [purchase.time for pool in plan.pools for purchase in pool.purchases]
         column = {(names[i], times[i]): i for i in range(bought.size)}
         chosen = [column[tranche.offer_id, tranche.start_time] for tranche in plan.tranches]
+        slots = () if plan.risk is None else zip(plan.pools, plan.risk.below_break_even_by_slot, strict=True)
+        below = np.concatenate([np.empty(0), *(shares[pool.program.columns.slot] for pool, shares in slots)])
         for purchase, index in zip(message.purchases, chosen, strict=True):
             purchase.saving.CopyFrom(self.money(float(flat[index])))
+            if below.size:
+                purchase.probability_below_break_even = below[index]
         found = periods(plan.pools, amounts, _MOST_PERIODS)
         covered = found.covered[chosen] if chosen else np.empty((0, found.usage.size))
         for index in range(found.usage.size):
@@ -267,11 +271,11 @@ class PurchaseEncoder:
     def _risk(self, message: pb.PurchasePlan, risk: RiskFigures) -> None:
         message.cvar_95.CopyFrom(self.money(risk.cvar_95))
         for scenario in risk.scenarios:
-            one = message.scenarios.add(scenario_id=scenario.name, regret=scenario.regret)
+            one = message.scenarios.add(
+                scenario_id=scenario.name, regret=scenario.regret, utilization=scenario.utilisation
+            )
             one.cost.CopyFrom(self.money(scenario.cost))
             one.best_cost.CopyFrom(self.money(scenario.best))
-        for purchase in message.purchases:
-            purchase.probability_below_break_even = risk.probability_below_break_even
 
     def _curve(self, plan: PurchasePlan) -> list[pb.CostPoint]:
         size = sum(pool.program.usage.size for pool in plan.pools)
