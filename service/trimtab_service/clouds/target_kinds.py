@@ -20,6 +20,7 @@ class Role(StrEnum):
     TRAFFIC = "traffic"
     CAPACITY = "capacity"
     PROBE = "probe"
+    REPLICATION = "replication"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,16 @@ KINDS: Final[dict[str, TargetKind]] = {
         {"namespace": word, "workload": word, "workload_kind": _WORKLOADS},
         _CAPACITY,
         SourceKind.PROMETHEUS,
+    ),
+    "s3_canary": TargetKind(
+        Role.REPLICATION,
+        f"{_CLOUDS}.aws.targets",
+        {"region": word, "bucket": word, "key": word},
+        {},
+        SourceKind.CLOUDWATCH,
+    ),
+    "gcs_canary": TargetKind(
+        Role.REPLICATION, f"{_CLOUDS}.gcp.targets", {"bucket": word, "key": word}, {}, SourceKind.CLOUD_MONITORING
     ),
     "http_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"url": url}, {}),
     "tcp_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"host": word, "port": values.integer(1, 65_535)}, {}),

@@ -19,7 +19,7 @@ from trimtab_service.failover.ports import (
 )
 
 Open = Callable[[ConfiguredTarget, Patience], object]
-"""Opens a target as what its role is: TrafficTarget, CapacityTarget or Probe. Calls nothing of a cloud yet."""
+"""Opens a target as the port of its role. Calls nothing of a cloud yet."""
 
 
 class _Opened:
@@ -43,7 +43,7 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredTargets:
-    """Implements `failover.ports.Targets`. Data stores, replications and notifiers are not configured by the file."""
+    """Implements `failover.ports.Targets`. Data stores and notifiers are not configured by the file."""
 
     opened: tuple[_Opened, ...]
 
@@ -65,9 +65,8 @@ class ConfiguredTargets:
         return None
 
     def replication(self, project: str, name: str) -> ReplicationTarget | None:
-        """None."""
-        del project, name
-        return None
+        """By name; raises as `traffic`."""
+        return cast("ReplicationTarget | None", self._get(project, name, Role.REPLICATION))
 
     def notifier(self, project: str, name: str) -> Notifier | None:
         """None."""

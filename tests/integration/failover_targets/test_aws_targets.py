@@ -15,6 +15,7 @@ from tests.support.moto_server import ACCOUNT, Fault
 from tests.support.route53 import ZONE_ID, Route53Fake
 from tests.support.switching import ADDRESSES, AWS, GCP, share, soon
 from trimtab_service.clouds.accounts import CloudAccount
+from trimtab_service.clouds.aws.bucket_watermark import BucketWatermark
 from trimtab_service.clouds.aws.calls import AwsCalls
 from trimtab_service.clouds.aws.group_capacity import GroupCapacity
 from trimtab_service.clouds.aws.route53 import Route53Records
@@ -206,6 +207,8 @@ def test_the_policy_of_failover_is_what_the_targets_call(house: House, tmp_path:
         name = SwitchedName("www.example.test", "example.test", ADDRESSES)
         records = Route53Records(name, ZONE_ID, house.calls(account))
         FencedName(name, records, Observers((), Patience())).switch(AWS, 1.0, 1, "k", soon())
+    house.fleet.client("s3").create_bucket(Bucket="copy", CreateBucketConfiguration={"LocationConstraint": REGION})
+    assert BucketWatermark("copy", "canary", REGION, house.calls()).watermark(soon()) is None
     document = json.loads((_IAM / "aws-failover.json").read_text(encoding="utf-8"))
     listed = [one["Action"] for one in document["Statement"]]
     allowed = {action for one in listed for action in ([one] if isinstance(one, str) else one)}

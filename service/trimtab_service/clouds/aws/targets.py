@@ -1,5 +1,6 @@
 """Opening targets of failover that are in an AWS account."""
 
+from trimtab_service.clouds.aws.bucket_watermark import BucketWatermark
 from trimtab_service.clouds.aws.calls import AwsCalls
 from trimtab_service.clouds.aws.group_capacity import GroupCapacity
 from trimtab_service.clouds.aws.route53 import Route53Records
@@ -10,11 +11,11 @@ from trimtab_service.clouds.aws.variants import Variants
 from trimtab_service.clouds.dns.target import fenced_name, switched_name
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.target_configuration import ConfiguredTarget
-from trimtab_service.failover.ports import CapacityTarget, TrafficTarget
+from trimtab_service.failover.ports import CapacityTarget, ReplicationTarget, TrafficTarget
 
 
-def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget | CapacityTarget:
-    """A target of kind `route53`, `sagemaker_weights`, `sagemaker_variant` or `auto_scaling_group`."""
+def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget | CapacityTarget | ReplicationTarget:
+    """A target of kind `route53`, `sagemaker_weights`, `sagemaker_variant`, `auto_scaling_group` or `s3_canary`."""
     account, settings = target.account, target.settings
     assert account is not None  # noqa: S101 - its kind needs one
     patience = patience.with_calls_of(account.call_timeout)
@@ -22,6 +23,8 @@ def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget |
     if target.kind == "route53":
         records = Route53Records(switched_name(target), settings["zone_id"], calls)
         return fenced_name(target, records, patience)
+    if target.kind == "s3_canary":
+        return BucketWatermark(settings["bucket"], settings["key"], settings["region"], calls)
     peak, reserved = settings.get("peak", 0), settings.get("reserved", False)
     if target.kind == "auto_scaling_group":
         return GroupCapacity(settings["group"], settings["region"], calls, peak, reserved)

@@ -54,7 +54,7 @@ class Rest:
             said = str(reply.headers.get("Retry-After", ""))
             raise of_status(status, doing, float(said) if said.isdigit() else None)
         try:
-            document = reply.json() if reply.content else {}
+            document = reply.json() if reply.content and status not in _TOLD else {}
         except ValueError as error:
             raise PassingFault(f"{doing}: the answer of Google Cloud was cut off, or is no JSON") from error
         return Reply(status, document)

@@ -1,18 +1,19 @@
 """Opening targets of failover that are in a Google Cloud project."""
 
+from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.dns.target import fenced_name, switched_name
-from trimtab_service.clouds.gcp.cloud_dns import BASE_URL, DNS, CloudDnsRecords
+from trimtab_service.clouds.gcp import bucket_watermark, cloud_dns
 from trimtab_service.clouds.gcp.compute import Compute
 from trimtab_service.clouds.gcp.connection import COMPUTE, credentials_of
 from trimtab_service.clouds.gcp.group_capacity import ManagedGroupCapacity
 from trimtab_service.clouds.gcp.rest import Rest, authorized
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.target_configuration import ConfiguredTarget
-from trimtab_service.failover.ports import CapacityTarget, TrafficTarget
+from trimtab_service.failover.ports import CapacityTarget, ReplicationTarget, TrafficTarget
 
 
-def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget | CapacityTarget:
-    """A target of kind `cloud_dns` or `managed_instance_group`.
+def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget | CapacityTarget | ReplicationTarget:
+    """A target of kind `cloud_dns`, `gcs_canary` or `managed_instance_group`.
 
     Raises UnavailableError (SOURCE_FAILED) where there is no credential.
     """
@@ -20,9 +21,12 @@ def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget |
     assert account is not None  # noqa: S101 - its kind needs one
     patience = patience.with_calls_of(account.call_timeout)
     if target.kind == "cloud_dns":
-        rest = Rest(authorized(credentials_of(account, DNS)), account.endpoint(DNS) or BASE_URL, patience)
-        records = CloudDnsRecords(switched_name(target), account.account, settings["zone_id"], rest)
+        rest = _rest(account, cloud_dns.DNS, cloud_dns.BASE_URL, patience)
+        records = cloud_dns.CloudDnsRecords(switched_name(target), account.account, settings["zone_id"], rest)
         return fenced_name(target, records, patience)
+    if target.kind == "gcs_canary":
+        rest = _rest(account, bucket_watermark.STORAGE, bucket_watermark.BASE_URL, patience)
+        return bucket_watermark.BucketWatermark(settings["bucket"], settings["key"], rest)
     compute = Compute(account.account, credentials_of(account, COMPUTE), account.endpoint(COMPUTE), patience)
     return ManagedGroupCapacity(
         settings["group"],
@@ -32,3 +36,7 @@ def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget |
         settings.get("peak", 0),
         settings.get("reserved", False),
     )
+
+
+def _rest(account: CloudAccount, service: str, base_url: str, patience: Patience) -> Rest:
+    return Rest(authorized(credentials_of(account, service)), account.endpoint(service) or base_url, patience)
