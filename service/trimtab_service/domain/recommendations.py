@@ -210,8 +210,9 @@ class RecommendationContent:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A recommendation as it stands. Ids are lower-case ULIDs. `content_hash` is of the stored content: what an
-    approval is bound to.
+    """A recommendation as it stands. Ids are lower-case ULIDs.
+
+    `content_hash` is of the stored content: what an approval is bound to.
     """
 
     project: str

@@ -1,8 +1,8 @@
 """Offers that the catalogue prices, and what the project owns, as a purchase plan reads them.
 
 The catalogue has prices of AWS reservations without upfront, Google resource commitments and Azure reservations;
-savings plans and other payment options it has not, and callers bring them. A rate is the reserved price over the on-demand
-price of the same type in the same region.
+savings plans and other payment options it has not, and callers bring them. A rate is the reserved price over the
+on-demand price of the same type in the same region.
 """
 
 from collections.abc import Iterable, Sequence
