@@ -104,6 +104,7 @@ def test_the_figures_of_a_plan_add_up(service: RunningService, parent: str) -> N
         "minus_20_percent",
         "largest_family_migrates",
     }
+    assert all(0.0 < one.utilization <= 1.0 and one.regret >= -1e-9 for one in plan.scenarios)
     hours = sum(24 for _ in plan.periods)
     assert hours == plan.hours == 24 * 28
     usage = sum(one.usage for one in plan.periods) * 24
@@ -393,16 +394,16 @@ def test_more_than_memory_holds_is_refused_before_it_is_taken(service: RunningSe
 
 def hard(parent: str) -> pb.OptimizePurchasePlanRequest:
     """Many seconds of work, even for a fast machine: little usage, but many futures that are planned for together."""
-    request = question(parent, hours=3_000)
+    request = question(parent, hours=1_500)
     random = Random(1)
     request.demand.CopyFrom(
-        demand(*((f"f{k}", [v * random.uniform(0.7, 1.3) for v in daily(20, 3_000, k)]) for k in range(10)))
+        demand(*((f"f{k}", [v * random.uniform(0.7, 1.3) for v in daily(20, 1_500, k)]) for k in range(10)))
     )
     del request.offers[:]
     request.offers.extend(offer(f"l{k}", 0.45 + k / 100, family=f"f{k}") for k in range(10))
     request.offers.append(offer("flexible", 0.6))
-    for index in range(60):
-        request.scenarios.add(scenario_id=f"s{index}", probability=1 / 60, scale=random.uniform(0.5, 1.5))
+    for index in range(100):
+        request.scenarios.add(scenario_id=f"s{index}", probability=1 / 100, scale=random.uniform(0.5, 1.5))
     request.risk_preference = pb.RISK_PREFERENCE_CVAR
     request.risk_tail = 0.2
     request.skip_backtest = request.validate_only = True
@@ -413,7 +414,7 @@ def hard(parent: str) -> pb.OptimizePurchasePlanRequest:
 def test_a_deadline_shorter_than_the_solve_gives_the_best_so_far(service: RunningService, parent: str) -> None:
     """Marked, with a gap that says how far it may be, and with what was left out."""
     planned(service, question(parent, hours=24))  # a worker is up
-    plan = planned(service, hard(parent), timeout=6)
+    plan = planned(service, hard(parent), timeout=8)
     assert plan.certificate.ending == pb.OptimalityCertificate.ENDING_STOPPED
     assert 0.0 < plan.certificate.gap <= 1.0
     assert amount(plan.certificate.lower_bound) < amount(plan.certificate.cost) <= amount(plan.on_demand_cost)
