@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from trimtab.v1 import (
     catalog_service_pb2,
     commitment_service_pb2,
+    failover_service_pb2,
     placement_service_pb2,
     policy_service_pb2,
     purchasing_service_pb2,
@@ -30,6 +31,7 @@ FILES = (
     rightsizing_service_pb2,
     recommendation_service_pb2,
     purchasing_service_pb2,
+    failover_service_pb2,
 )
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method

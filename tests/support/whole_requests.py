@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
+from tests.support.whole_failover import whole_failover_requests
 from trimtab.v1 import (
     catalog_service_pb2,
     commitment_service_pb2,
@@ -575,6 +576,7 @@ def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, li
         **_rightsizing_requests(project),
         **_recommendation_requests(project),
         **_purchasing_requests(project),
+        **whole_failover_requests(project, UUID, workload()),
     }
 
 

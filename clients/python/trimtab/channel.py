@@ -65,6 +65,7 @@ SERVICES: Final = (
     "trimtab.v1.RightsizingService",
     "trimtab.v1.RecommendationService",
     "trimtab.v1.PurchasingService",
+    "trimtab.v1.FailoverService",
 )
 """Services of the contract."""
 

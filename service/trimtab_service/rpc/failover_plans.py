@@ -7,6 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.domain.failover import RunMode
+from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.failover.runbook import runbook_of
 from trimtab_service.rpc import names
 from trimtab_service.rpc.call import Call
@@ -14,6 +15,7 @@ from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
 from trimtab_service.rpc.failover_keys import key_of
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import encode_evaluation, encode_plan
+from trimtab_service.rpc.fields import Violations
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 from trimtab_service.store.failover_runs import FailoverRunStore
 from trimtab_service.store.pages import ListRequest
@@ -82,6 +84,12 @@ class FailoverPlans:
         else:
             own = names.failover_plan(message.name, "failover_plan.name")[1] if message.name else "unnamed"
             plan = parse_plan(message, project, own)
+        found = Violations()
+        known = {side.side_id for side in plan.sides}
+        for field, side in (("from_side", request.from_side), ("to_side", request.to_side)):
+            if side and side not in known:
+                found.add(field, ErrorReason.UNKNOWN_VALUE, f"the plan's sides are {', '.join(sorted(known))}")
+        found.check()
         sides = Sides(request.from_side, request.to_side, RunMode.UNGRACEFUL)
         return encode_evaluation(self._evaluator.of_plan(plan, sides, dry_run=request.dry_run))
 
