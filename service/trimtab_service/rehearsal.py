@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
@@ -28,7 +29,7 @@ from trimtab_service.domain.failover import Side
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.failover.execution import Conduct
 from trimtab_service.failover.ports import StaleTokenError
-from trimtab_service.serving import Application, Runtime, serve
+from trimtab_service.serving import Application, Runtime, leave_now, serve
 from trimtab_service.settings_sources import load_settings
 
 PROJECT: Final = "demo"
@@ -60,6 +61,7 @@ _CONDUCT: Final = Conduct(
     pace=timedelta(milliseconds=200),
 )
 _REPORT_EVERY_S: Final = 0.5
+_LONGEST_END_S: Final = 5.0
 
 
 def main(
@@ -116,8 +118,10 @@ def _obey(world: SimulatedClouds, lines: Iterable[str]) -> None:
         elif command == "stale":
             sys.stdout.write(f"{_try_to_switch_back(world, int(value))}\n")
             sys.stdout.flush()
-    # Whoever started this is gone.
+    # Whoever started this is gone. Runs in hand are safe in the journal, so nothing is worth waiting for much longer.
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_LONGEST_END_S)
+    leave_now(0)
 
 
 def _try_to_switch_back(world: SimulatedClouds, token: int) -> str:
