@@ -166,10 +166,10 @@ def test_who_goes_on_does_only_what_is_left(house: House) -> None:
     house.store.release(hold.record)
     done = house.store.get(PROJECT, held.analysis_id).resources_done
     assert 0 <= done < 24
-    source.before_read = lambda number: None
-    source.reads.clear()
-    assert house.run(house.claim(), source) == "succeeded"
-    assert len(source.reads) == 24 - done
+    # Another source over the same world: the reader of the first holder may still be at its last resource.
+    again = simulated(house.clock)
+    assert house.run(house.claim(), again) == "succeeded"
+    assert len(again.reads) == 24 - done
     assert Counter(one.resource.resource_id for one in house.advice(held)).most_common(1)[0][1] == 1
     assert len(house.advice(held)) == 24
     assert len(house.recommended()) == len(set(house.recommended()))

@@ -96,8 +96,9 @@ class StepParser:
 
     def length(self, value: Duration, at: FieldPath, most_s: float = _WEEK_S) -> timedelta:
         """A duration from nothing to a week."""
-        if bounds.hours(self._found, at, value, most=most_s / 3_600.0) < 0:
-            return timedelta()
+        bounds.hours(self._found, at, value, most=most_s / 3_600.0)
+        if not (bounds.well_formed(value) and 0 <= value.seconds <= most_s):
+            return timedelta()  # noted, and past what a timedelta holds
         return timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
 
     def name(self, value: str, at: FieldPath) -> str:
