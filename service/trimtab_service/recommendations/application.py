@@ -42,6 +42,7 @@ _OPPOSITE: Final[Mapping[OperationKind, OperationKind]] = {
     OperationKind.START_INSTANCE: OperationKind.STOP_INSTANCE,
 }
 _NO_WAY_BACK: Final = frozenset({OperationKind.PURCHASE_COMMITMENT})
+_DID_NOT_RUN: Final = "it did not run before"
 
 
 class RunJournal(Protocol):
@@ -58,7 +59,10 @@ class RunJournal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a dry run sees: each operation with what it would find (`changes[].before`), and what stands in the way."""
+    """What a dry run sees: each operation with what it would find (`changes[].before`), and what stands in the way.
+
+    An operation finds what those before it leave: between a stop and a start the instance is stopped.
+    """
 
     operations: tuple[AppliedOperation, ...]
     obstacles: tuple[Obstacle, ...]
@@ -95,20 +99,39 @@ def look(run: Run) -> Look:
     """
     seen: list[AppliedOperation] = []
     obstacles: list[Obstacle] = []
+    made: dict[str, dict[str, str]] = {}
     if not any(group.operations for group in run.groups):
         return Look((), (Obstacle(ObstacleReason.NOTHING_TO_DO),))
-    for operation in _operations(run.groups):
-        actuator = run.find(run.resource, operation)
-        if actuator is None:
-            obstacles.append(Obstacle(ObstacleReason.NO_ACTUATOR, f"{operation.kind}: no configured account does it"))
-            continue
-        observed = actuator.observe(run.resource, operation, run.deadline)
-        obstacles += _obstacles(operation, observed)
-        now = run.clock()
-        found = _with_found(operation, observed)
-        outcome = Outcome.UNCHANGED if _stands(operation, observed) else Outcome.UNDER_WAY
-        seen.append(AppliedOperation(found, now, None, outcome))
+    for group in run.groups:
+        before: list[AppliedOperation] = []
+        for operation in group.operations:
+            actuator = run.find(run.resource, operation)
+            if actuator is None:
+                detail = f"{operation.kind}: no configured account does it"
+                obstacles.append(Obstacle(ObstacleReason.NO_ACTUATOR, detail))
+                continue
+            fields = made.setdefault(operation.resource_id, {})
+            observed = _as_made(actuator.observe(run.resource, operation, run.deadline), fields)
+            obstacles += _obstacles(operation, observed)
+            entry = _foreseen(operation, observed, run.clock(), is_needless=_is_needless(operation, before))
+            if entry.outcome is Outcome.UNDER_WAY:
+                fields.update((change.field, change.after) for change in operation.changes)
+            before.append(entry)
+        seen += before
     return Look(tuple(seen), _distinct(obstacles))
+
+
+def _as_made(observed: Observed, fields: Mapping[str, str]) -> Observed:
+    """The resource as the operations before would leave it: a start finds what a stop ahead of it has stopped."""
+    return replace(observed, fields=tuple((name, fields.get(name, value)) for name, value in observed.fields))
+
+
+def _foreseen(operation: Operation, observed: Observed, now: datetime, *, is_needless: bool) -> AppliedOperation:
+    found = _with_found(operation, observed)
+    if is_needless:
+        return AppliedOperation(found, now, None, Outcome.UNCHANGED, _DID_NOT_RUN)
+    outcome = Outcome.UNCHANGED if _stands(operation, observed) else Outcome.UNDER_WAY
+    return AppliedOperation(found, now, None, outcome)
 
 
 def carry_out(run: Run, journal: RunJournal, begun: Sequence[tuple[int, AppliedOperation]] = ()) -> Ending:
@@ -201,7 +224,7 @@ def _do(  # noqa: PLR0913 - an operation and what is known about it
     if actuator is None or observed is None:
         outcome, detail = Outcome.FAILED, fault
     elif is_needless:
-        outcome, detail = Outcome.UNCHANGED, "it did not run before"
+        outcome, detail = Outcome.UNCHANGED, _DID_NOT_RUN
     elif earlier is not None and _stands(operation, observed):
         outcome, detail = Outcome.DONE, "found done after an interruption"
     else:
@@ -285,10 +308,6 @@ def _with_found(operation: Operation, observed: Observed) -> Operation:
         operation,
         changes=tuple(replace(change, before=fields.get(change.field, change.before)) for change in operation.changes),
     )
-
-
-def _operations(groups: Iterable[OperationGroup]) -> Iterable[Operation]:
-    return (operation for group in groups for operation in group.operations)
 
 
 def _distinct(obstacles: Sequence[Obstacle]) -> tuple[Obstacle, ...]:

@@ -85,6 +85,31 @@ def test_a_dry_run_changes_nothing_and_says_what_it_found(machines: Machines) ->
     assert machines.changes() == []
 
 
+def test_a_dry_run_follows_its_own_steps(machines: Machines) -> None:
+    """A running machine is stopped, resized, and started: the start finds what the stop will have left."""
+    seen = look(run_of(machines))
+    assert [(entry.operation.kind.value, entry.outcome) for entry in seen.operations] == [
+        ("stop_instance", Outcome.UNDER_WAY),
+        ("modify_instance_type", Outcome.UNDER_WAY),
+        ("start_instance", Outcome.UNDER_WAY),
+    ]
+    assert seen.operations[2].operation.changes[0].before == "stopped"
+    assert machines.changes() == []
+
+
+def test_a_dry_run_foretells_what_the_run_does(machines: Machines) -> None:
+    """Each operation ends as foreseen, from a running and from a stopped machine, by the same changes."""
+    for state in ("running", "stopped"):
+        machines.add(OWN, State=state, InstanceType="m5.2xlarge")
+        seen = look(run_of(machines)).operations
+        journal = Memory()
+        carry_out(run_of(machines), journal)
+        assert [entry.operation for entry in seen] == [entry.operation for entry in journal.entries]
+        assert [entry.outcome is Outcome.UNCHANGED for entry in seen] == [
+            entry.outcome is Outcome.UNCHANGED for entry in journal.entries
+        ]
+
+
 def test_a_resize_is_three_steps_in_the_journal(machines: Machines) -> None:
     """Each begun and done, with what was before."""
     journal = Memory()
