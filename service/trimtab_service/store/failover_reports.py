@@ -6,34 +6,18 @@ from datetime import datetime
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, Table, insert, select, update
-from sqlmodel import Field
+from sqlalchemy import Connection, insert, select, update
 
 from trimtab_service.domain.documents import from_document, to_document
 from trimtab_service.domain.failover import FailoverPlan
 from trimtab_service.failover.detection import Observed, Report, Word, fold
-from trimtab_service.store.columns import Name, UtcTimestamp
 from trimtab_service.store.engines import Database
+from trimtab_service.store.failover_tables import FAILOVER_REPORTS
 from trimtab_service.store.idempotency import RequestKey, once
 from trimtab_service.store.serial import take_turn
-from trimtab_service.store.tables import METADATA, Row
 from trimtab_service.store.writer import GroupCommitWriter
 
-
-class FailoverReportRow(Row, table=True):
-    """The words of one observer about every side."""
-
-    __tablename__ = "failover_reports"
-
-    project: str = Field(sa_type=Name, primary_key=True)
-    plan_id: str = Field(sa_type=Name, primary_key=True)
-    observer_id: str = Field(sa_type=Name, primary_key=True)
-    update_time: datetime = Field(sa_type=UtcTimestamp)
-    body: str = Field(sa_type=Name)
-
-
-REPORTS: Final[Table] = METADATA.tables["failover_reports"]
-_C: Final = REPORTS.c
+_C: Final = FAILOVER_REPORTS.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +62,9 @@ def _fold(conn: Connection, plan: FailoverPlan, report: Report) -> bytes:
     values = {"update_time": report.observe_time, "body": orjson.dumps(to_document(words)).decode()}
     if stored is None:
         own = {"project": plan.project, "plan_id": plan.plan_id, "observer_id": report.observer_id}
-        conn.execute(insert(REPORTS), {**own, **values})
+        conn.execute(insert(FAILOVER_REPORTS), {**own, **values})
     else:
-        conn.execute(update(REPORTS).where(mine).values(values))
+        conn.execute(update(FAILOVER_REPORTS).where(mine).values(values))
     return b"{}"
 
 

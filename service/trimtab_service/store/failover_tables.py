@@ -1,69 +1,39 @@
-"""The tables of failover: plans and their versions, services, runs, their steps, events and approvals.
+"""The tables of failover: plans and their versions, services, runs with their steps, events and approvals, observers' words.
 
 A service's row says which run is under way and which fencing token was given out last; a run's row says who works on it
 until when by the database's clock. Events are only ever inserted.
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Index, LargeBinary, Table, text
-from sqlmodel import Field
+from sqlalchemy import Index, Table, text
 
-from trimtab_service.store.columns import Name, UtcTimestamp
-from trimtab_service.store.tables import METADATA, Row
-
-
-def _name(**options: Any) -> Any:  # noqa: ANN401 - what SQLModel's Field itself takes and gives
-    return Field(sa_type=Name, **options)
-
-
-def _instant(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=UtcTimestamp, **options)
-
-
-def _bigint(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=BigInteger, **options)
+from trimtab_service.store.rows import (
+    METADATA,
+    ResourceRow,
+    ResourceVersionRow,
+    Row,
+    bigint,
+    binary,
+    flag,
+    instant,
+    name,
+)
 
 
-def _bytes(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=LargeBinary, **options)
-
-
-def _flag() -> Any:  # noqa: ANN401
-    return Field(sa_type=Boolean)
-
-
-class FailoverPlanRow(Row, table=True):
+class FailoverPlanRow(ResourceRow, table=True):
     """A plan as it is now (`store.resources`)."""
 
     __tablename__ = "failover_plans"
 
-    parent: str = _name(primary_key=True)
-    id: str = _name(primary_key=True)
-    version: int = _bigint()
-    revision: int = _bigint()
-    etag: str = _name()
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    body: bytes = _bytes()
-    service_id: str = _name()
+    service_id: str = name()
 
 
-class FailoverPlanVersionRow(Row, table=True):
+class FailoverPlanVersionRow(ResourceVersionRow, table=True):
     """A plan as it was from `revision` on; a deletion is a version too."""
 
     __tablename__ = "failover_plan_versions"
-
-    parent: str = _name(primary_key=True)
-    id: str = _name(primary_key=True)
-    revision: int = _bigint(primary_key=True)
-    version: int = _bigint()
-    etag: str = _name()
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    body: bytes = _bytes()
-    deleted: bool = _flag()
 
 
 class FailoverServiceRow(Row, table=True):
@@ -71,14 +41,14 @@ class FailoverServiceRow(Row, table=True):
 
     __tablename__ = "failover_services"
 
-    project: str = _name(primary_key=True)
-    service_id: str = _name(primary_key=True)
-    token: int = _bigint()
-    live_run: str = _name()
-    live_trigger: str = _name()
-    active_side: str = _name()
-    left_side: str = _name()
-    end_time: datetime | None = _instant(nullable=True)
+    project: str = name(primary_key=True)
+    service_id: str = name(primary_key=True)
+    token: int = bigint()
+    live_run: str = name()
+    live_trigger: str = name()
+    active_side: str = name()
+    left_side: str = name()
+    end_time: datetime | None = instant(nullable=True)
 
 
 class FailoverRunRow(Row, table=True):
@@ -86,35 +56,35 @@ class FailoverRunRow(Row, table=True):
 
     __tablename__ = "failover_runs"
 
-    project: str = _name(primary_key=True)
-    run_id: str = _name(primary_key=True)
-    plan_id: str = _name()
-    plan_version: int = _bigint()
-    plan_revision: int = _bigint()
-    plan_hash: str = _name()
-    service_id: str = _name()
-    parent_run: str = _name()
-    kind: str = _name()
-    mode: str = _name()
-    trigger: str = _name()
-    from_side: str = _name()
-    to_side: str = _name()
-    started_by: str = _name()
-    override_reason: str = _name()
-    state: str = _name()
-    reason: str = _name()
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    end_time: datetime | None = _instant(nullable=True)
-    version: int = _bigint()
-    token: int = _bigint()
-    lease_owner: str = _name()
-    lease_until: datetime = _instant()
-    wake_time: datetime | None = _instant(nullable=True)
-    event_sequence: int = _bigint()
-    chain_hash: str = _name()
-    actual_rto_micros: int | None = _bigint(nullable=True)
-    actual_rpo_micros: int | None = _bigint(nullable=True)
+    project: str = name(primary_key=True)
+    run_id: str = name(primary_key=True)
+    plan_id: str = name()
+    plan_version: int = bigint()
+    plan_revision: int = bigint()
+    plan_hash: str = name()
+    service_id: str = name()
+    parent_run: str = name()
+    kind: str = name()
+    mode: str = name()
+    trigger: str = name()
+    from_side: str = name()
+    to_side: str = name()
+    started_by: str = name()
+    override_reason: str = name()
+    state: str = name()
+    reason: str = name()
+    create_time: datetime = instant()
+    update_time: datetime = instant()
+    end_time: datetime | None = instant(nullable=True)
+    version: int = bigint()
+    token: int = bigint()
+    lease_owner: str = name()
+    lease_until: datetime = instant()
+    wake_time: datetime | None = instant(nullable=True)
+    event_sequence: int = bigint()
+    chain_hash: str = name()
+    actual_rto_micros: int | None = bigint(nullable=True)
+    actual_rpo_micros: int | None = bigint(nullable=True)
 
 
 class FailoverStepRow(Row, table=True):
@@ -122,27 +92,27 @@ class FailoverStepRow(Row, table=True):
 
     __tablename__ = "failover_steps"
 
-    project: str = _name(primary_key=True)
-    run_id: str = _name(primary_key=True)
-    position: int = _bigint(primary_key=True)
-    step_id: str = _name()
-    stage: int = _bigint()
-    kind: str = _name()
-    graceful_only: bool = _flag()
-    four_eyes: bool = _flag()
-    approval_for_micros: int | None = _bigint(nullable=True)
-    state: str = _name()
-    attempts: int = _bigint()
-    begin_time: datetime | None = _instant(nullable=True)
-    attempt_time: datetime | None = _instant(nullable=True)
-    done_time: datetime | None = _instant(nullable=True)
-    expire_time: datetime | None = _instant(nullable=True)
-    detail: str = _name()
-    actor: str = _name()
-    is_exception: bool = _flag()
-    is_undoing: bool = _flag()
-    needs_person: bool = _flag()
-    memo: bytes = _bytes()
+    project: str = name(primary_key=True)
+    run_id: str = name(primary_key=True)
+    position: int = bigint(primary_key=True)
+    step_id: str = name()
+    stage: int = bigint()
+    kind: str = name()
+    graceful_only: bool = flag()
+    four_eyes: bool = flag()
+    approval_for_micros: int | None = bigint(nullable=True)
+    state: str = name()
+    attempts: int = bigint()
+    begin_time: datetime | None = instant(nullable=True)
+    attempt_time: datetime | None = instant(nullable=True)
+    done_time: datetime | None = instant(nullable=True)
+    expire_time: datetime | None = instant(nullable=True)
+    detail: str = name()
+    actor: str = name()
+    is_exception: bool = flag()
+    is_undoing: bool = flag()
+    needs_person: bool = flag()
+    memo: bytes = binary()
 
 
 class FailoverEventRow(Row, table=True):
@@ -150,16 +120,16 @@ class FailoverEventRow(Row, table=True):
 
     __tablename__ = "failover_events"
 
-    project: str = _name(primary_key=True)
-    run_id: str = _name(primary_key=True)
-    sequence: int = _bigint(primary_key=True)
-    time: datetime = _instant()
-    kind: str = _name()
-    step_id: str = _name()
-    actor: str = _name()
-    detail: str = _name()
-    body: bytes = _bytes()
-    hash: str = _name()
+    project: str = name(primary_key=True)
+    run_id: str = name(primary_key=True)
+    sequence: int = bigint(primary_key=True)
+    time: datetime = instant()
+    kind: str = name()
+    step_id: str = name()
+    actor: str = name()
+    detail: str = name()
+    body: bytes = binary()
+    hash: str = name()
 
 
 class FailoverApprovalRow(Row, table=True):
@@ -167,15 +137,27 @@ class FailoverApprovalRow(Row, table=True):
 
     __tablename__ = "failover_approvals"
 
-    project: str = _name(primary_key=True)
-    run_id: str = _name(primary_key=True)
-    step_id: str = _name(primary_key=True)
-    attempt: int = _bigint(primary_key=True)
-    approved: bool = _flag()
-    actor: str = _name()
-    comment: str = _name()
-    plan_hash: str = _name()
-    create_time: datetime = _instant()
+    project: str = name(primary_key=True)
+    run_id: str = name(primary_key=True)
+    step_id: str = name(primary_key=True)
+    attempt: int = bigint(primary_key=True)
+    approved: bool = flag()
+    actor: str = name()
+    comment: str = name()
+    plan_hash: str = name()
+    create_time: datetime = instant()
+
+
+class FailoverReportRow(Row, table=True):
+    """The words of one observer about every side (`store.failover_reports`)."""
+
+    __tablename__ = "failover_reports"
+
+    project: str = name(primary_key=True)
+    plan_id: str = name(primary_key=True)
+    observer_id: str = name(primary_key=True)
+    update_time: datetime = instant()
+    body: str = name()
 
 
 FAILOVER_PLANS: Final[Table] = METADATA.tables["failover_plans"]
@@ -185,6 +167,7 @@ FAILOVER_RUNS: Final[Table] = METADATA.tables["failover_runs"]
 FAILOVER_STEPS: Final[Table] = METADATA.tables["failover_steps"]
 FAILOVER_EVENTS: Final[Table] = METADATA.tables["failover_events"]
 FAILOVER_APPROVALS: Final[Table] = METADATA.tables["failover_approvals"]
+FAILOVER_REPORTS: Final[Table] = METADATA.tables["failover_reports"]
 
 _UNDER_WAY: Final = text("end_time IS NULL")
 

@@ -8,13 +8,12 @@ it stands, with its whole history; nothing has to be pruned, and a watcher that 
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, Table, text
+from sqlalchemy import Column, Double, Index, Table, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field
 
-from trimtab_service.store.columns import Name, UtcTimestamp
-from trimtab_service.store.tables import METADATA, Row
+from trimtab_service.store.rows import METADATA, Row, bigint, binary, flag, instant, name
 
 
 class Number(TypeDecorator[float]):
@@ -28,55 +27,39 @@ class Number(TypeDecorator[float]):
         return None if value is None else float(value)
 
 
-def _name(**options: Any) -> Any:  # noqa: ANN401 - what SQLModel's Field itself takes and gives
-    return Field(sa_type=Name, **options)
-
-
-def _instant(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=UtcTimestamp, **options)
-
-
-def _bigint(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=BigInteger, **options)
-
-
-def _bytes(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=LargeBinary, **options)
-
-
 class RecommendationRow(Row, table=True):
     """A recommendation. `is_live`: its identity is taken; what has succeeded once gives it up for good."""
 
     __tablename__ = "recommendations"
 
-    project: str = _name(primary_key=True)
-    recommendation_id: str = _name(primary_key=True)
-    identity: str = _name()
-    is_live: bool = Field(sa_type=Boolean)
-    state: str = _name()
-    kind: str = _name()
-    priority: str = _name()
-    cloud: str = _name()
-    region: str = _name()
-    account: str = _name()
-    resource_id: str = _name()
-    workload_id: str = _name()
-    team: str = _name()
-    instance_type: str = _name()
-    exclusive_group: str = _name()
-    precedence: int = _bigint()
-    monthly_saving_micros: int = _bigint()
-    realized_monthly_saving_micros: int | None = _bigint(nullable=True)
+    project: str = name(primary_key=True)
+    recommendation_id: str = name(primary_key=True)
+    identity: str = name()
+    is_live: bool = flag()
+    state: str = name()
+    kind: str = name()
+    priority: str = name()
+    cloud: str = name()
+    region: str = name()
+    account: str = name()
+    resource_id: str = name()
+    workload_id: str = name()
+    team: str = name()
+    instance_type: str = name()
+    exclusive_group: str = name()
+    precedence: int = bigint()
+    monthly_saving_micros: int = bigint()
+    realized_monthly_saving_micros: int | None = bigint(nullable=True)
     risk: float = Field(sa_type=Number)
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    refresh_time: datetime = _instant()
-    expire_time: datetime | None = _instant(nullable=True)
-    verify_time: datetime | None = _instant(nullable=True)
-    change: int = _bigint()
-    content_hash: str = _name()
-    content: bytes = _bytes()
-    body: bytes = _bytes()
+    create_time: datetime = instant()
+    update_time: datetime = instant()
+    refresh_time: datetime = instant()
+    expire_time: datetime | None = instant(nullable=True)
+    verify_time: datetime | None = instant(nullable=True)
+    change: int = bigint()
+    content_hash: str = name()
+    content: bytes = binary()
+    body: bytes = binary()
 
 
 class RecommendationChangeRow(Row, table=True):
@@ -84,8 +67,8 @@ class RecommendationChangeRow(Row, table=True):
 
     __tablename__ = "recommendation_changes"
 
-    project: str = _name(primary_key=True)
-    last: int = _bigint()
+    project: str = name(primary_key=True)
+    last: int = bigint()
 
 
 class RecommendationTransitionRow(Row, table=True):
@@ -93,15 +76,15 @@ class RecommendationTransitionRow(Row, table=True):
 
     __tablename__ = "recommendation_transitions"
 
-    project: str = _name(primary_key=True)
-    recommendation_id: str = _name(primary_key=True)
-    number: int = _bigint(primary_key=True)
-    time: datetime = _instant()
-    from_state: str = _name()
-    to_state: str = _name()
-    actor: str = _name()
-    reason: str = _name()
-    comment: str = _name()
+    project: str = name(primary_key=True)
+    recommendation_id: str = name(primary_key=True)
+    number: int = bigint(primary_key=True)
+    time: datetime = instant()
+    from_state: str = name()
+    to_state: str = name()
+    actor: str = name()
+    reason: str = name()
+    comment: str = name()
 
 
 class RecommendationRunRow(Row, table=True):
@@ -109,18 +92,18 @@ class RecommendationRunRow(Row, table=True):
 
     __tablename__ = "recommendation_runs"
 
-    project: str = _name(primary_key=True)
-    recommendation_id: str = _name(primary_key=True)
-    number: int = _bigint(primary_key=True)
-    request_id: str = _name()
-    body_hash: bytes = _bytes()
-    is_rollback: bool = Field(sa_type=Boolean)
-    actor: str = _name()
-    start_time: datetime = _instant()
-    end_time: datetime | None = _instant(nullable=True)
-    outcome: str = _name()
-    detail: str = _name()
-    plan: bytes = _bytes()
+    project: str = name(primary_key=True)
+    recommendation_id: str = name(primary_key=True)
+    number: int = bigint(primary_key=True)
+    request_id: str = name()
+    body_hash: bytes = binary()
+    is_rollback: bool = flag()
+    actor: str = name()
+    start_time: datetime = instant()
+    end_time: datetime | None = instant(nullable=True)
+    outcome: str = name()
+    detail: str = name()
+    plan: bytes = binary()
 
 
 class RecommendationOperationRow(Row, table=True):
@@ -128,16 +111,16 @@ class RecommendationOperationRow(Row, table=True):
 
     __tablename__ = "recommendation_operations"
 
-    project: str = _name(primary_key=True)
-    recommendation_id: str = _name(primary_key=True)
-    number: int = _bigint(primary_key=True)
-    run: int = _bigint()
-    operation: bytes = _bytes()
-    start_time: datetime = _instant()
-    end_time: datetime | None = _instant(nullable=True)
-    outcome: str = _name()
-    detail: str = _name()
-    is_rollback: bool = Field(sa_type=Boolean)
+    project: str = name(primary_key=True)
+    recommendation_id: str = name(primary_key=True)
+    number: int = bigint(primary_key=True)
+    run: int = bigint()
+    operation: bytes = binary()
+    start_time: datetime = instant()
+    end_time: datetime | None = instant(nullable=True)
+    outcome: str = name()
+    detail: str = name()
+    is_rollback: bool = flag()
 
 
 class ResourceLeaseRow(Row, table=True):
@@ -145,11 +128,11 @@ class ResourceLeaseRow(Row, table=True):
 
     __tablename__ = "resource_leases"
 
-    project: str = _name(primary_key=True)
-    resource_key: str = _name(primary_key=True)
-    token: int = _bigint()
-    holder: str = _name()
-    expire_time: datetime = _instant()
+    project: str = name(primary_key=True)
+    resource_key: str = name(primary_key=True)
+    token: int = bigint()
+    holder: str = name()
+    expire_time: datetime = instant()
 
 
 RECOMMENDATIONS: Final[Table] = METADATA.tables["recommendations"]

@@ -1,39 +1,26 @@
-"""The tables. Integers are 64 bits by declaration: SQLModel's own choice overflows on PostgreSQL.
+"""The tables of placement, policies, commitments, fleets and profiles.
 
 Changing a table means a migration beside it, and only ever an expansion (`store.schema`).
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Identity, Index, LargeBinary, MetaData, Table, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Identity, Index, Table, text
+from sqlmodel import Field
 
-from trimtab_service.store.columns import Counter, Name, UtcTimestamp
-
-METADATA: Final = MetaData()
-
-
-class Row(SQLModel):
-    """Root of the tables; it keeps them out of SQLModel's global registry."""
-
-    metadata = METADATA
-
-
-def _name(**options: Any) -> Any:  # noqa: ANN401 - what SQLModel's Field itself takes and gives
-    return Field(sa_type=Name, **options)
-
-
-def _instant(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=UtcTimestamp, **options)
-
-
-def _bigint(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=BigInteger, **options)
-
-
-def _bytes(**options: Any) -> Any:  # noqa: ANN401
-    return Field(sa_type=LargeBinary, **options)
+from trimtab_service.store.columns import Counter
+from trimtab_service.store.rows import (
+    METADATA,
+    ResourceRow,
+    ResourceVersionRow,
+    Row,
+    bigint,
+    binary,
+    flag,
+    instant,
+    name,
+)
 
 
 class JournalRow(Row, table=True):
@@ -47,10 +34,10 @@ class JournalRow(Row, table=True):
         primary_key=True,
         sa_column_args=(Identity(),),
     )
-    project: str = _name()
-    kind: str = _name()
-    create_time: datetime = _instant()
-    payload: bytes = _bytes()
+    project: str = name()
+    kind: str = name()
+    create_time: datetime = instant()
+    payload: bytes = binary()
 
 
 class SnapshotRow(Row, table=True):
@@ -58,9 +45,9 @@ class SnapshotRow(Row, table=True):
 
     __tablename__ = "snapshots"
 
-    revision: int = _bigint(primary_key=True)
-    create_time: datetime = _instant()
-    body: bytes = _bytes()
+    revision: int = bigint(primary_key=True)
+    create_time: datetime = instant()
+    body: bytes = binary()
 
 
 class DecisionRow(Row, table=True):
@@ -68,28 +55,28 @@ class DecisionRow(Row, table=True):
 
     __tablename__ = "decisions"
 
-    project: str = _name(primary_key=True)
-    decision_id: str = _name(primary_key=True)
-    create_time: datetime = _instant()
-    workload_id: str = _name()
-    verdict: str = _name()
-    request: bytes = _bytes()
-    response: bytes = _bytes()
-    catalog_version: str = _name()
-    state_revision: int = _bigint()
-    policy_revision: int = _bigint()
-    learned_revision: int = _bigint()
-    commitment_revision: int = _bigint()
-    cloud: str = _name()
-    region: str = _name()
-    instance_type: str = _name()
-    purchase_option: str = _name()
-    expected_cost_micros: int | None = _bigint(nullable=True)
-    valid_until: datetime | None = _instant(nullable=True)
-    reserved: bool = Field(sa_type=Boolean)
-    release_time: datetime | None = _instant(nullable=True)
-    outcome: str | None = _name(nullable=True)
-    context: bytes | None = _bytes(nullable=True)
+    project: str = name(primary_key=True)
+    decision_id: str = name(primary_key=True)
+    create_time: datetime = instant()
+    workload_id: str = name()
+    verdict: str = name()
+    request: bytes = binary()
+    response: bytes = binary()
+    catalog_version: str = name()
+    state_revision: int = bigint()
+    policy_revision: int = bigint()
+    learned_revision: int = bigint()
+    commitment_revision: int = bigint()
+    cloud: str = name()
+    region: str = name()
+    instance_type: str = name()
+    purchase_option: str = name()
+    expected_cost_micros: int | None = bigint(nullable=True)
+    valid_until: datetime | None = instant(nullable=True)
+    reserved: bool = flag()
+    release_time: datetime | None = instant(nullable=True)
+    outcome: str | None = name(nullable=True)
+    context: bytes | None = binary(nullable=True)
 
 
 class RequestRow(Row, table=True):
@@ -97,13 +84,13 @@ class RequestRow(Row, table=True):
 
     __tablename__ = "requests"
 
-    project: str = _name(primary_key=True)
-    method: str = _name(primary_key=True)
-    request_id: str = _name(primary_key=True)
-    body_hash: bytes = _bytes()
-    answer: bytes = _bytes()
-    create_time: datetime = _instant()
-    expire_time: datetime = _instant()
+    project: str = name(primary_key=True)
+    method: str = name(primary_key=True)
+    request_id: str = name(primary_key=True)
+    body_hash: bytes = binary()
+    answer: bytes = binary()
+    create_time: datetime = instant()
+    expire_time: datetime = instant()
 
 
 class ReservationRow(Row, table=True):
@@ -111,66 +98,40 @@ class ReservationRow(Row, table=True):
 
     __tablename__ = "reservations"
 
-    project: str = _name(primary_key=True)
-    decision_id: str = _name(primary_key=True)
-    room_key: str = _name(primary_key=True)
-    amount_milli: int = _bigint()
-    create_time: datetime = _instant()
-    expire_time: datetime = _instant()
-    release_time: datetime | None = _instant(nullable=True)
+    project: str = name(primary_key=True)
+    decision_id: str = name(primary_key=True)
+    room_key: str = name(primary_key=True)
+    amount_milli: int = bigint()
+    create_time: datetime = instant()
+    expire_time: datetime = instant()
+    release_time: datetime | None = instant(nullable=True)
 
 
-class PolicyRow(Row, table=True):
+class PolicyRow(ResourceRow, table=True):
     """A policy as it is now; `parent` is empty where it holds for the whole deployment."""
 
     __tablename__ = "policies"
 
-    parent: str = _name(primary_key=True)
-    id: str = _name(primary_key=True)
-    version: int = _bigint()
-    revision: int = _bigint()
-    etag: str = _name()
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    body: bytes = _bytes()
-    disabled: bool = Field(sa_type=Boolean)
+    disabled: bool = flag()
 
 
-class PolicyVersionRow(Row, table=True):
+class PolicyVersionRow(ResourceVersionRow, table=True):
     """A policy as it was from `revision` on; a deletion is a version too."""
 
     __tablename__ = "policy_versions"
 
-    parent: str = _name(primary_key=True)
-    id: str = _name(primary_key=True)
-    revision: int = _bigint(primary_key=True)
-    version: int = _bigint()
-    etag: str = _name()
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    body: bytes = _bytes()
-    deleted: bool = Field(sa_type=Boolean)
 
-
-class CommitmentRow(Row, table=True):
+class CommitmentRow(ResourceRow, table=True):
     """An owned commitment."""
 
     __tablename__ = "commitments"
 
-    parent: str = _name(primary_key=True)
-    id: str = _name(primary_key=True)
-    version: int = _bigint()
-    revision: int = _bigint()
-    etag: str = _name()
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    body: bytes = _bytes()
-    cloud: str = _name()
-    kind: str = _name()
-    region: str = _name()
-    family: str = _name()
-    instance_type: str = _name()
-    end_time: datetime = _instant()
+    cloud: str = name()
+    kind: str = name()
+    region: str = name()
+    family: str = name()
+    instance_type: str = name()
+    end_time: datetime = instant()
 
 
 class FleetAnalysisRow(Row, table=True):
@@ -178,23 +139,23 @@ class FleetAnalysisRow(Row, table=True):
 
     __tablename__ = "fleet_analyses"
 
-    project: str = _name(primary_key=True)
-    analysis_id: str = _name(primary_key=True)
-    create_time: datetime = _instant()
-    update_time: datetime = _instant()
-    end_time: datetime | None = _instant(nullable=True)
-    state: str = _name()
-    version: int = _bigint()
-    request: bytes = _bytes()
-    scope_hash: str = _name()
-    actor: str = _name()
-    resources: int = _bigint()
-    resources_done: int = _bigint()
-    progress: bytes = _bytes()
-    is_cancelling: bool = Field(sa_type=Boolean)
-    lease_owner: str = _name()
-    lease_token: int = _bigint()
-    lease_until: datetime = _instant()
+    project: str = name(primary_key=True)
+    analysis_id: str = name(primary_key=True)
+    create_time: datetime = instant()
+    update_time: datetime = instant()
+    end_time: datetime | None = instant(nullable=True)
+    state: str = name()
+    version: int = bigint()
+    request: bytes = binary()
+    scope_hash: str = name()
+    actor: str = name()
+    resources: int = bigint()
+    resources_done: int = bigint()
+    progress: bytes = binary()
+    is_cancelling: bool = flag()
+    lease_owner: str = name()
+    lease_token: int = bigint()
+    lease_until: datetime = instant()
 
 
 class FleetResultRow(Row, table=True):
@@ -202,12 +163,12 @@ class FleetResultRow(Row, table=True):
 
     __tablename__ = "fleet_results"
 
-    project: str = _name(primary_key=True)
-    analysis_id: str = _name(primary_key=True)
-    sequence: int = _bigint(primary_key=True)
-    resource_key: str = _name()
-    finding: str = _name()
-    advice: bytes = _bytes()
+    project: str = name(primary_key=True)
+    analysis_id: str = name(primary_key=True)
+    sequence: int = bigint(primary_key=True)
+    resource_key: str = name()
+    finding: str = name()
+    advice: bytes = binary()
 
 
 class ProfileRow(Row, table=True):
@@ -215,11 +176,11 @@ class ProfileRow(Row, table=True):
 
     __tablename__ = "profiles"
 
-    project: str = _name(primary_key=True)
-    source: str = _name(primary_key=True)
-    resource_key: str = _name(primary_key=True)
-    update_time: datetime = _instant()
-    body: bytes = _bytes()
+    project: str = name(primary_key=True)
+    source: str = name(primary_key=True)
+    resource_key: str = name(primary_key=True)
+    update_time: datetime = instant()
+    body: bytes = binary()
 
 
 JOURNAL: Final[Table] = METADATA.tables["journal"]

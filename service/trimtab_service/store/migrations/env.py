@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from trimtab_service.store.tables import METADATA
+from trimtab_service.store.rows import METADATA
 
 connection = context.config.attributes.get("connection")
 if not isinstance(connection, Connection):
