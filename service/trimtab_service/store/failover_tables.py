@@ -1,4 +1,4 @@
-"""The tables of failover: plans and their versions, services, runs with their steps, events and approvals, observers' words.
+"""The tables of failover: plans, services, runs with their steps, events and approvals, and what observers said.
 
 A service's row says which run is under way and which fencing token was given out last; a run's row says who works on it
 until when by the database's clock. Events are only ever inserted.
