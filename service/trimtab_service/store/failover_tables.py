@@ -160,6 +160,31 @@ class FailoverReportRow(Row, table=True):
     body: str = name()
 
 
+class FailoverDutyRow(Row, table=True):
+    """Something done for the whole deployment by one process at a time (`store.failover_duties`)."""
+
+    __tablename__ = "failover_duties"
+
+    duty: str = name(primary_key=True)
+    owner: str = name()
+    until: datetime = instant()
+
+
+class FailoverEvaluationRow(Row, table=True):
+    """How the targets of a plan stood when they were read last (`store.failover_evaluations`)."""
+
+    __tablename__ = "failover_evaluations"
+
+    parent: str = name(primary_key=True)
+    plan_id: str = name(primary_key=True)
+    etag: str = name()
+    read_time: datetime = instant()
+    errors: int = bigint()
+    warnings: int = bigint()
+    findings: str = name()
+    survey: bytes = binary()
+
+
 FAILOVER_PLANS: Final[Table] = METADATA.tables["failover_plans"]
 FAILOVER_PLAN_VERSIONS: Final[Table] = METADATA.tables["failover_plan_versions"]
 FAILOVER_SERVICES: Final[Table] = METADATA.tables["failover_services"]
@@ -168,6 +193,8 @@ FAILOVER_STEPS: Final[Table] = METADATA.tables["failover_steps"]
 FAILOVER_EVENTS: Final[Table] = METADATA.tables["failover_events"]
 FAILOVER_APPROVALS: Final[Table] = METADATA.tables["failover_approvals"]
 FAILOVER_REPORTS: Final[Table] = METADATA.tables["failover_reports"]
+FAILOVER_DUTIES: Final[Table] = METADATA.tables["failover_duties"]
+FAILOVER_EVALUATIONS: Final[Table] = METADATA.tables["failover_evaluations"]
 
 _UNDER_WAY: Final = text("end_time IS NULL")
 

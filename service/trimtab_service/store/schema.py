@@ -20,7 +20,7 @@ from trimtab_service.store import recommendation_tables as _recommendation_table
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import LOCK_PRODUCT, LOCK_SCHEMA
 
-SCHEMA_VERSION: Final = "0005"
+SCHEMA_VERSION: Final = "0006"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _VERSION_TABLE: Final = "alembic_version"
