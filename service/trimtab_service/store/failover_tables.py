@@ -18,7 +18,7 @@ from trimtab_service.store.rows import (
     binary,
     flag,
     instant,
-    name,
+    string,
 )
 
 
@@ -27,7 +27,7 @@ class FailoverPlanRow(ResourceRow, table=True):
 
     __tablename__ = "failover_plans"
 
-    service_id: str = name()
+    service_id: str = string()
 
 
 class FailoverPlanVersionRow(ResourceVersionRow, table=True):
@@ -41,13 +41,13 @@ class FailoverServiceRow(Row, table=True):
 
     __tablename__ = "failover_services"
 
-    project: str = name(primary_key=True)
-    service_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    service_id: str = string(primary_key=True)
     token: int = bigint()
-    live_run: str = name()
-    live_trigger: str = name()
-    active_side: str = name()
-    left_side: str = name()
+    live_run: str = string()
+    live_trigger: str = string()
+    active_side: str = string()
+    left_side: str = string()
     end_time: datetime | None = instant(nullable=True)
 
 
@@ -56,33 +56,33 @@ class FailoverRunRow(Row, table=True):
 
     __tablename__ = "failover_runs"
 
-    project: str = name(primary_key=True)
-    run_id: str = name(primary_key=True)
-    plan_id: str = name()
+    project: str = string(primary_key=True)
+    run_id: str = string(primary_key=True)
+    plan_id: str = string()
     plan_version: int = bigint()
     plan_revision: int = bigint()
-    plan_hash: str = name()
-    service_id: str = name()
-    parent_run: str = name()
-    kind: str = name()
-    mode: str = name()
-    trigger: str = name()
-    from_side: str = name()
-    to_side: str = name()
-    started_by: str = name()
-    override_reason: str = name()
-    state: str = name()
-    reason: str = name()
+    plan_hash: str = string()
+    service_id: str = string()
+    parent_run: str = string()
+    kind: str = string()
+    mode: str = string()
+    trigger: str = string()
+    from_side: str = string()
+    to_side: str = string()
+    started_by: str = string()
+    override_reason: str = string()
+    state: str = string()
+    reason: str = string()
     create_time: datetime = instant()
     update_time: datetime = instant()
     end_time: datetime | None = instant(nullable=True)
     version: int = bigint()
     token: int = bigint()
-    lease_owner: str = name()
+    lease_owner: str = string()
     lease_until: datetime = instant()
     wake_time: datetime | None = instant(nullable=True)
     event_sequence: int = bigint()
-    chain_hash: str = name()
+    chain_hash: str = string()
     actual_rto_micros: int | None = bigint(nullable=True)
     actual_rpo_micros: int | None = bigint(nullable=True)
 
@@ -92,23 +92,23 @@ class FailoverStepRow(Row, table=True):
 
     __tablename__ = "failover_steps"
 
-    project: str = name(primary_key=True)
-    run_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    run_id: str = string(primary_key=True)
     position: int = bigint(primary_key=True)
-    step_id: str = name()
+    step_id: str = string()
     stage: int = bigint()
-    kind: str = name()
+    kind: str = string()
     graceful_only: bool = flag()
     four_eyes: bool = flag()
     approval_for_micros: int | None = bigint(nullable=True)
-    state: str = name()
+    state: str = string()
     attempts: int = bigint()
     begin_time: datetime | None = instant(nullable=True)
     attempt_time: datetime | None = instant(nullable=True)
     done_time: datetime | None = instant(nullable=True)
     expire_time: datetime | None = instant(nullable=True)
-    detail: str = name()
-    actor: str = name()
+    detail: str = string()
+    actor: str = string()
     is_exception: bool = flag()
     is_undoing: bool = flag()
     needs_person: bool = flag()
@@ -120,16 +120,16 @@ class FailoverEventRow(Row, table=True):
 
     __tablename__ = "failover_events"
 
-    project: str = name(primary_key=True)
-    run_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    run_id: str = string(primary_key=True)
     sequence: int = bigint(primary_key=True)
     time: datetime = instant()
-    kind: str = name()
-    step_id: str = name()
-    actor: str = name()
-    detail: str = name()
+    kind: str = string()
+    step_id: str = string()
+    actor: str = string()
+    detail: str = string()
     body: bytes = binary()
-    hash: str = name()
+    hash: str = string()
 
 
 class FailoverApprovalRow(Row, table=True):
@@ -137,14 +137,14 @@ class FailoverApprovalRow(Row, table=True):
 
     __tablename__ = "failover_approvals"
 
-    project: str = name(primary_key=True)
-    run_id: str = name(primary_key=True)
-    step_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    run_id: str = string(primary_key=True)
+    step_id: str = string(primary_key=True)
     attempt: int = bigint(primary_key=True)
     approved: bool = flag()
-    actor: str = name()
-    comment: str = name()
-    plan_hash: str = name()
+    actor: str = string()
+    comment: str = string()
+    plan_hash: str = string()
     create_time: datetime = instant()
 
 
@@ -153,11 +153,11 @@ class FailoverReportRow(Row, table=True):
 
     __tablename__ = "failover_reports"
 
-    project: str = name(primary_key=True)
-    plan_id: str = name(primary_key=True)
-    observer_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    plan_id: str = string(primary_key=True)
+    observer_id: str = string(primary_key=True)
     update_time: datetime = instant()
-    body: str = name()
+    body: str = string()
 
 
 class FailoverDutyRow(Row, table=True):
@@ -165,8 +165,8 @@ class FailoverDutyRow(Row, table=True):
 
     __tablename__ = "failover_duties"
 
-    duty: str = name(primary_key=True)
-    owner: str = name()
+    duty: str = string(primary_key=True)
+    owner: str = string()
     until: datetime = instant()
 
 
@@ -175,13 +175,13 @@ class FailoverEvaluationRow(Row, table=True):
 
     __tablename__ = "failover_evaluations"
 
-    parent: str = name(primary_key=True)
-    plan_id: str = name(primary_key=True)
-    etag: str = name()
+    parent: str = string(primary_key=True)
+    plan_id: str = string(primary_key=True)
+    etag: str = string()
     read_time: datetime = instant()
     errors: int = bigint()
     warnings: int = bigint()
-    findings: str = name()
+    findings: str = string()
     survey: bytes = binary()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field
 
-from trimtab_service.store.rows import METADATA, Row, bigint, binary, flag, instant, name
+from trimtab_service.store.rows import METADATA, Row, bigint, binary, flag, instant, string
 
 
 class Number(TypeDecorator[float]):
@@ -32,21 +32,21 @@ class RecommendationRow(Row, table=True):
 
     __tablename__ = "recommendations"
 
-    project: str = name(primary_key=True)
-    recommendation_id: str = name(primary_key=True)
-    identity: str = name()
+    project: str = string(primary_key=True)
+    recommendation_id: str = string(primary_key=True)
+    identity: str = string()
     is_live: bool = flag()
-    state: str = name()
-    kind: str = name()
-    priority: str = name()
-    cloud: str = name()
-    region: str = name()
-    account: str = name()
-    resource_id: str = name()
-    workload_id: str = name()
-    team: str = name()
-    instance_type: str = name()
-    exclusive_group: str = name()
+    state: str = string()
+    kind: str = string()
+    priority: str = string()
+    cloud: str = string()
+    region: str = string()
+    account: str = string()
+    resource_id: str = string()
+    workload_id: str = string()
+    team: str = string()
+    instance_type: str = string()
+    exclusive_group: str = string()
     precedence: int = bigint()
     monthly_saving_micros: int = bigint()
     realized_monthly_saving_micros: int | None = bigint(nullable=True)
@@ -57,7 +57,7 @@ class RecommendationRow(Row, table=True):
     expire_time: datetime | None = instant(nullable=True)
     verify_time: datetime | None = instant(nullable=True)
     change: int = bigint()
-    content_hash: str = name()
+    content_hash: str = string()
     content: bytes = binary()
     body: bytes = binary()
 
@@ -67,7 +67,7 @@ class RecommendationChangeRow(Row, table=True):
 
     __tablename__ = "recommendation_changes"
 
-    project: str = name(primary_key=True)
+    project: str = string(primary_key=True)
     last: int = bigint()
 
 
@@ -76,15 +76,15 @@ class RecommendationTransitionRow(Row, table=True):
 
     __tablename__ = "recommendation_transitions"
 
-    project: str = name(primary_key=True)
-    recommendation_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    recommendation_id: str = string(primary_key=True)
     number: int = bigint(primary_key=True)
     time: datetime = instant()
-    from_state: str = name()
-    to_state: str = name()
-    actor: str = name()
-    reason: str = name()
-    comment: str = name()
+    from_state: str = string()
+    to_state: str = string()
+    actor: str = string()
+    reason: str = string()
+    comment: str = string()
 
 
 class RecommendationRunRow(Row, table=True):
@@ -92,17 +92,17 @@ class RecommendationRunRow(Row, table=True):
 
     __tablename__ = "recommendation_runs"
 
-    project: str = name(primary_key=True)
-    recommendation_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    recommendation_id: str = string(primary_key=True)
     number: int = bigint(primary_key=True)
-    request_id: str = name()
+    request_id: str = string()
     body_hash: bytes = binary()
     is_rollback: bool = flag()
-    actor: str = name()
+    actor: str = string()
     start_time: datetime = instant()
     end_time: datetime | None = instant(nullable=True)
-    outcome: str = name()
-    detail: str = name()
+    outcome: str = string()
+    detail: str = string()
     plan: bytes = binary()
 
 
@@ -111,15 +111,15 @@ class RecommendationOperationRow(Row, table=True):
 
     __tablename__ = "recommendation_operations"
 
-    project: str = name(primary_key=True)
-    recommendation_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    recommendation_id: str = string(primary_key=True)
     number: int = bigint(primary_key=True)
     run: int = bigint()
     operation: bytes = binary()
     start_time: datetime = instant()
     end_time: datetime | None = instant(nullable=True)
-    outcome: str = name()
-    detail: str = name()
+    outcome: str = string()
+    detail: str = string()
     is_rollback: bool = flag()
 
 
@@ -128,10 +128,10 @@ class ResourceLeaseRow(Row, table=True):
 
     __tablename__ = "resource_leases"
 
-    project: str = name(primary_key=True)
-    resource_key: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    resource_key: str = string(primary_key=True)
     token: int = bigint()
-    holder: str = name()
+    holder: str = string()
     expire_time: datetime = instant()
 
 

@@ -21,7 +21,7 @@ class Row(SQLModel):
     metadata = METADATA
 
 
-def name(**options: Any) -> Any:  # noqa: ANN401 - see the module's text
+def string(**options: Any) -> Any:  # noqa: ANN401 - see the module's text
     """Text that sorts by code point on both engines."""
     return Field(sa_type=Name, **options)
 
@@ -49,11 +49,11 @@ def flag() -> Any:  # noqa: ANN401 - see the module's text
 class ResourceRow(Row):
     """A versioned resource as it is now (`store.resources`)."""
 
-    parent: str = name(primary_key=True)
-    id: str = name(primary_key=True)
+    parent: str = string(primary_key=True)
+    id: str = string(primary_key=True)
     version: int = bigint()
     revision: int = bigint()
-    etag: str = name()
+    etag: str = string()
     create_time: datetime = instant()
     update_time: datetime = instant()
     body: bytes = binary()
@@ -62,11 +62,11 @@ class ResourceRow(Row):
 class ResourceVersionRow(Row):
     """A resource as it was from `revision` on; a deletion is a version too."""
 
-    parent: str = name(primary_key=True)
-    id: str = name(primary_key=True)
+    parent: str = string(primary_key=True)
+    id: str = string(primary_key=True)
     revision: int = bigint(primary_key=True)
     version: int = bigint()
-    etag: str = name()
+    etag: str = string()
     create_time: datetime = instant()
     update_time: datetime = instant()
     body: bytes = binary()

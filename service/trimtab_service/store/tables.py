@@ -19,7 +19,7 @@ from trimtab_service.store.rows import (
     binary,
     flag,
     instant,
-    name,
+    string,
 )
 
 
@@ -34,8 +34,8 @@ class JournalRow(Row, table=True):
         primary_key=True,
         sa_column_args=(Identity(),),
     )
-    project: str = name()
-    kind: str = name()
+    project: str = string()
+    kind: str = string()
     create_time: datetime = instant()
     payload: bytes = binary()
 
@@ -55,27 +55,27 @@ class DecisionRow(Row, table=True):
 
     __tablename__ = "decisions"
 
-    project: str = name(primary_key=True)
-    decision_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    decision_id: str = string(primary_key=True)
     create_time: datetime = instant()
-    workload_id: str = name()
-    verdict: str = name()
+    workload_id: str = string()
+    verdict: str = string()
     request: bytes = binary()
     response: bytes = binary()
-    catalog_version: str = name()
+    catalog_version: str = string()
     state_revision: int = bigint()
     policy_revision: int = bigint()
     learned_revision: int = bigint()
     commitment_revision: int = bigint()
-    cloud: str = name()
-    region: str = name()
-    instance_type: str = name()
-    purchase_option: str = name()
+    cloud: str = string()
+    region: str = string()
+    instance_type: str = string()
+    purchase_option: str = string()
     expected_cost_micros: int | None = bigint(nullable=True)
     valid_until: datetime | None = instant(nullable=True)
     reserved: bool = flag()
     release_time: datetime | None = instant(nullable=True)
-    outcome: str | None = name(nullable=True)
+    outcome: str | None = string(nullable=True)
     context: bytes | None = binary(nullable=True)
 
 
@@ -84,9 +84,9 @@ class RequestRow(Row, table=True):
 
     __tablename__ = "requests"
 
-    project: str = name(primary_key=True)
-    method: str = name(primary_key=True)
-    request_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    method: str = string(primary_key=True)
+    request_id: str = string(primary_key=True)
     body_hash: bytes = binary()
     answer: bytes = binary()
     create_time: datetime = instant()
@@ -98,9 +98,9 @@ class ReservationRow(Row, table=True):
 
     __tablename__ = "reservations"
 
-    project: str = name(primary_key=True)
-    decision_id: str = name(primary_key=True)
-    room_key: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    decision_id: str = string(primary_key=True)
+    room_key: str = string(primary_key=True)
     amount_milli: int = bigint()
     create_time: datetime = instant()
     expire_time: datetime = instant()
@@ -126,11 +126,11 @@ class CommitmentRow(ResourceRow, table=True):
 
     __tablename__ = "commitments"
 
-    cloud: str = name()
-    kind: str = name()
-    region: str = name()
-    family: str = name()
-    instance_type: str = name()
+    cloud: str = string()
+    kind: str = string()
+    region: str = string()
+    family: str = string()
+    instance_type: str = string()
     end_time: datetime = instant()
 
 
@@ -139,21 +139,21 @@ class FleetAnalysisRow(Row, table=True):
 
     __tablename__ = "fleet_analyses"
 
-    project: str = name(primary_key=True)
-    analysis_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    analysis_id: str = string(primary_key=True)
     create_time: datetime = instant()
     update_time: datetime = instant()
     end_time: datetime | None = instant(nullable=True)
-    state: str = name()
+    state: str = string()
     version: int = bigint()
     request: bytes = binary()
-    scope_hash: str = name()
-    actor: str = name()
+    scope_hash: str = string()
+    actor: str = string()
     resources: int = bigint()
     resources_done: int = bigint()
     progress: bytes = binary()
     is_cancelling: bool = flag()
-    lease_owner: str = name()
+    lease_owner: str = string()
     lease_token: int = bigint()
     lease_until: datetime = instant()
 
@@ -163,11 +163,11 @@ class FleetResultRow(Row, table=True):
 
     __tablename__ = "fleet_results"
 
-    project: str = name(primary_key=True)
-    analysis_id: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    analysis_id: str = string(primary_key=True)
     sequence: int = bigint(primary_key=True)
-    resource_key: str = name()
-    finding: str = name()
+    resource_key: str = string()
+    finding: str = string()
     advice: bytes = binary()
 
 
@@ -176,9 +176,9 @@ class ProfileRow(Row, table=True):
 
     __tablename__ = "profiles"
 
-    project: str = name(primary_key=True)
-    source: str = name(primary_key=True)
-    resource_key: str = name(primary_key=True)
+    project: str = string(primary_key=True)
+    source: str = string(primary_key=True)
+    resource_key: str = string(primary_key=True)
     update_time: datetime = instant()
     body: bytes = binary()
 
