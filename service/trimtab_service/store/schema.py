@@ -17,10 +17,11 @@ from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.store import failover_reports as _failover_reports  # noqa: F401 - adds its table
 from trimtab_service.store import failover_tables as _failover_tables  # noqa: F401 - adds its tables
 from trimtab_service.store import recommendation_tables as _recommendation_tables  # noqa: F401 - adds its tables
+from trimtab_service.store import replication_tables as _replication_tables  # noqa: F401 - adds its tables
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import LOCK_PRODUCT, LOCK_SCHEMA
 
-SCHEMA_VERSION: Final = "0006"
+SCHEMA_VERSION: Final = "0007"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _VERSION_TABLE: Final = "alembic_version"
