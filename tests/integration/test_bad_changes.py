@@ -19,6 +19,7 @@ from tests.support.contract import (
 )
 from tests.support.service import RunningService
 from tests.support.whole_requests import place_request
+from tests.support.whole_values import UUID
 from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, policy_service_pb2
 from trimtab.v1 import placement_service_pb2 as pb
 
@@ -40,7 +41,7 @@ def state_of(attacked: RunningService, project: str) -> tuple[int, ...]:
 def changes(project: str) -> dict[str, tuple[str, Any]]:
     """Calls that change something once for a request id, with their paths."""
     reserved = place_request(project)
-    reserved.reserve, reserved.request_id = True, whole.UUID
+    reserved.reserve, reserved.request_id = True, UUID
     committed = whole.whole_requests(project)[COMMITMENT + "CreateCommitment"][0]
     return {
         "reserve": (PLACE, reserved),
@@ -85,7 +86,7 @@ def test_request_id_is_taken_once(attacked: RunningService, channel: grpc.Channe
     assert state_of(attacked, project) == before
 
 
-@pytest.mark.parametrize("request_id", ["", "not-a-uuid", MEGABYTE, "\x00" * 36, f"{whole.UUID}\n"])
+@pytest.mark.parametrize("request_id", ["", "not-a-uuid", MEGABYTE, "\x00" * 36, f"{UUID}\n"])
 def test_request_id_that_is_none_is_named(channel: grpc.Channel, project: str, request_id: str) -> None:
     """Where one is needed, an empty one too."""
     for what in ("reserve", "outcomes", "policy", "commitment", "import"):

@@ -18,7 +18,8 @@ from tests.support.contract import (
     call,
 )
 from tests.support.service import RunningService
-from tests.support.whole_requests import place_request, spots
+from tests.support.spots import spots
+from tests.support.whole_requests import place_request
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab.v1 import policy_service_pb2
 from trimtab.v1.rightsizing_service_pb2 import BatchRightsizeResponse

@@ -37,7 +37,8 @@ from tests.support.contract import (
     refusal,
     refused,
 )
-from tests.support.whole_requests import place_request, spots
+from tests.support.spots import spots
+from tests.support.whole_requests import place_request
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab.v1.rightsizing_service_pb2 import BatchRightsizeResponse
 

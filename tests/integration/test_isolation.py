@@ -26,7 +26,9 @@ from tests.support.contract import (
     refused,
 )
 from tests.support.service import RunningService, running_service
-from tests.support.whole_requests import place_request, spots
+from tests.support.spots import spots
+from tests.support.whole_requests import place_request
+from tests.support.whole_values import UUID
 from trimtab.v1 import catalog_service_pb2, commitment_service_pb2, policy_service_pb2
 from trimtab.v1 import placement_service_pb2 as pb
 from trimtab_service.domain.identity import Role
@@ -298,7 +300,7 @@ def test_same_ids_in_two_projects_are_two_things(house: House, ours: str, theirs
     ):
         for project in (ours, theirs):
             request: Any = requests[project][path][-1]
-            assert request.request_id == whole.UUID
+            assert request.request_id == UUID
             answered(house.channel, path, request, house.token(f"{project}:operator"))
     change: Any = copy.deepcopy(requests[ours][COMMITMENT + "EndCommitment"][0])
     change.etag = ""

@@ -22,7 +22,8 @@ from tests.support.contract import (
 from tests.support.databases import PostgresServer
 from tests.support.server import ROOT
 from tests.support.service import RunningService, running_service
-from tests.support.whole_requests import Spot, spots
+from tests.support.spots import Spot, spots
+from tests.support.whole_values import UUID
 from trimtab.v1 import policy_service_pb2
 
 INVALID: Final = grpc.StatusCode.INVALID_ARGUMENT
@@ -92,7 +93,7 @@ def every_request(project: str) -> list[tuple[str, Message]]:
 
 def make_fresh(request: Any) -> None:
     """Give a change an id of its own, and drop an etag that is none, so that it is not refused for these alone."""
-    if getattr(request, "request_id", "") == whole.UUID:
+    if getattr(request, "request_id", "") == UUID:
         request.request_id = str(uuid.uuid4())
     for field, short in (("policy_id", "p"), ("commitment_id", "c")):
         if getattr(request, field, "") == short:
