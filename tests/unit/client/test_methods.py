@@ -70,11 +70,15 @@ CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "EvaluatePurchasePlan": lambda client: client.purchasing.evaluate_purchase_plan(
         bought.EvaluatePurchasePlanRequest()
     ),
+    "StreamEvaluatePurchasePlan": lambda client: client.purchasing.stream_evaluate_purchase_plan(
+        bought.EvaluatePurchasePlanRequest()
+    ),
     "BacktestPurchasePolicy": lambda client: client.purchasing.backtest_purchase_policy(
         bought.BacktestPurchasePolicyRequest()
     ),
     "PlanLadder": lambda client: client.purchasing.plan_ladder(bought.PlanLadderRequest()),
     "GetShadowPrices": lambda client: client.purchasing.get_shadow_prices(bought.GetShadowPricesRequest()),
+    "StreamGetShadowPrices": lambda client: client.purchasing.stream_get_shadow_prices(bought.GetShadowPricesRequest()),
     "FetchProviderRecommendation": lambda client: client.purchasing.fetch_provider_recommendation(
         bought.FetchProviderRecommendationRequest()
     ),
