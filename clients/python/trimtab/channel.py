@@ -49,9 +49,11 @@ TIMEOUTS: Final[Mapping[str, float]] = MappingProxyType(
         "OptimizePurchasePlan": 300.0,
         "StreamOptimizePurchasePlan": 300.0,
         "EvaluatePurchasePlan": 120.0,
+        "StreamEvaluatePurchasePlan": 300.0,
         "BacktestPurchasePolicy": 120.0,
         "PlanLadder": 120.0,
         "GetShadowPrices": 120.0,
+        "StreamGetShadowPrices": 300.0,
         "FetchProviderRecommendation": 60.0,
     }
 )

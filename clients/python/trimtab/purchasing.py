@@ -1,7 +1,7 @@
 """Methods of `PurchasingService`."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeVar
 
 import grpc
@@ -23,6 +23,8 @@ class _Addressed(Protocol):
 
 
 _Request = TypeVar("_Request", bound=_Addressed)
+_Part = TypeVar("_Part")
+_WithUsage = pb.OptimizePurchasePlanRequest | pb.EvaluatePurchasePlanRequest | pb.GetShadowPricesRequest
 
 
 class Purchasing:
@@ -51,7 +53,8 @@ class Purchasing:
         """As `optimize_purchase_plan`, with the hours of usage sent in parts: for more than fits into one message."""
         path = _PATH + "StreamOptimizePurchasePlan"
         whole = self._whole(request)
-        return self._caller.upload(self._stub.StreamOptimizePurchasePlan, path, _parts(whole), timeout)
+        messages = _parts(whole, pb.StreamOptimizePurchasePlanRequest)
+        return self._caller.upload(self._stub.StreamOptimizePurchasePlan, path, messages, timeout)
 
     def evaluate_purchase_plan(
         self, request: pb.EvaluatePurchasePlanRequest, *, timeout: float | None = None
@@ -60,6 +63,14 @@ class Purchasing:
         return self._caller.unary(
             self._stub.EvaluatePurchasePlan, _PATH + "EvaluatePurchasePlan", self._addressed(request), timeout
         )
+
+    def stream_evaluate_purchase_plan(
+        self, request: pb.EvaluatePurchasePlanRequest, *, timeout: float | None = None
+    ) -> pb.PurchaseBill:
+        """As `evaluate_purchase_plan`, with the hours of usage sent in parts."""
+        path = _PATH + "StreamEvaluatePurchasePlan"
+        messages = _parts(self._addressed(request), pb.StreamEvaluatePurchasePlanRequest)
+        return self._caller.upload(self._stub.StreamEvaluatePurchasePlan, path, messages, timeout)
 
     def backtest_purchase_policy(
         self, request: pb.BacktestPurchasePolicyRequest, *, timeout: float | None = None
@@ -78,6 +89,14 @@ class Purchasing:
         return self._caller.unary(
             self._stub.GetShadowPrices, _PATH + "GetShadowPrices", self._addressed(request), timeout
         )
+
+    def stream_get_shadow_prices(
+        self, request: pb.GetShadowPricesRequest, *, timeout: float | None = None
+    ) -> pb.ShadowPrices:
+        """As `get_shadow_prices`, with the hours of usage sent in parts."""
+        path = _PATH + "StreamGetShadowPrices"
+        messages = _parts(self._addressed(request), pb.StreamGetShadowPricesRequest)
+        return self._caller.upload(self._stub.StreamGetShadowPrices, path, messages, timeout)
 
     def fetch_provider_recommendation(
         self, request: pb.FetchProviderRecommendationRequest, *, timeout: float | None = None
@@ -103,18 +122,20 @@ class Purchasing:
         return request
 
 
-def _parts(request: pb.OptimizePurchasePlanRequest) -> Iterator[pb.StreamOptimizePurchasePlanRequest]:
+def _parts(request: _WithUsage, part: Callable[..., _Part]) -> Iterator[_Part]:
     """The request without its hours, then those, series by series."""
-    head = pb.OptimizePurchasePlanRequest()
-    head.CopyFrom(request)
+    head = copy.deepcopy(request)
     for series in head.demand.series:
         del series.hourly_usage[:]
         del series.epoch_seconds[:]
-    yield pb.StreamOptimizePurchasePlanRequest(request=head)
+    yield part(request=head)
     for index, series in enumerate(request.demand.series):
         for begin in range(0, len(series.hourly_usage), _HOURS_A_MESSAGE):
             end = begin + _HOURS_A_MESSAGE
-            hours = pb.DemandHours(
-                series=index, hourly_usage=series.hourly_usage[begin:end], epoch_seconds=series.epoch_seconds[begin:end]
+            yield part(
+                hours=pb.DemandHours(
+                    series=index,
+                    hourly_usage=series.hourly_usage[begin:end],
+                    epoch_seconds=series.epoch_seconds[begin:end],
+                )
             )
-            yield pb.StreamOptimizePurchasePlanRequest(hours=hours)

@@ -41,6 +41,7 @@ from trimtab_service.rpc.commitments import CommitmentServicer
 from trimtab_service.rpc.desk import PlacementDesk
 from trimtab_service.rpc.health import Probe
 from trimtab_service.rpc.ids import NewId, new_ulid
+from trimtab_service.rpc.inventory_demand import InventoryDemand, ListedFleet
 from trimtab_service.rpc.memo import DecisionMemo
 from trimtab_service.rpc.placement import PlacementServicer
 from trimtab_service.rpc.policies import PolicyServicer
@@ -199,6 +200,7 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         payload = {"version": version}
         writer.run(lambda conn: journal_store.append(conn, "", JournalKind.CATALOG, payload, now), timeout_s)
 
+    purchases = PurchaseDesk(world, sizing.pool, clock=given.clock, point_cap=settings.sizing_points)
     services = (
         (
             placement_service_pb2,
@@ -221,10 +223,11 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
             purchasing_service_pb2,
             "PurchasingService",
             PurchasingServicer(
-                PurchaseDesk(world, sizing.pool, clock=given.clock, point_cap=settings.sizing_points),
+                purchases,
                 writer,
                 sizing.intake,
                 sizing.clouds.advisors,
+                InventoryDemand(ListedFleet(given.sources or sizing.clouds.sources), purchases.snapshot, given.clock),
             ),
         ),
         (recommendation_service_pb2, "RecommendationService", lifecycle.servicer),

@@ -50,6 +50,7 @@ class ErrorReason(Reason):
     STORE_BUSY = "Too many changes wait to be committed; RetryInfo says when to ask again."
     READ_COST_CAP = "Reading the telemetry would cost more than the cap."
     SOURCE_FAILED = "A source outside trimtab failed; nothing can be concluded."
+    NO_USAGE = "Nothing runs in the named accounts that is paid by the hour at a known price: nothing to do."
     UNSUPPORTED = "trimtab does not know how to decide this."
     SHUTTING_DOWN = "The server is draining; another replica will answer."
     INTERNAL = "A fault of trimtab; the correlation id finds it in the log."
@@ -206,6 +207,11 @@ class DemandNote(Reason):
     DUPLICATE_HOURS_SUMMED = "An hour came twice at a change of clocks; in UTC they are one hour of both."
     SHORT_HISTORY = "Under 30 days of usage: the plan holds for these hours, not for a season."
     EMPTY = "There is no usage: nothing to do."
+    FROM_INVENTORY = "Usage is what ran when it was listed, each from its launch on; what had ended before is not in it."
+    ASSUMED_ALWAYS_RUN = "As asked for, each listed instance was counted over the whole look-back."
+    LAUNCH_UNKNOWN = "Listed instances whose launch is not known were counted over the whole look-back."
+    SPOT_LEFT_OUT = "Listed spot instances were left out: no plan covers them."
+    UNPRICED_LEFT_OUT = "Listed instances of types without an on-demand price in the catalogue were left out."
 
 
 class PlanReason(Reason):

@@ -1,11 +1,13 @@
-"""What purchasing needs of the clouds: what a provider itself recommends, to compare."""
+"""What purchasing needs of the outside: usage that callers do not send, and what a provider itself recommends."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from trimtab_service.domain.commitments import CommitmentKind
 from trimtab_service.domain.purchasing import Payment
+from trimtab_service.domain.resources import CloudResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +53,20 @@ class ProviderAdvisors(Protocol):
         """That of the account of this name, where the project may use it and it has one.
 
         Raises NotFoundError where there is no such account for the project.
+        """
+        ...
+
+
+class RunningFleet(Protocol):
+    """What runs in one configured account now.
+
+    Usage that was stored (billed costs) would come in through a port beside this one, as rows of money by the hour.
+    """
+
+    def list(self, project: str, name: str, deadline: datetime) -> Iterator[CloudResource]:
+        """Every resource, in a stable order; `deadline` is aware UTC.
+
+        Raises NotFoundError where the project has no account of this name, UnavailableError (SOURCE_FAILED) where it
+        cannot be listed whole: a part is never given as all.
         """
         ...

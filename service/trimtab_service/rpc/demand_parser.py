@@ -5,7 +5,7 @@ years) it refuses with the same words, so the fields it names are translated bac
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from google.type.money_pb2 import Money
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.purchasing import Service, UsageKey
-from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.domain.reasons import DemandNote, ErrorReason
 from trimtab_service.purchasing.demand import MOST_HOURS, HourlyUsage, UsageRows, usage_of
 from trimtab_service.purchasing.memory import DEFAULT_LIMIT_BYTES, require
 from trimtab_service.purchasing.program import Floats
@@ -63,8 +63,19 @@ class ParsedSeries:
 class PendingDemand:
     """Usage whose hours come in one or several parts; `finish` joins them."""
 
-    def __init__(self, message: pb.PurchaseDemand, point_cap: int, found: Violations, at: FieldPath) -> None:
-        """Faults are noted in `found`; `point_cap` is the most hours of all series together."""
+    def __init__(
+        self,
+        message: pb.PurchaseDemand,
+        point_cap: int,
+        found: Violations,
+        at: FieldPath,
+        notes: tuple[DemandNote, ...] = (),
+    ) -> None:
+        """Faults are noted in `found`; `point_cap` is the most hours of all series together.
+
+        `notes` say what was assumed to make the message.
+        """
+        self._notes = notes
         self.currency = currency_of(message, found, at)
         self._cap = point_cap
         self._points = 0
@@ -139,9 +150,10 @@ class PendingDemand:
             raise InvalidArgumentError([in_request(violation) for violation in error.violations]) from None
         rows = [UsageRows(one.key, one.hours, one.units * (one.unit_nanos / _NANOS), self.currency) for one in parsed]
         try:
-            return usage_of(rows)
+            usage = usage_of(rows)
         except InvalidArgumentError as error:
             raise InvalidArgumentError([in_request(violation) for violation in error.violations]) from None
+        return replace(usage, notes=(*self._notes, *usage.notes)) if self._notes else usage
 
 
 def in_request(violation: Violation) -> Violation:

@@ -15,7 +15,7 @@ from trimtab_service.purchasing.plan_request import PlanRequest
 from trimtab_service.purchasing.policy_report import policy_report
 from trimtab_service.purchasing.program import Floats
 from trimtab_service.rpc.demand_parser import ParsedSeries
-from trimtab_service.rpc.purchase_billing import bill_of
+from trimtab_service.rpc.purchase_billing import bill_of, weekly_use
 from trimtab_service.rpc.purchase_encoder import PurchaseEncoder, evidence, policies
 from trimtab_service.rpc.purchase_shadow import shadow_prices
 
@@ -117,9 +117,13 @@ def backtest_apart(task: BacktestTask) -> bytes:
     return answer.SerializeToString()
 
 
-def shadow_apart(request: PlanRequest, stop: Stop) -> bytes:
+def shadow_apart(request: PlanRequest, series: tuple[ParsedSeries, ...], stop: Stop) -> bytes:
     """A serialised `ShadowPrices`. Raises what the engine raises."""
-    return shadow_prices(request, stop.asked()).SerializeToString()
+    message = shadow_prices(request, stop.asked())
+    for name, shares in weekly_use(series, request.owned).items():
+        message.commitments.add(commitment_id=name, used_by_hour_of_week=shares)
+    message.demand_notes.extend(note.name for note in request.usage.notes)
+    return message.SerializeToString()
 
 
 class _Spare:

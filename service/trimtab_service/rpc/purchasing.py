@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from sqlalchemy import Connection
@@ -24,10 +24,12 @@ from trimtab_service.rpc.advice_keeping import Intake, Kept
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.demand_parser import PendingDemand
 from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.inventory_demand import InventoryDemand
 from trimtab_service.rpc.purchase_content import content_of_plan
 from trimtab_service.rpc.purchase_desk import Asked, PurchaseDesk
 from trimtab_service.rpc.purchase_encoder import PurchaseEncoder
 from trimtab_service.rpc.purchase_parser import PurchaseParser
+from trimtab_service.rpc.purchase_parts import Digest, First, gathered
 from trimtab_service.rpc.purchase_provider import provider_answer, provider_question
 from trimtab_service.rpc.purchase_task import BacktestTask, BillTask, backtest_apart, bill_apart, shadow_apart
 from trimtab_service.store.idempotency import RequestKey, answer_known, once
@@ -36,7 +38,6 @@ from trimtab_service.store.writer import GroupCommitWriter
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
-_CHECK_EVERY: Final = 16
 _MOST_STEPS: Final = 60
 _YEAR_H: Final = 8_760
 
@@ -45,9 +46,15 @@ class PurchasingServicer:
     """Answers from the desk; a plan that says to buy is stored as a recommendation before the answer."""
 
     def __init__(
-        self, desk: PurchaseDesk, writer: GroupCommitWriter, intake: Intake, advisors: ProviderAdvisors
+        self,
+        desk: PurchaseDesk,
+        writer: GroupCommitWriter,
+        intake: Intake,
+        advisors: ProviderAdvisors,
+        inventory: InventoryDemand,
     ) -> None:
         self._desk = desk
+        self._inventory = inventory
         self._writer = writer
         self._intake = intake
         self._advisors = advisors
@@ -56,7 +63,7 @@ class PurchasingServicer:
         """The cheapest portfolio of a whole request."""
         names.project_id(request.parent)
         found = Violations()
-        demand = PendingDemand(request.demand, self._desk.point_cap, found, "demand")
+        demand = self._pending(request.demand, call, found)
         return self._plan(request, (demand, found), hashlib.sha256(request.SerializeToString(deterministic=True)), call)
 
     def stream_optimize_purchase_plan(
@@ -66,43 +73,32 @@ class PurchasingServicer:
         call: Call,
     ) -> pb.PurchasePlan | Kept:
         """The cheapest portfolio of usage that comes in parts; memory is bounded by the cap on hours."""
-        if not first.HasField("request"):
-            raise InvalidArgumentError([Violation("request", ErrorReason.FIELD_REQUIRED, "comes first")])
-        names.project_id(first.request.parent, "request.parent")
-        demand = self._demand(first.request.demand, "request.demand")
-        body = hashlib.sha256(first.SerializeToString(deterministic=True))
-        for index, message in enumerate(more):
-            if index % _CHECK_EVERY == 0:
-                call.check()
-            found = Violations()
-            if not message.HasField("hours"):
-                found.add("hours", ErrorReason.FIELD_REQUIRED, "after the request come hours")
-            demand.add(message.hours.series, message.hours, found, "hours")
-            found.check()
-            body.update(message.SerializeToString(deterministic=True))
+        demand = self._first(first, call)
+        body = gathered(first, more, demand, call)
         return self._plan(first.request, (demand, Violations()), body, call)
 
     def evaluate_purchase_plan(self, request: pb.EvaluatePurchasePlanRequest, call: Call) -> pb.PurchaseBill:
         """Bill usage under a portfolio, exactly."""
         names.project_id(request.parent)
-        demand = self._demand(request.demand)
-        found = Violations()
-        series = demand.finish(found)
-        plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
-        found.check()
-        demand.usage(series)
-        if request.include_project_commitments:
-            plans += self._owned(call.project)
-        _require_distinct(plans)
-        task = BillTask(series, plans, demand.currency, request.hourly)
-        return pb.PurchaseBill.FromString(self._desk.apart(call, lambda _: (bill_apart, (task,))))
+        return self._bill(request, self._demand(request.demand, call), call)
+
+    def stream_evaluate_purchase_plan(
+        self,
+        first: pb.StreamEvaluatePurchasePlanRequest,
+        more: Iterator[pb.StreamEvaluatePurchasePlanRequest],
+        call: Call,
+    ) -> pb.PurchaseBill:
+        """Bill usage that comes in parts."""
+        demand = self._first(first, call)
+        gathered(first, more, demand, call)
+        return self._bill(first.request, demand, call)
 
     def backtest_purchase_policy(
         self, request: pb.BacktestPurchasePolicyRequest, call: Call
     ) -> pb.BacktestPurchasePolicyResponse:
         """Walk policies over the caller's own history."""
         names.project_id(request.parent)
-        demand = self._demand(request.demand)
+        demand = self._demand(request.demand, call)
         found = Violations()
         series = demand.finish(found)
         if not 0.0 < request.rate < 1.0:
@@ -136,7 +132,7 @@ class PurchasingServicer:
     def plan_ladder(self, request: pb.PlanLadderRequest, call: Call) -> pb.PurchaseLadder:
         """Purchases over the coming months."""
         names.project_id(request.parent)
-        demand = self._demand(request.demand)
+        demand = self._demand(request.demand, call)
         found = Violations()
         series = demand.finish(found)
         parser = PurchaseParser(demand.currency, found)
@@ -189,16 +185,15 @@ class PurchasingServicer:
     def get_shadow_prices(self, request: pb.GetShadowPricesRequest, call: Call) -> pb.ShadowPrices:
         """What a committed dollar is worth, hour by hour."""
         names.project_id(request.parent)
-        demand = self._demand(request.demand)
-        found = Violations()
-        series = demand.finish(found)
-        plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
-        found.check()
-        usage = demand.usage(series)
-        plans += self._owned(call.project)
-        terms = PlanTerms(usage.start, max(usage.hours, 1) * timedelta(hours=1))
-        asked = PlanRequest(usage, (), terms, plans, with_risk=False)
-        return pb.ShadowPrices.FromString(self._desk.apart(call, lambda stop: (shadow_apart, (asked, stop))))
+        return self._shadow(request, self._demand(request.demand, call), call)
+
+    def stream_get_shadow_prices(
+        self, first: pb.StreamGetShadowPricesRequest, more: Iterator[pb.StreamGetShadowPricesRequest], call: Call
+    ) -> pb.ShadowPrices:
+        """The same of usage that comes in parts."""
+        demand = self._first(first, call)
+        gathered(first, more, demand, call)
+        return self._shadow(first.request, demand, call)
 
     def fetch_provider_recommendation(
         self, request: pb.FetchProviderRecommendationRequest, call: Call
@@ -212,11 +207,49 @@ class PurchasingServicer:
         deadline = self._desk.now() + timedelta(seconds=min(call.time_remaining(), 600.0))
         return provider_answer(advisor.recommend(question, deadline))
 
-    def _demand(self, message: pb.PurchaseDemand, at: str = "demand") -> PendingDemand:
+    def _pending(self, message: pb.PurchaseDemand, call: Call, found: Violations, at: str = "demand") -> PendingDemand:
+        """The usage of a request, from wherever it comes; faults of its series are noted."""
+        series, notes = self._inventory.series_of(message, call, at)
+        return PendingDemand(series, self._desk.point_cap, found, at, notes)
+
+    def _demand(self, message: pb.PurchaseDemand, call: Call, at: str = "demand") -> PendingDemand:
         found = Violations()
-        demand = PendingDemand(message, self._desk.point_cap, found, at)
+        demand = self._pending(message, call, found, at)
         found.check()
         return demand
+
+    def _first(self, first: First, call: Call) -> PendingDemand:
+        """The usage of the request that a stream begins with."""
+        if not first.HasField("request"):
+            raise InvalidArgumentError([Violation("request", ErrorReason.FIELD_REQUIRED, "comes first")])
+        names.project_id(first.request.parent, "request.parent")
+        return self._demand(first.request.demand, call, "request.demand")
+
+    def _bill(self, request: pb.EvaluatePurchasePlanRequest, demand: PendingDemand, call: Call) -> pb.PurchaseBill:
+        found = Violations()
+        series = demand.finish(found)
+        plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
+        found.check()
+        usage = demand.usage(series)
+        if request.include_project_commitments:
+            plans += self._owned(call.project)
+        _require_distinct(plans)
+        task = BillTask(series, plans, demand.currency, request.hourly)
+        bill = pb.PurchaseBill.FromString(self._desk.apart(call, lambda _: (bill_apart, (task,))))
+        bill.demand_notes.extend(note.name for note in usage.notes)
+        return bill
+
+    def _shadow(self, request: pb.GetShadowPricesRequest, demand: PendingDemand, call: Call) -> pb.ShadowPrices:
+        found = Violations()
+        series = demand.finish(found)
+        plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
+        found.check()
+        usage = demand.usage(series)
+        plans += self._owned(call.project)
+        _require_distinct(plans)
+        terms = PlanTerms(usage.start, max(usage.hours, 1) * timedelta(hours=1))
+        asked = PlanRequest(usage, (), terms, plans, with_risk=False)
+        return pb.ShadowPrices.FromString(self._desk.apart(call, lambda stop: (shadow_apart, (asked, series, stop))))
 
     def _owned(self, project: str) -> tuple[OwnedLevel, ...]:
         return owned_levels(self._desk.snapshot(project), self._desk.commitments(project))
@@ -225,7 +258,7 @@ class PurchasingServicer:
         self,
         request: pb.OptimizePurchasePlanRequest,
         demand: tuple[PendingDemand, Violations],
-        body: "_Digest",
+        body: Digest,
         call: Call,
     ) -> pb.PurchasePlan | Kept:
         key = RequestKey(
@@ -275,11 +308,3 @@ def _keep_only(tested: "RepeatedCompositeFieldContainer[pb.PolicyBacktest]", wan
     kept = [one for one in tested if one.policy_id in wanted]
     del tested[:]
     tested.extend(kept)
-
-
-class _Digest(Protocol):
-    """What of hashlib is needed."""
-
-    def digest(self) -> bytes:
-        """The hash."""
-        ...

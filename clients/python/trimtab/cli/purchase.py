@@ -152,7 +152,9 @@ def evaluate(
         demand=demand.message(), plans=read_plans(plans, "--plans"), include_project_commitments=with_project
     )
     with connection.client() as client:
-        bill = client.purchasing.evaluate_purchase_plan(request)
+        large = request.ByteSize() > MOST_MESSAGE_BYTES
+        method = client.purchasing.stream_evaluate_purchase_plan if large else client.purchasing.evaluate_purchase_plan
+        bill = method(request)
     if output.json:
         out.show_json(bill)
     else:
@@ -225,7 +227,9 @@ def shadow(*, plans: PLANS = None, demand: DemandFlags, output: Output, connecti
     """Say when a committed dollar is idle: deferrable work belongs there."""
     request = pb.GetShadowPricesRequest(demand=demand.message(), plans=read_plans(plans, "--plans"))
     with connection.client() as client:
-        prices = client.purchasing.get_shadow_prices(request)
+        large = request.ByteSize() > MOST_MESSAGE_BYTES
+        method = client.purchasing.stream_get_shadow_prices if large else client.purchasing.get_shadow_prices
+        prices = method(request)
     if output.json:
         out.show_json(prices)
     else:

@@ -3,7 +3,7 @@
 Arrays of Python integers: one line of a plan at a time, all hours at once. Exact, whatever the amounts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -42,8 +42,8 @@ class PlanUse:
 class Bill:
     """Exact femto-USD: plan `fees`, `on_demand` for what is left, `equivalent` had nothing been owned.
 
-    `plans` says what each did, `hourly` (H,) the totals by hour, `idle` (H,), where asked for,
-    the fees whose room was not used.
+    `plans` says what each did, `hourly` (H,) the totals by hour; where asked for, `idle` (H,) are the fees whose room
+    was not used, and `room_left` (H,) by plan what is left of its room, in its own unit.
     """
 
     fees: int
@@ -52,6 +52,7 @@ class Bill:
     plans: tuple[PlanUse, ...]
     hourly: tuple[Exact, ...]
     idle: tuple[Exact, ...]
+    room_left: Mapping[str, tuple[Exact, ...]]
 
     @property
     def total(self) -> Exact:
@@ -138,6 +139,7 @@ def bill(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan], *, with_idle: b
         plans=uses,
         hourly=tuple(hourly.tolist()),
         idle=tuple(idle.tolist()),
+        room_left={name: tuple(left.tolist()) for name, left in room.items()} if with_idle else {},
     )
 
 
