@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, or_, select, tuple_, update
 
@@ -16,17 +16,16 @@ from trimtab_service.domain.failover import FailoverPlan, RunKind, RunState
 from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.journal import Held, LeaseLostError, Transition
 from trimtab_service.failover.machine import CLAIMABLE, claimed
-from trimtab_service.failover.run import Command, Run, Steering, Trigger
+from trimtab_service.failover.run import Change, Command, Run, Steering, Trigger
 from trimtab_service.store import failover_services as services
 from trimtab_service.store.engines import Database
+from trimtab_service.store.failover_commit import save_at_once
 from trimtab_service.store.failover_plans import FailoverPlanStore
 from trimtab_service.store.failover_rows import NEVER, RunMovedError, load, save
 from trimtab_service.store.failover_runs import FailoverRunStore, instant_of
 from trimtab_service.store.failover_tables import FAILOVER_RUNS
 from trimtab_service.store.idempotency import RequestKey
 from trimtab_service.store.writer import GroupCommitWriter
-
-T = TypeVar("T")
 
 _R: Final = FAILOVER_RUNS.c
 _KEPT_PLANS: Final = 64
@@ -79,7 +78,7 @@ class StoredRunJournal:
         known = run
         while True:
             try:
-                return self._committed(lambda conn, known=known: self._change(conn, known, owner, lease, transition))  # type: ignore[misc] # a default that binds
+                return self._committed(known, owner, lease, transition)
             except RunMovedError:
                 with self._database.read() as conn:
                     known = load(conn, run.project, run.run_id)
@@ -94,23 +93,34 @@ class StoredRunJournal:
         with self._at_once, self._database.write() as conn:
             return conn.execute(update(FAILOVER_RUNS).where(ours).values(lease_until=NEVER)).rowcount == 1
 
+    def _committed(self, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
+        """SQLite has one writer at a time, so its threads share commits; PostgreSQL's need not queue for each other."""
+        if self._database.dialect == "sqlite":
+            return self._writer.run(lambda conn: self._change(conn, known, owner, lease, transition))
+        with self._at_once:
+            with self._database.read() as conn:
+                now = self._instant(conn, known)
+                change = transition(known, now)
+                if not change:
+                    return known
+                if not _tells(change):
+                    return save_at_once(conn, known, change, now, (owner, lease))
+            with self._database.write() as conn:
+                return self._change(conn, known, owner, lease, transition)
+
     def _change(self, conn: Connection, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
-        # A database clock that was set back must not turn the chain's order round.
-        now = max(instant_of(conn, self._clock), known.update_time)
+        now = self._instant(conn, known)
         change = transition(known, now)
         if not change:
             return known
         saved = save(conn, known, change, now, (owner, now + lease))
-        if change.active_side or saved.state.is_over:
+        if _tells(change):
             services.tell(conn, replace(change, run=saved), now)
         return saved
 
-    def _committed(self, unit: Callable[[Connection], T]) -> T:
-        """SQLite has one writer at a time, so its threads share commits; PostgreSQL's need not queue for each other."""
-        if self._database.dialect == "sqlite":
-            return self._writer.run(unit)
-        with self._at_once, self._database.write() as conn:
-            return unit(conn)
+    def _instant(self, conn: Connection, known: Run) -> datetime:
+        """Now; a database clock that was set back must not turn the chain's order round."""
+        return max(instant_of(conn, self._clock), known.update_time)
 
     def _plan(self, run: Run) -> FailoverPlan:
         key = (run.project, run.plan_id, run.plan_revision)
@@ -173,6 +183,11 @@ class StoredChildRuns:
             return
         said = Steering(Command.ABORT, run.started_by, reason=reason)
         self._runs.steer(run.project, run.run_id, said, _unremembered(run))
+
+
+def _tells(change: Change) -> bool:
+    """Whether the change means something for the run's service."""
+    return bool(change.active_side) or change.run.state.is_over
 
 
 def _unremembered(run: Run) -> RequestKey:

@@ -1,7 +1,7 @@
 """Runs between their rows and the rules' own types; and the one way in which a change of a run is written."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -45,11 +45,11 @@ _MOVING: Final = (
     *("mode", "state", "reason", "update_time", "end_time", "version", "token", "event_sequence", "chain_hash"),
     *("actual_rto_micros", "actual_rpo_micros"),
 )
-_STEP_MOVING: Final = (
+STEP_MOVING: Final = (
     *("state", "attempts", "begin_time", "attempt_time", "done_time", "expire_time", "detail", "actor"),
     *("is_exception", "is_undoing", "needs_person", "memo"),
 )
-_WRITTEN: Final = (
+WRITTEN: Final = (
     update(FAILOVER_RUNS)
     .where(
         _R.project == bindparam("of_project"),
@@ -59,7 +59,7 @@ _WRITTEN: Final = (
     )
     .values({name: bindparam(f"new_{name}") for name in (*_MOVING, "wake_time")})
 )
-_WRITTEN_WITH_LEASE: Final = _WRITTEN.values(
+_WRITTEN_WITH_LEASE: Final = WRITTEN.values(
     lease_owner=bindparam("new_lease_owner"), lease_until=bindparam("new_lease_until")
 )
 _STEP_WRITTEN: Final = (
@@ -69,7 +69,7 @@ _STEP_WRITTEN: Final = (
         _S.run_id == bindparam("of_run"),
         _S.position == bindparam("of_position"),
     )
-    .values({name: bindparam(f"new_{name}") for name in _STEP_MOVING})
+    .values({name: bindparam(f"new_{name}") for name in STEP_MOVING})
 )
 _EVENTS_ADDED: Final = insert(FAILOVER_EVENTS)
 
@@ -89,6 +89,31 @@ def add(conn: Connection, change: Change, now: datetime) -> Run:
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a change of a run writes: its row, guarded by version and token, the steps that moved, the new links."""
+
+    run: Run
+    guarded: Mapping[str, object]
+    steps: Sequence[Mapping[str, object]]
+    events: Sequence[Mapping[str, object]]
+
+
+def writing(before: Run, change: Change, now: datetime) -> Writing:
+    """The rows of a change of `before`: parameters of `WRITTEN`, and of what `save` does besides."""
+    run, made = _chained(change, now, before.version + 1)
+    row = _run_row(run)
+    guarded: dict[str, object] = {f"new_{name}": row[name] for name in _MOVING}
+    guarded |= {"of_project": run.project, "of_run": run.run_id}
+    guarded |= {"of_version": before.version, "of_token": before.token, "new_wake_time": _wake_time(run)}
+    steps = [
+        _step_values(run, place, step)
+        for place, (step, old) in enumerate(zip(run.steps, before.steps, strict=True))
+        if step is not old
+    ]
+    return Writing(run, guarded, steps, [_event_row(run, link) for link in made])
+
+
 def save(
     conn: Connection, before: Run, change: Change, now: datetime, lease: tuple[str, datetime] | None = None
 ) -> Run:
@@ -97,26 +122,18 @@ def save(
     Raises RunMovedError unless the run is still at the version and token of `before`: that is what fences the database
     against a process that has lost the run.
     """
-    run, made = _chained(change, now, before.version + 1)
-    row = _run_row(run)
-    values: dict[str, object] = {f"new_{name}": row[name] for name in _MOVING}
-    values |= {"of_project": run.project, "of_run": run.run_id}
-    values |= {"of_version": before.version, "of_token": before.token, "new_wake_time": _wake_time(run)}
+    made = writing(before, change, now)
     if lease is None:
-        done = conn.execute(_WRITTEN, values)
+        done = conn.execute(WRITTEN, made.guarded)
     else:
-        done = conn.execute(_WRITTEN_WITH_LEASE, {**values, "new_lease_owner": lease[0], "new_lease_until": lease[1]})
+        leased = {"new_lease_owner": lease[0], "new_lease_until": lease[1]}
+        done = conn.execute(_WRITTEN_WITH_LEASE, {**made.guarded, **leased})
     if done.rowcount != 1:
         raise RunMovedError
-    moved = [
-        _step_values(run, place, step)
-        for place, (step, old) in enumerate(zip(run.steps, before.steps, strict=True))
-        if step is not old
-    ]
-    if moved:
-        conn.execute(_STEP_WRITTEN, moved)
-    conn.execute(_EVENTS_ADDED, [_event_row(run, link) for link in made])
-    return run
+    if made.steps:
+        conn.execute(_STEP_WRITTEN, made.steps)
+    conn.execute(_EVENTS_ADDED, made.events)
+    return made.run
 
 
 def load(conn: Connection, project: str, run_id: str, *, lock: bool = False) -> Run:
@@ -170,7 +187,7 @@ def _step_row(step: StepRun) -> dict[str, Any]:
 
 
 def _step_values(run: Run, place: int, step: StepRun) -> dict[str, Any]:
-    values = {f"new_{name}": _stored(name, getattr(step, name)) for name in _STEP_MOVING}
+    values = {f"new_{name}": _stored(name, getattr(step, name)) for name in STEP_MOVING}
     return {**values, "of_project": run.project, "of_run": run.run_id, "of_position": place}
 
 
