@@ -17,7 +17,8 @@ from trimtab_service.store.rows import METADATA
 from trimtab_service.store.schema import MIGRATIONS, SCHEMA_VERSION, await_schema, migrate, schema_is_current
 
 STEPS = sorted((MIGRATIONS / "versions").glob("[0-9]*.py"))
-EXPANDING = {"create_table", "create_index", "add_column"}
+EXPANDING = {"create_table", "create_index", "add_column", "drop_index"}
+"""An index may go: without it an older version is slower and no less right."""
 
 
 def _migrate_in_child(dsn: str, barrier: threading.Barrier, answers: "multiprocessing.Queue[object]") -> None:
