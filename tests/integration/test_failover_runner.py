@@ -239,7 +239,7 @@ def wait_until(wanted: Callable[[], bool]) -> bool:
 class _Unreachable:
     """A journal whose database does not answer."""
 
-    def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
+    def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
         raise _gone()
 
     def renew(self, held: object, lease: timedelta) -> dict[str, RunState]:

@@ -79,9 +79,9 @@ class _DoomedJournal:
         self._journal = journal
         self._doom = doom
 
-    def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
+    def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
         with self._doom.quiet:
-            return self._journal.claim(owner, lease, children_only=children_only)
+            return self._journal.claim(owner, lease, most, children_only=children_only)
 
     def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
         with self._doom.quiet:

@@ -29,10 +29,10 @@ class Held(NamedTuple):
 class RunJournal(Protocol):
     """The journal of all runs. Leases last by the database's clock, tokens only ever grow."""
 
-    def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
-        """Take the oldest run that nobody works on, with a new token; None when there is none.
+    def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
+        """Take runs that nobody works on, each with a new token, the oldest first; empty when there is none.
 
-        `children_only`: only a run that another one waits for.
+        `children_only`: only runs that another one waits for.
         """
         ...
 

@@ -13,6 +13,9 @@ from trimtab_service.failover.leases import LeaseKeeper
 
 _LOG: Final = structlog.get_logger("trimtab.failover")
 
+_AT_ONCE: Final = 8
+"""Runs that are taken in one commit: many that wait are begun soon, and other processes get theirs."""
+
 
 class Runner:
     """One a process. `start` it, `wake` it when there may be something to do, `close` it.
@@ -52,20 +55,19 @@ class Runner:
         return self._busy
 
     def take(self) -> bool:
-        """Claim one run, if there is one, and carry it out in a thread of its own. Raises UnavailableError."""
+        """Claim what there is room for, and carry each out in a thread of its own. Raises UnavailableError."""
         around = self._around
         sent_at = time.monotonic()
-        full = self._busy >= around.conduct.capacity
-        held = around.journal.claim(around.owner, around.conduct.lease, children_only=full)
-        if held is None:
-            return False
+        room = around.conduct.capacity - self._busy
+        most = min(max(1, room), _AT_ONCE)
+        taken = around.journal.claim(around.owner, around.conduct.lease, most, children_only=room <= 0)
         with self._lock:
-            self._busy += 1
-        worker = threading.Thread(
-            target=self._carry_out, args=(held, sent_at), name=f"trimtab-run-{held.run.run_id}", daemon=True
-        )
-        worker.start()
-        return True
+            self._busy += len(taken)
+        for held in taken:
+            threading.Thread(
+                target=self._carry_out, args=(held, sent_at), name=f"trimtab-run-{held.run.run_id}", daemon=True
+            ).start()
+        return bool(taken)
 
     def _loop(self) -> None:
         poll_s = self._around.conduct.poll.total_seconds()

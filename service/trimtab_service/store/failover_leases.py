@@ -21,7 +21,7 @@ from trimtab_service.store import failover_services as services
 from trimtab_service.store.engines import Database
 from trimtab_service.store.failover_commit import save_at_once
 from trimtab_service.store.failover_plans import FailoverPlanStore
-from trimtab_service.store.failover_rows import NEVER, RunMovedError, load, save
+from trimtab_service.store.failover_rows import NEVER, RunMovedError, load, load_all, save, save_all
 from trimtab_service.store.failover_runs import FailoverRunStore, instant_of
 from trimtab_service.store.failover_tables import FAILOVER_RUNS
 from trimtab_service.store.idempotency import RequestKey
@@ -47,22 +47,20 @@ class StoredRunJournal:
         self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         self._kept: dict[tuple[str, str, int], FailoverPlan] = {}
 
-    def claim(self, owner: str, lease: timedelta, *, children_only: bool) -> Held | None:
-        """As the port says. Two processes that ask at once take two runs, or one of them none."""
+    def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
+        """As the port says. Two processes that ask at once take different runs."""
         with self._database.read() as conn:
             # Mostly there is none, and nobody should have to wait for a lock to be told so.
-            if conn.execute(_waiting(instant_of(conn, self._clock), children_only=children_only)).first() is None:
-                return None
+            if conn.execute(_waiting(instant_of(conn, self._clock), 1, children_only=children_only)).first() is None:
+                return ()
         with self._database.write() as conn:
             now = instant_of(conn, self._clock)
-            query = _waiting(now, children_only=children_only).with_for_update(skip_locked=True)
-            row = conn.execute(query).first()
-            if row is None:
-                return None
-            before = load(conn, row.project, row.run_id)
-            change = claimed(before, owner, services.next_token(conn, before), now)
-            run = save(conn, before, change, now, (owner, now + lease))
-        return Held(run, self._plan(run))
+            query = _waiting(now, most, children_only=children_only).with_for_update(skip_locked=True)
+            found = load_all(conn, [(row.project, row.run_id) for row in conn.execute(query)])
+            tokens = services.next_tokens(conn, found)
+            changes = [(run, claimed(run, owner, token, now)) for run, token in zip(found, tokens, strict=True)]
+            taken = save_all(conn, changes, now, (owner, now + lease))
+        return tuple(Held(run, self._plan(run)) for run in taken)
 
     def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
         """As the port says, in one statement."""
@@ -194,7 +192,7 @@ def _unremembered(run: Run) -> RequestKey:
     return RequestKey(run.project, "ChildRun", "", b"")
 
 
-def _waiting(now: datetime, *, children_only: bool) -> Select[Any]:
+def _waiting(now: datetime, most: int, *, children_only: bool) -> Select[Any]:
     """Runs with something to do that nobody works on: real ones before drills, oldest first."""
     expired = and_(_R.state == RunState.PENDING_APPROVAL.value, _R.wake_time <= now)
     query = (
@@ -205,6 +203,6 @@ def _waiting(now: datetime, *, children_only: bool) -> Select[Any]:
             or_(_R.state.in_([state.value for state in CLAIMABLE]), expired),
         )
         .order_by(_R.trigger == Trigger.DRILL.value, _R.create_time)
-        .limit(1)
+        .limit(most)
     )
     return query.where(_R.parent_run != "") if children_only else query

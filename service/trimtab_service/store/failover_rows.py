@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
 from trimtab_service.domain.errors import NotFoundError
 from trimtab_service.domain.failover import RunKind, RunMode, RunState, StepState
@@ -122,18 +122,24 @@ def save(
     Raises RunMovedError unless the run is still at the version and token of `before`: that is what fences the database
     against a process that has lost the run.
     """
-    made = writing(before, change, now)
-    if lease is None:
-        done = conn.execute(WRITTEN, made.guarded)
-    else:
-        leased = {"new_lease_owner": lease[0], "new_lease_until": lease[1]}
-        done = conn.execute(_WRITTEN_WITH_LEASE, {**made.guarded, **leased})
-    if done.rowcount != 1:
+    return save_all(conn, [(before, change)], now, lease)[0]
+
+
+def save_all(
+    conn: Connection, changes: Sequence[tuple[Run, Change]], now: datetime, lease: tuple[str, datetime] | None = None
+) -> tuple[Run, ...]:
+    """Write changes of different runs, all or (RunMovedError) none that the caller may commit."""
+    made = [writing(before, change, now) for before, change in changes]
+    if not made:
+        return ()
+    leased = {} if lease is None else {"new_lease_owner": lease[0], "new_lease_until": lease[1]}
+    guarded = [{**one.guarded, **leased} for one in made]
+    if conn.execute(WRITTEN if lease is None else _WRITTEN_WITH_LEASE, guarded).rowcount != len(made):
         raise RunMovedError
-    if made.steps:
-        conn.execute(_STEP_WRITTEN, made.steps)
-    conn.execute(_EVENTS_ADDED, made.events)
-    return made.run
+    if steps := [row for one in made for row in one.steps]:
+        conn.execute(_STEP_WRITTEN, steps)
+    conn.execute(_EVENTS_ADDED, [row for one in made for row in one.events])
+    return tuple(one.run for one in made)
 
 
 def load(conn: Connection, project: str, run_id: str, *, lock: bool = False) -> Run:
@@ -144,6 +150,18 @@ def load(conn: Connection, project: str, run_id: str, *, lock: bool = False) -> 
         message = f"failover run {run_id!r} does not exist"
         raise NotFoundError(ErrorReason.NOT_FOUND, message, metadata={"failover_run": run_id})
     return whole(conn, project, [bare_run(row)])[0]
+
+
+def load_all(conn: Connection, names: Sequence[tuple[str, str]]) -> list[Run]:
+    """Runs with their steps, by (project, run id), in that order. All must be there."""
+    if not names:
+        return []
+    bare = [bare_run(row) for row in conn.execute(RUNS_SELECTED.where(tuple_(_R.project, _R.run_id).in_(names)))]
+    found: dict[tuple[str, str], Run] = {}
+    for project in {run.project for run in bare}:
+        ours = whole(conn, project, [run for run in bare if run.project == project])
+        found |= {(project, run.run_id): run for run in ours}
+    return [found[name] for name in names]
 
 
 def whole(conn: Connection, project: str, bare: Sequence[Run]) -> tuple[Run, ...]:

@@ -1,16 +1,18 @@
 """What is known of a service across its runs: the row that makes runs exclusive and tokens strictly increasing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, tuple_, update
 
 from trimtab_service.domain.failover import RunKind, RunState
 from trimtab_service.failover.admission import LiveRun, ServiceRecord
 from trimtab_service.failover.run import Change, Run, Trigger
 from trimtab_service.store.failover_tables import FAILOVER_SERVICES
 
-_SERVED: Final = frozenset({RunState.SUCCEEDED, RunState.COMPLETED_WITH_EXCEPTIONS})
+SERVED: Final = frozenset({RunState.SUCCEEDED, RunState.COMPLETED_WITH_EXCEPTIONS})
+"""States in which a run has done what it was for."""
 _C: Final = FAILOVER_SERVICES.c
 
 
@@ -38,11 +40,15 @@ def occupy(conn: Connection, run: Run) -> None:
     conn.execute(update(FAILOVER_SERVICES).where(_is(run.project, run.service_id)).values(values))
 
 
-def next_token(conn: Connection, run: Run) -> int:
-    """A fencing token greater than any that was given out for the service."""
-    grown = update(FAILOVER_SERVICES).where(_is(run.project, run.service_id)).values(token=_C.token + 1)
-    token: int = conn.execute(grown.returning(_C.token)).scalar_one()
-    return token
+def next_tokens(conn: Connection, runs: Sequence[Run]) -> list[int]:
+    """For each run, of a service of its own, a fencing token greater than any that was given out for the service."""
+    theirs = [(run.project, run.service_id) for run in runs]
+    grown = update(FAILOVER_SERVICES).where(tuple_(_C.project, _C.service_id).in_(theirs)).values(token=_C.token + 1)
+    tokens = {
+        (project, service_id): token
+        for project, service_id, token in conn.execute(grown.returning(_C.project, _C.service_id, _C.token))
+    }
+    return [tokens[one] for one in theirs]
 
 
 def tell(conn: Connection, change: Change, now: datetime) -> None:
@@ -53,7 +59,7 @@ def tell(conn: Connection, change: Change, now: datetime) -> None:
         values["active_side"] = change.active_side
     if run.state.is_over and not run.is_drill:
         values["end_time"] = now
-        if run.kind is RunKind.ACTIVATE and run.state in _SERVED and run.actual_rto is not None:
+        if run.kind is RunKind.ACTIVATE and run.state in SERVED and run.actual_rto is not None:
             record = read(conn, run.project, run.service_id, lock=True)
             is_back = record is not None and record.left_side == run.to_side
             values["left_side"] = "" if is_back else run.from_side
