@@ -20,9 +20,12 @@ from trimtab_service.recommendations.ports import Actuator, Effect, Observed
 
 _CHANGING = frozenset(
     {
+        "CancelInstanceRefresh",
         "CreateEndpointConfig",
         "CreateLaunchTemplateVersion",
         "ModifyInstanceAttribute",
+        "RollbackInstanceRefresh",
+        "StartInstanceRefresh",
         "StartInstances",
         "StopInstances",
         "UpdateAutoScalingGroup",
@@ -48,10 +51,12 @@ class _Hands:
         self.actuator: Actuator = actuator
         self.resource = resource
 
-    def do(self, kind: OperationKind, *changes: tuple[str, str, str], token: str = "t-1") -> Effect:
+    def do(
+        self, kind: OperationKind, *changes: tuple[str, str, str], token: str = "t-1", seconds: float = 60
+    ) -> Effect:
         operation = self.operation(kind, *changes)
         assert self.actuator.handles(self.resource, operation)
-        return self.actuator.carry_out(self.resource, operation, token, _soon())
+        return self.actuator.carry_out(self.resource, operation, token, _soon(seconds))
 
     def see(self, kind: OperationKind, *changes: tuple[str, str, str]) -> Observed:
         return self.actuator.observe(self.resource, self.operation(kind, *changes), _soon())
@@ -235,6 +240,114 @@ def test_a_version_made_before_a_crash_is_used(group: _Hands) -> None:
     assert group.do(*_RETYPE, token="t-9").is_changed
     assert group.changes_sent().count("CreateLaunchTemplateVersion") == 1
     assert _described(group)["LaunchTemplate"]["Version"] == "2"
+
+
+_ROLL = (
+    OperationKind.UPDATE_GROUP_TEMPLATE,
+    ("InstanceType", "c5.2xlarge", "c5.xlarge"),
+    ("Instances.InstanceType", "c5.2xlarge", "c5.xlarge"),
+)
+_BACK = (
+    OperationKind.UPDATE_GROUP_TEMPLATE,
+    ("InstanceType", "c5.xlarge", "c5.2xlarge"),
+    ("Instances.InstanceType", "c5.xlarge", "c5.2xlarge"),
+)
+
+
+def _running(hands: _Hands) -> list[str]:
+    return sorted(one["InstanceType"] for one in _described(hands)["Instances"])
+
+
+def _follow(hands: _Hands, version: str) -> None:
+    template = _described(hands)["LaunchTemplate"]
+    hands.fleet.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName="workers",
+        LaunchTemplate={"LaunchTemplateId": template["LaunchTemplateId"], "Version": version},
+    )
+    hands.fleet.server.sent.clear()
+
+
+@pytest.mark.parametrize("version", ["1", "$Latest", "$Default"])
+def test_what_a_group_runs_is_replaced(group: _Hands, version: str) -> None:
+    """By a refresh that keeps the capacity, whatever version is followed; once, and the way back undoes it."""
+    _follow(group, version)
+    assert group.see(*_ROLL).fields == (("InstanceType", "c5.2xlarge"), ("Instances.InstanceType", "c5.2xlarge"))
+    assert group.do(*_ROLL).is_changed
+    assert _running(group) == 3 * ["c5.xlarge"]
+    (started,) = [one for one in group.fleet.server.sent if one.operation == "StartInstanceRefresh"]
+    assert started.parameters["Preferences.MinHealthyPercentage"] == "100"
+    sent = group.changes_sent()
+    assert not group.do(*_ROLL).is_changed
+    assert group.changes_sent() == sent
+    assert group.do(*_BACK, token="t-2").is_changed
+    assert _running(group) == 3 * ["c5.2xlarge"]
+    assert group.see(*_ROLL).fields[0] == ("InstanceType", "c5.2xlarge")
+
+
+def test_a_refresh_that_was_under_way_is_waited_for(group: _Hands) -> None:
+    """The process died while it waited: the same token finds the refresh and starts no other."""
+    group.fleet.server.instance_refreshes.stuck.add("workers")
+    group.fleet.server.faults.append(Fault("RollbackInstanceRefresh", "AccessDenied", 403))
+    with pytest.raises(FailedPreconditionError, match="needs a person"):
+        group.do(*_ROLL, token="t-9", seconds=33)
+    assert set(_running(group)) == {"c5.2xlarge", "c5.xlarge"}
+    assert group.see(*_ROLL).fields[1] == ("Instances.InstanceType", "c5.2xlarge, c5.xlarge")
+    group.fleet.server.instance_refreshes.stuck.clear()
+    assert group.do(*_ROLL, token="t-9").is_changed
+    assert _running(group) == 3 * ["c5.xlarge"]
+    assert _described(group)["LaunchTemplate"]["Version"] == "2"
+    assert group.changes_sent().count("StartInstanceRefresh") == 1
+    assert group.changes_sent().count("CreateLaunchTemplateVersion") == 1
+
+
+def test_a_refresh_whose_answer_was_lost_is_not_started_twice(group: _Hands) -> None:
+    """AWS took the call and answered 500; the repetition is refused, and the refresh found."""
+    server = group.fleet.server
+    group.do(OperationKind.UPDATE_GROUP_TEMPLATE, ("InstanceType", "c5.2xlarge", "c5.xlarge"))
+    group.fleet.client("autoscaling").start_instance_refresh(AutoScalingGroupName="workers")
+    server.instance_refreshes.is_late = True
+    assert group.do(*_ROLL).is_changed
+    assert _running(group) == 3 * ["c5.xlarge"]
+    assert len(server.instance_refreshes.refreshes["workers"]) == 1
+
+
+@pytest.mark.parametrize(("version", "call"), [("1", "RollbackInstanceRefresh"), ("$Latest", "CancelInstanceRefresh")])
+def test_a_refresh_that_takes_too_long_is_turned_round(group: _Hands, version: str, call: str) -> None:
+    """AWS rolls back what it can; where it cannot, the group starts the old type again."""
+    _follow(group, version)
+    group.fleet.server.instance_refreshes.stuck.add("workers")
+    with pytest.raises(FailedPreconditionError, match="before the deadline"):
+        group.do(*_ROLL, seconds=33)
+    assert call in group.changes_sent()
+    assert group.see(*_ROLL).fields[0] == ("InstanceType", "c5.2xlarge")
+
+
+@pytest.mark.parametrize("version", ["1", "$Latest"])
+def test_a_refresh_that_fails_is_refused(group: _Hands, version: str) -> None:
+    """New instances turned out unhealthy: the group starts, and where AWS rolled back runs, what it did before."""
+    _follow(group, version)
+    group.fleet.server.instance_refreshes.failing.add("workers")
+    with pytest.raises(FailedPreconditionError, match="ended as"):
+        group.do(*_ROLL)
+    assert group.see(*_ROLL).fields == (("InstanceType", "c5.2xlarge"), ("Instances.InstanceType", "c5.2xlarge"))
+
+
+def test_somebody_elses_refresh_is_left_alone(group: _Hands) -> None:
+    """It leads elsewhere; nothing of it is rolled back."""
+    group.fleet.client("autoscaling").start_instance_refresh(AutoScalingGroupName="workers")
+    with pytest.raises(FailedPreconditionError, match="another instance refresh"):
+        group.do(*_ROLL)
+    assert "RollbackInstanceRefresh" not in group.changes_sent()
+
+
+def test_an_empty_group_needs_no_refresh(group: _Hands) -> None:
+    """It gets the template, and has nothing to replace."""
+    group.fleet.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName="workers", MinSize=0, DesiredCapacity=0
+    )
+    assert group.do(*_ROLL).is_changed
+    assert "StartInstanceRefresh" not in group.changes_sent()
+    assert group.see(*_ROLL).fields == (("InstanceType", "c5.xlarge"), ("Instances.InstanceType", "c5.xlarge"))
 
 
 def test_a_shared_latest_version_is_not_changed(group: _Hands) -> None:

@@ -8,14 +8,16 @@ from typing import Final
 
 import pytest
 
-from tests.support.moto_fleet import FLEET, REGION, moto_fleet
+from tests.support.moto_fleet import FLEET, REGION, MotoFleet, moto_fleet
 from tests.support.moto_groups import make_endpoint, make_group
 from tests.support.moto_server import ACCOUNT
 from trimtab_service.clouds.aws.connection import observed
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.domain.errors import FailedPreconditionError
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.recommendations import FieldChange, Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource, ResourceKind
+from trimtab_service.recommendations.ports import Actuator
 from trimtab_service.rightsizing.ports import Scope, Window
 
 _IAM: Final = Path(__file__).parents[2] / "deploy" / "iam"
@@ -74,7 +76,24 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[set[str],
             wanted = Operation(OperationKind(operation), resource_id, (FieldChange(*change),))
             assert actuator.observe(resource, wanted, until).exists
             assert actuator.carry_out(resource, wanted, "t", until).is_changed
+        _turn_back(fleet, actuator, "workers", "1")
+        make_group(fleet, "followers", "c5.large", desired=3)
+        _turn_back(fleet, actuator, "followers", "$Latest")
         yield reading, actions - reading
+
+
+def _turn_back(fleet: MotoFleet, actuator: Actuator, name: str, version: str) -> None:
+    """Have an instance refresh fail for want of time."""
+    scaling = fleet.client("autoscaling")
+    (found,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    template = {"LaunchTemplateId": found["LaunchTemplate"]["LaunchTemplateId"], "Version": version}
+    scaling.update_auto_scaling_group(AutoScalingGroupName=name, LaunchTemplate=template)
+    fleet.server.instance_refreshes.stuck.add(name)
+    resource = CloudResource(name, Cloud.AWS, REGION, kind=ResourceKind.INSTANCE_GROUP, account=ACCOUNT)
+    changes = (FieldChange("InstanceType", "", "c5.4xlarge"), FieldChange("Instances.InstanceType", "", "c5.4xlarge"))
+    operation = Operation(OperationKind.UPDATE_GROUP_TEMPLATE, name, changes)
+    with pytest.raises(FailedPreconditionError, match="before the deadline"):
+        actuator.carry_out(resource, operation, f"t-{version}", datetime.now(UTC) + timedelta(seconds=33))
 
 
 def _allowed(name: str) -> set[str]:

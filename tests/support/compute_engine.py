@@ -7,6 +7,7 @@ from typing import Any, Final
 from tests.support.http_fake import Answer, HttpFake, Seen
 
 _COLLECTIONS: Final = ("instances", "instanceGroupManagers", "autoscalers", "instanceTemplates")
+_MERGED: Final = frozenset({"autoscalingPolicy", "updatePolicy"})
 _BASE: Final = "/compute/v1/projects/"
 
 
@@ -23,6 +24,7 @@ class ComputeEngineFake:
 
     Changes are done at once, but their operation is told as RUNNING first; `refuse` ends the next one in an error with
     that code. A change with a requestId that was used before answers the first operation and does nothing.
+    A managed group of another template replaces its instances once it is read, if it is PROACTIVE and not `stuck`.
     `page_size` is how many places a page of an aggregated list holds. Instances answer to their id as to their name.
     """
 
@@ -30,6 +32,7 @@ class ComputeEngineFake:
         self.resources: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.permissions: set[str] = set()
         self.refuse = ""
+        self.stuck: set[str] = set()
         self.unreachable: list[str] = []
         self._page_size = page_size
         self._operations: dict[str, dict[str, Any]] = {}
@@ -38,6 +41,8 @@ class ComputeEngineFake:
     def put(self, collection: str, place: str, name: str, **fields: object) -> dict[str, Any]:
         """Keep a resource."""
         resource = json_resource(collection, place, name, **fields)
+        if collection == "instanceGroupManagers":
+            resource.setdefault("status", {}).setdefault("versionTarget", {"isReached": True})
         self.resources[collection, place, name] = resource
         return resource
 
@@ -69,7 +74,10 @@ class ComputeEngineFake:
             return Answer({"error": {"code": 404, "message": "not found"}}, 404)
         if seen.method == "GET":
             self._permit(f"{collection}.get")
-            return Answer(found)
+            shown = Answer(found)
+            if found.get("updatePolicy", {}).get("type") == "PROACTIVE" and name not in self.stuck:
+                found["status"] = {**found["status"], "versionTarget": {"isReached": True}}
+            return shown
         return self._change(collection, place, found, verb or "update", seen)
 
     def _aggregated(self, collection: str, query: Mapping[str, str]) -> Answer:
@@ -127,11 +135,12 @@ class ComputeEngineFake:
             case "resize":
                 found["targetSize"] = int(seen.query["size"])
             case _:
-                changed = {key: value for key, value in seen.json.items() if key != "autoscalingPolicy"}
-                found.update(changed)
-                if "versions" in changed:
-                    found["instanceTemplate"] = changed["versions"][0]["instanceTemplate"]
-                found.get("autoscalingPolicy", {}).update(seen.json.get("autoscalingPolicy", {}))
+                for key in seen.json.keys() & _MERGED:
+                    found.setdefault(key, {}).update(seen.json[key])
+                found.update({key: value for key, value in seen.json.items() if key not in _MERGED})
+                if "versions" in seen.json:
+                    found["instanceTemplate"] = seen.json["versions"][0]["instanceTemplate"]
+                    found["status"] = {**found["status"], "versionTarget": {"isReached": False}}
 
     def _operation(self, place: str, seen: Seen, refused: str = "") -> Answer:
         known = seen.query.get("requestId", "")

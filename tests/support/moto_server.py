@@ -1,4 +1,6 @@
-"""AWS on a real port: moto, with faults to order in front of it, a strict CloudWatch, and SageMaker's UpdateEndpoint.
+"""AWS on a real port: moto, with faults to order in front of it, and what moto has not or not as AWS has it.
+
+That is a strict CloudWatch, instance refreshes, and SageMaker's UpdateEndpoint.
 
 moto keeps its state in the process, so one server at a time; it begins empty.
 """
@@ -19,6 +21,7 @@ from moto.sagemaker.models import sagemaker_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from tests.support.instance_refreshes import InstanceRefreshes
 from tests.support.strict_cloudwatch import Refusal, StrictCloudWatch
 
 ACCOUNT: Final = "123456789012"
@@ -75,6 +78,7 @@ class MotoServer:
         self.sent: list[Sent] = []
         self.faults: list[Fault] = []
         self.cloudwatch = StrictCloudWatch()
+        self.instance_refreshes = InstanceRefreshes(ACCOUNT)
         self._strict = strict
         self._released = threading.Event()
         self._lock = threading.Lock()
@@ -130,6 +134,10 @@ class MotoServer:
                 return Response(json.dumps(found), content_type="application/x-amz-json-1.0")
             if sent.operation == "UpdateEndpoint":
                 return Response(json.dumps(_update_endpoint(sent.region, json.loads(body))))
+            if sent.service == "autoscaling":
+                told = self.instance_refreshes.answer(sent.region, sent.operation, sent.parameters)
+                if told is not None:
+                    return Response(told, content_type="text/xml")
         except Refusal as refusal:
             return _error(request, refusal.code, 400, {})
         # moto reads the body itself; werkzeug has kept it.

@@ -21,6 +21,7 @@ from trimtab_service.domain.recommendations import (
     Outcome,
 )
 from trimtab_service.domain.resources import CloudResource
+from trimtab_service.recommendations.operations import MEMBER_FIELDS
 from trimtab_service.recommendations.ports import Actuator, Observed, Obstacle
 
 Find = Callable[[CloudResource, Operation], Actuator | None]
@@ -289,7 +290,8 @@ def _obstacles(operation: Operation, observed: Observed) -> list[Obstacle]:
         fields = dict(observed.fields)
         for change in operation.changes:
             now = fields.get(change.field, change.before)
-            if change.before and now not in {change.before, change.after}:
+            # What a group runs lags behind what it starts; a replacement that stopped half way is gone on with.
+            if change.field not in MEMBER_FIELDS and change.before and now not in {change.before, change.after}:
                 detail = f"{change.field} is {now}, and was {change.before} when this was advised"
                 found.append(Obstacle(ObstacleReason.RESOURCE_CHANGED, detail))
     return found

@@ -8,6 +8,7 @@ needs no table of ours:
 | whether an instance runs | `State` | `status` | `powerState` |
 | an instance's type | `InstanceType` | `machineType` | `vmSize` |
 | a group's type | `InstanceType` | `machineType` | `sku.name` |
+| what a group runs | `Instances.InstanceType` | `instances.machineType` | |
 | a group's bounds | `MinSize`, `MaxSize` | `minNumReplicas`, `maxNumReplicas` | |
 | a group's size | `DesiredCapacity` | `targetSize` | `sku.capacity` |
 | an endpoint | `InstanceType`, `InitialInstanceCount` | | |
@@ -15,7 +16,8 @@ needs no table of ours:
 A container's are `resources.requests.cpu` and `resources.requests.memory`, on every cluster. An instance runs or is
 stopped as `running`, `stopped` (AWS), `RUNNING`, `TERMINATED` (Google Cloud), `running`, `deallocated` (Azure).
 
-An instance is stopped, given its type and started as one group: whole, or put back.
+An instance is stopped, given its type and started as one group: whole, or put back. A group's instances are replaced
+one after the other with its type; where it shall hold more of them, they come first, and where fewer, they go last.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,6 +44,7 @@ class _Words:
     stopped: str
     type: str
     group_type: str
+    group_members: str
     group_least: str
     group_most: str
     group_size: str
@@ -49,7 +52,15 @@ class _Words:
 
 _WORDS: Final[Mapping[Cloud, _Words]] = {
     Cloud.AWS: _Words(
-        "State", "running", "stopped", "InstanceType", "InstanceType", "MinSize", "MaxSize", "DesiredCapacity"
+        "State",
+        "running",
+        "stopped",
+        "InstanceType",
+        "InstanceType",
+        "Instances.InstanceType",
+        "MinSize",
+        "MaxSize",
+        "DesiredCapacity",
     ),
     Cloud.GCP: _Words(
         "status",
@@ -57,12 +68,16 @@ _WORDS: Final[Mapping[Cloud, _Words]] = {
         "TERMINATED",
         "machineType",
         "machineType",
+        "instances.machineType",
         "minNumReplicas",
         "maxNumReplicas",
         "targetSize",
     ),
-    Cloud.AZURE: _Words("powerState", "running", "deallocated", "vmSize", "sku.name", "", "", "sku.capacity"),
+    Cloud.AZURE: _Words("powerState", "running", "deallocated", "vmSize", "sku.name", "", "", "", "sku.capacity"),
 }
+
+MEMBER_FIELDS: Final = frozenset(words.group_members for words in _WORDS.values() if words.group_members)
+"""Fields of what a group runs, beside what it would start: changed by replacing its instances one after the other."""
 
 
 def operations_of(resource: CloudResource, option: RightsizingOption) -> tuple[OperationGroup, ...]:
@@ -113,10 +128,15 @@ def _instance(resource: CloudResource, option: RightsizingOption) -> tuple[Opera
 def _group(resource: CloudResource, option: RightsizingOption) -> tuple[OperationGroup, ...]:
     words, operations = _WORDS[resource.cloud], []
     if option.instance_type != resource.instance_type:
-        change = FieldChange(words.group_type, resource.instance_type, option.instance_type)
-        operations.append(Operation(OperationKind.UPDATE_GROUP_TEMPLATE, resource.resource_id, (change,)))
+        changes = tuple(
+            FieldChange(field, resource.instance_type, option.instance_type)
+            for field in (words.group_type, words.group_members)
+            if field
+        )
+        operations.append(Operation(OperationKind.UPDATE_GROUP_TEMPLATE, resource.resource_id, changes))
     if option.count != resource.count:
-        operations.append(_capacity(resource, option.count))
+        # What serves is never less than before and after: more small ones first, or fewer large ones last.
+        operations.insert(0 if option.count > resource.count else 1, _capacity(resource, option.count))
     return (OperationGroup(tuple(operations)),) if operations else ()
 
 

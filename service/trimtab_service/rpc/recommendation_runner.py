@@ -29,6 +29,7 @@ from trimtab_service.domain.recommendations import (
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.application import Ending, Look, Run, carry_out, look, way_back
 from trimtab_service.recommendations.lifecycle import SERVICE, Actor, Move, Verb, move
+from trimtab_service.recommendations.operations import MEMBER_FIELDS
 from trimtab_service.recommendations.ports import Actuators, Obstacle
 from trimtab_service.recommendations.preconditions import ApprovalRule, obstacles_of
 from trimtab_service.recommendations.windows import ChangeWindow
@@ -42,6 +43,7 @@ from trimtab_service.store.recommendations import RecommendationStore
 _LOG: Final = structlog.get_logger("trimtab.recommendations")
 
 _POLL_S: Final = 0.1
+_TENTHS: Final = 10
 _LOOK_S: Final = 30.0
 """A dry run asks each resource once; a cloud that takes longer has failed."""
 
@@ -56,6 +58,11 @@ class Conduct:
     windows: tuple[ChangeWindow, ...] = ()
     timeout: timedelta = timedelta(minutes=20)
     threads: int = 4
+
+    def timeout_of(self, groups: tuple[OperationGroup, ...]) -> timedelta:
+        """What a run may take. The instances of a group are replaced a tenth at a time, and each may take as long."""
+        fields = {change.field for group in groups for one in group.operations for change in one.changes}
+        return _TENTHS * self.timeout if fields & MEMBER_FIELDS else self.timeout
 
 
 class Runner:
@@ -190,7 +197,7 @@ class Runner:
         keeper.start()
         try:
             recommendation = self._store.get(record.project, record.recommendation_id)
-            deadline = self._clock() + self._conduct.timeout
+            deadline = self._clock() + self._conduct.timeout_of(record.groups)
             run = self._run(recommendation, record.groups, f"{record.recommendation_id}-{record.number}", deadline)
             ending = carry_out(run, journal, [_as_begun(record, entry) for entry in begun])
             self._finish(held, ending, recommendation)

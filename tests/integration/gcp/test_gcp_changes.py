@@ -111,6 +111,77 @@ def test_a_group_gets_a_copy_of_its_template(
     assert carry_out(connection, clock, web, operation) is False
 
 
+_ROLLED = {
+    "machineType": ("n2-standard-4", "n2-standard-2"),
+    "instances.machineType": ("n2-standard-4", "n2-standard-2"),
+}
+
+
+@pytest.mark.parametrize("name", ["web", "fixed"])
+def test_what_a_group_runs_is_replaced(
+    compute: ComputeEngineFake, connection: Connection, clock: StoppedClock, name: str
+) -> None:
+    """Every instance, also of a group that replaces only on demand, which it does again afterwards."""
+    populate(compute)
+    group = inventory(connection, clock)[name]
+    manager = next(one for (_, _, known), one in compute.resources.items() if known == name)
+    policy = manager["updatePolicy"]["type"]
+    operation = change(OperationKind.UPDATE_GROUP_TEMPLATE, group, **_ROLLED)
+    assert carry_out(connection, clock, group, operation)
+    assert manager["instanceTemplate"].rpartition("/")[2] != "web-v1"
+    assert (manager["status"]["versionTarget"]["isReached"], manager["updatePolicy"]["type"]) == (True, policy)
+    assert connection.actuator is not None
+    assert set(connection.actuator.observe(group, operation, soon(clock)).fields) == {
+        ("machineType", "n2-standard-2"),
+        ("instances.machineType", "n2-standard-2"),
+    }
+    assert carry_out(connection, clock, group, operation) is False
+
+
+def test_a_replacement_that_takes_too_long_goes_back(
+    compute: ComputeEngineFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """The template that was there before is set again before the deadline."""
+    populate(compute)
+    web = inventory(connection, clock)["web"]
+    compute.stuck.add("web")
+    with pytest.raises(FailedPreconditionError, match="again"):
+        carry_out(connection, clock, web, change(OperationKind.UPDATE_GROUP_TEMPLATE, web, **_ROLLED))
+    manager = compute.resources["instanceGroupManagers", "regions/us-central1", "web"]
+    assert manager["instanceTemplate"].rpartition("/")[2] == "web-v1"
+
+
+def test_a_replacement_that_was_interrupted_is_gone_on_with(
+    compute: ComputeEngineFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """The process died when the group had begun: it is waited for, and its own way of updates is given back."""
+    populate(compute)
+    fixed = inventory(connection, clock)["fixed"]
+    operation = change(OperationKind.UPDATE_GROUP_TEMPLATE, fixed, **_ROLLED)
+    assert carry_out(connection, clock, fixed, operation)
+    manager = compute.resources["instanceGroupManagers", ZONE, "fixed"]
+    manager["updatePolicy"]["type"] = "PROACTIVE"
+    manager["status"] = {"isStable": True, "versionTarget": {"isReached": False}}
+    sent = compute.changes()
+    assert connection.actuator is not None
+    assert connection.actuator.carry_out(fixed, operation, "token-2", soon(clock)).is_changed
+    assert compute.changes()[len(sent) :] == ["PATCH fixed"]
+    assert manager["updatePolicy"]["type"] == "OPPORTUNISTIC"
+
+
+def test_a_group_that_may_not_be_restarted_is_left_alone(
+    compute: ComputeEngineFake, connection: Connection, clock: StoppedClock
+) -> None:
+    """Its update policy forbids what another machine type takes."""
+    populate(compute)
+    web = inventory(connection, clock)["web"]
+    manager = compute.resources["instanceGroupManagers", "regions/us-central1", "web"]
+    manager["updatePolicy"]["mostDisruptiveAllowedAction"] = "REFRESH"
+    with pytest.raises(FailedPreconditionError, match="REFRESH"):
+        carry_out(connection, clock, web, change(OperationKind.UPDATE_GROUP_TEMPLATE, web, **_ROLLED))
+    assert compute.changes() == []
+
+
 def test_sizes_and_bounds_of_groups(compute: ComputeEngineFake, connection: Connection, clock: StoppedClock) -> None:
     """A fixed group is resized; of a scaled one the bounds are set, and a size that its autoscaler sets is refused."""
     populate(compute)

@@ -13,7 +13,14 @@ from tests.support.findings import NOW, content, resource
 from tests.support.machines import Machines
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.reasons import ObstacleReason
-from trimtab_service.domain.recommendations import AppliedOperation, Operation, OperationGroup, Outcome
+from trimtab_service.domain.recommendations import (
+    AppliedOperation,
+    FieldChange,
+    Operation,
+    OperationGroup,
+    OperationKind,
+    Outcome,
+)
 from trimtab_service.recommendations.application import Run, carry_out, inverse, look, way_back
 
 BEFORE: Final = {"State": "running", "InstanceType": "m5.2xlarge"}
@@ -242,3 +249,13 @@ def test_a_cloud_that_does_not_answer_is_no_obstacle_but_a_fault(machines: Machi
     machines.fail(mute=["observe"])
     with pytest.raises(UnavailableError):
         look(run_of(machines))
+
+
+def test_a_group_whose_instances_lag_behind_may_be_changed(machines: Machines) -> None:
+    """What it runs is not what it starts: that is what the operation mends, and no sign that somebody changed it."""
+    machines.add(OWN, is_protected=False, **{"Instances.InstanceType": "m5.4xlarge"})
+    changes = tuple(FieldChange(one, "m5.2xlarge", "m5.xlarge") for one in ("InstanceType", "Instances.InstanceType"))
+    groups = (OperationGroup((Operation(OperationKind.UPDATE_GROUP_TEMPLATE, OWN, changes),)),)
+    assert look(run_of(machines, groups)).obstacles == ()
+    machines.add(OWN, InstanceType="m5.8xlarge")
+    assert [one.reason for one in look(run_of(machines, groups)).obstacles] == [ObstacleReason.RESOURCE_CHANGED]

@@ -130,13 +130,26 @@ def test_an_instance_is_stopped_changed_and_started_in_its_clouds_words(
     ]
 
 
+def test_a_group_never_serves_with_less_than_before_and_after() -> None:
+    """More small machines come before the large ones are replaced; fewer large ones leave after the small are."""
+    group = resource(kind=ResourceKind.INSTANCE_GROUP, count=2)
+    kinds = [[kind for kind, _ in one] for one in (*fields(group, option(count=4)), *fields(group, option(count=1)))]
+    assert kinds == [
+        ["set_group_capacity", "update_group_template"],
+        ["update_group_template", "set_group_capacity"],
+    ]
+
+
 def test_groups_endpoints_and_containers_have_operations_of_their_own() -> None:
     """Template and capacity; endpoint config; requests."""
     scaled = Autoscaling(4, 12, Dimension.CPU, 0.6)
     group = resource(kind=ResourceKind.INSTANCE_GROUP, count=6, autoscaling=scaled)
     assert fields(group, option(count=3)) == [
         [
-            ("update_group_template", [("InstanceType", "m5.2xlarge", "m5.xlarge")]),
+            (
+                "update_group_template",
+                [("InstanceType", "m5.2xlarge", "m5.xlarge"), ("Instances.InstanceType", "m5.2xlarge", "m5.xlarge")],
+            ),
             ("set_group_capacity", [("MinSize", "4", "3"), ("DesiredCapacity", "6", "3")]),
         ]
     ]

@@ -1,8 +1,9 @@
 """Changes of managed instance groups, zonal and regional."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zlib import crc32
 
@@ -12,12 +13,20 @@ from trimtab_service.clouds.gcp.inventory import attached_of, group_name, templa
 from trimtab_service.clouds.gcp.machine_types import parts_of, type_name
 from trimtab_service.clouds.gcp.operations import Operations, request_id
 from trimtab_service.clouds.patience import source_failed
+from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.domain.recommendations import Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.ports import Effect, Observed
 
 _POLL_S: Final = 5.0
 _LONGEST_NAME: Final = 63
+_MEMBERS: Final = "instances.machineType"
+_PROACTIVE: Final = "PROACTIVE"
+_MADE_TO: Final = "; its group replaced instances only on demand"
+_TOO_MILD: Final = frozenset({"NONE", "REFRESH"})
+"""A machine type is changed by a restart at least."""
+_TO_TURN_BACK: Final = timedelta(seconds=30)
+"""Kept of the deadline, to set the template that was there before."""
 _BOUNDS: Final[tuple[str, ...]] = ("minNumReplicas", "maxNumReplicas")
 
 
@@ -32,7 +41,12 @@ class GroupChanges:
         """As the port of actuators says. Raises NotThereError."""
         manager = self._manager(deadline)
         template = self._template(manager, deadline)
-        values = {"targetSize": str(manager.target_size), "machineType": _type_of(template)}
+        own = _type_of(template)
+        values = {
+            "targetSize": str(manager.target_size),
+            "machineType": own,
+            _MEMBERS: own if _is_rolled(manager) else f"not all {own}",
+        }
         if manager.status.autoscaler:
             policy = self._autoscaler(deadline).autoscaling_policy
             values |= {"minNumReplicas": str(policy.min_num_replicas), "maxNumReplicas": str(policy.max_num_replicas)}
@@ -47,6 +61,8 @@ class GroupChanges:
         """As the port of actuators says. Raises NotThereError."""
         wanted = {one.field: one.after for one in operation.changes}
         if operation.kind is OperationKind.UPDATE_GROUP_TEMPLATE:
+            if _MEMBERS in wanted:
+                return self._roll(wanted["machineType"], token, deadline)
             return self._retype(wanted.get("machineType", ""), token, deadline)
         return self._resize(wanted, token, deadline)
 
@@ -61,28 +77,65 @@ class GroupChanges:
         if before == wanted:
             return Effect(is_changed=False, detail=f"it is {wanted} already")
         copy = self._copy_of(template, wanted, token, deadline)
-        client = self.compute.client(self._collection)
-        self._done(
-            lambda timeout: client.patch_unary(
-                request={
-                    **self._named,
-                    "instance_group_manager_resource": {"versions": [{"instance_template": copy}]},
-                    "request_id": request_id(token),
-                },
-                retry=None,
-                timeout=timeout,
-            ),
-            "setting the template of a group",
-            deadline,
-        )
-        if manager.update_policy.type_ != "PROACTIVE":
+        self._patch({"versions": [{"instance_template": copy}]}, token, deadline)
+        if manager.update_policy.type_ != _PROACTIVE:
             return Effect(
                 is_changed=True, detail=f"{before} -> {wanted}, for instances that the group makes from now on"
             )
         self._until_stable(deadline)
         return Effect(is_changed=True, detail=f"{before} -> {wanted}")
 
-    def _copy_of(self, template: Any, wanted: str, token: str, deadline: datetime) -> str:  # noqa: ANN401 - an InstanceTemplate
+    def _roll(self, wanted: str, token: str, deadline: datetime) -> Effect:
+        """A copy of the template as above, and every instance replaced by the group's own surge and unavailability.
+
+        A group that replaces instances only when somebody else does is made to do it meanwhile, which its template's
+        description remembers for whoever goes on after a death.
+        """
+        manager = self._manager(deadline)
+        template = self._template(manager, deadline)
+        before, policy = _type_of(template), manager.update_policy
+        if before == wanted and _is_rolled(manager) and not self._is_made_to(manager, template):
+            return Effect(is_changed=False, detail=f"it is {wanted} already")
+        if policy.most_disruptive_allowed_action in _TOO_MILD:
+            raise refused(f"its update policy allows no more than {policy.most_disruptive_allowed_action}")
+        is_made_to = policy.type_ != _PROACTIVE or self._is_made_to(manager, template)
+        changes: dict[str, object] = {} if policy.type_ == _PROACTIVE else {"update_policy": {"type_": _PROACTIVE}}
+        if before != wanted:
+            copy = self._copy_of(template, wanted, token, deadline, _MADE_TO if is_made_to else "")
+            changes["versions"] = [{"instance_template": copy}]
+        if changes:
+            self._patch(changes, token, deadline)
+        try:
+            self._until_rolled(deadline - _TO_TURN_BACK)
+        except TrimtabError as error:
+            if before == wanted:
+                raise
+            self._patch({"versions": [{"instance_template": template.self_link}]}, f"{token}/back", deadline)
+            raise refused(f"{error.message}; it is being replaced by {before} again") from error
+        if is_made_to:
+            self._patch({"update_policy": {"type_": "OPPORTUNISTIC"}}, f"{token}/policy", deadline)
+        return Effect(is_changed=True, detail=f"{before} -> {wanted}, every instance replaced")
+
+    def _is_made_to(self, manager: Any, template: Any) -> bool:  # noqa: ANN401 - an InstanceGroupManager and its InstanceTemplate
+        """Whether an earlier try made it replace its instances, and did not come to undo that."""
+        return bool(manager.update_policy.type_ == _PROACTIVE and template.description.endswith(_MADE_TO))
+
+    def _until_rolled(self, deadline: datetime) -> None:
+        while not _is_rolled(self._manager(deadline)):
+            if self.compute.patience.remaining_s(deadline) <= _POLL_S:
+                raise source_failed("its instances were not all replaced before the deadline")
+            self.compute.patience.sleep(_POLL_S)
+
+    def _patch(self, changes: Mapping[str, object], token: str, deadline: datetime) -> None:
+        client = self.compute.client(self._collection)
+        request = {**self._named, "instance_group_manager_resource": changes, "request_id": request_id(token)}
+        self._done(
+            lambda timeout: client.patch_unary(request=request, retry=None, timeout=timeout),
+            "setting the template of a group",
+            deadline,
+        )
+
+    def _copy_of(self, template: Any, wanted: str, token: str, deadline: datetime, note: str = "") -> str:  # noqa: ANN401 - an InstanceTemplate
         """URL of the copy. Its name follows from what is copied and the type, so a repetition finds it."""
         compute_v1_type = type(template)
         machine_type, attached = parts_of(wanted)
@@ -99,7 +152,7 @@ class GroupChanges:
         request: dict[str, object] = {
             "project": self.compute.project,
             "instance_template_resource": compute_v1_type(
-                name=name, description=f"{template.name} as {wanted}, made by trimtab", properties=properties
+                name=name, description=f"{template.name} as {wanted}, made by trimtab{note}", properties=properties
             ),
             "request_id": request_id(f"{token}/template"),
         }
@@ -214,6 +267,11 @@ class GroupChanges:
     @property
     def _named(self) -> dict[str, str]:
         return self._place | {"instance_group_manager": group_name(self.resource)}
+
+
+def _is_rolled(manager: Any) -> bool:  # noqa: ANN401 - an InstanceGroupManager
+    """Whether all of its instances are as its template says."""
+    return bool(manager.status.version_target.is_reached and manager.status.is_stable)
 
 
 def _type_of(template: Any) -> str:  # noqa: ANN401 - an InstanceTemplate

@@ -9,6 +9,7 @@ from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.recommendations import Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource
+from trimtab_service.recommendations.operations import MEMBER_FIELDS
 from trimtab_service.recommendations.ports import Effect, Observed
 
 _RUNS: Final = {
@@ -16,7 +17,8 @@ _RUNS: Final = {
     Cloud.GCP: ("status", "RUNNING", "TERMINATED"),
     Cloud.AZURE: ("powerState", "running", "deallocated"),
 }
-_TYPE_FIELDS: Final = frozenset({"InstanceType", "machineType", "vmSize", "sku.name"})
+_TYPE_FIELDS: Final = MEMBER_FIELDS | {"InstanceType", "machineType", "vmSize", "sku.name"}
+"""Groups have their instances replaced at once: what they start is what they run."""
 _COUNT_FIELDS: Final = frozenset({"DesiredCapacity", "targetSize", "sku.capacity", "InitialInstanceCount"})
 _KINDS: Final = frozenset(OperationKind) - {
     OperationKind.PURCHASE_COMMITMENT,
