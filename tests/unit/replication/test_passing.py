@@ -1,0 +1,399 @@
+"""A pass makes the destination what the source is, and never undoes what was written to the destination itself."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.replications import START, Meddled, Ticking, TwoBuckets, unavailable
+from trimtab_service.domain.errors import UnavailableError
+from trimtab_service.replication.alignment import START as FIRST
+from trimtab_service.replication.canary import read_canary
+from trimtab_service.replication.definition import Deletes
+from trimtab_service.replication.differences import Difference, Differing, compare
+from trimtab_service.replication.journal import LeaseLostError
+from trimtab_service.replication.ports import Attributes, NotAcceptedError
+from trimtab_service.replication.stamps import STAMP, stamp_of, unstamped
+
+LATER = START + timedelta(hours=1)
+ODD_KEYS = ("a", "a b", "ä/ö", "日本/語.bin", "z\N{ROCKET}", "\uffee", "..//x", "per%20cent", "+", "'\"<>&", "tab\tkey")
+FULL = Attributes(
+    content_type="text/plain; charset=utf-8",
+    content_encoding="gzip",
+    content_disposition='attachment; filename="x"',
+    content_language="de",
+    cache_control="no-cache",
+    metadata=MappingProxyType({"owner": "vision", "note": "größer"}),
+)
+
+
+def test_everything_of_every_page_arrives_once_as_it_is() -> None:
+    """Pages, empty objects, odd keys, several parts, metadata; a second pass writes nothing but its canary."""
+    world = TwoBuckets()
+    for number in range(23):
+        world.here.write(f"many/{number:02}", bytes(number))
+    for key in ODD_KEYS:
+        world.here.write(key, key.encode(), FULL)
+    world.here.write("big", random.Random(1).randbytes(4_321), FULL)
+    over = world.run()
+    assert over.fault == ""
+    assert world.user_keys(world.there) == world.user_keys(world.here)
+    for key in world.user_keys(world.here):
+        assert world.there.content(key) == world.here.content(key)
+        theirs, ours = (bucket.head(key, LATER).attributes for bucket in (world.there, world.here))
+        assert theirs is not None
+        assert unstamped(theirs) == ours
+    assert over.last is not None
+    assert (over.last.counts.copied, over.last.source_objects) == (23 + len(ODD_KEYS) + 1,) * 2
+    world.there.writes.clear()
+    again = world.run()
+    assert world.there.writes == [world.definition.canary]
+    assert again.last is not None
+    assert again.last.counts.same == over.last.counts.copied
+    assert world.there.uploads == 0
+    assert not world.journal.kept
+
+
+def test_a_pass_tells_the_age_of_the_copy_by_its_canary() -> None:
+    """The canary at the destination has the time of the beginning of the pass, and the journal the same."""
+    world = TwoBuckets()
+    world.here.write("a", b"1")
+    over = world.run()
+    found = read_canary(world.there, world.definition.canary, LATER)
+    assert found is not None
+    assert found.time == over.watermark == over.complete_since
+    world.here.write("b", b"2")
+    assert world.run().watermark > found.time  # type: ignore[operator] # a pass without failure has one
+
+
+def test_what_cannot_be_copied_holds_back_the_canary_and_nothing_else() -> None:
+    """One key that the destination refuses: the others arrive, the watermark stays, and the fault names the key."""
+    world = TwoBuckets()
+    before = world.run().watermark
+
+    def refuse(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "put" and arguments[0] == "bad":
+            raise NotAcceptedError("no such keys here")
+
+    world.destination = Meddled(world.there, refuse)
+    for key in ("a", "bad", "c"):
+        world.here.write(key, b"x")
+    over = world.run()
+    assert world.user_keys(world.there) == ["a", "c"]
+    assert over.watermark == before
+    assert "'bad'" in over.fault
+    assert over.last is not None
+    assert [(one.key, one.cause) for one in over.last.failures] == [("bad", "no such keys here")]
+    world.destination = world.there
+    assert world.run().fault == ""
+    assert "bad" in world.there.keys
+
+
+def test_the_newer_side_is_never_replaced_by_the_older_one() -> None:
+    """Written at the destination after the source, or for itself at all: it stays, and the comparison says so."""
+    world = TwoBuckets()
+    world.here.write("both", b"old")
+    world.there.write("both", b"newer")
+    world.there.write("own", b"mine")
+    over = world.run()
+    assert world.there.content("both") == b"newer"
+    assert world.there.content("own") == b"mine"
+    assert over.last is not None
+    assert (over.last.counts.newer_there, over.last.counts.extra) == (1, 1)
+    world.here.write("both", b"newest")
+    world.run()
+    assert world.there.content("both") == b"newest"
+
+
+def test_a_copy_that_its_user_changes_at_the_destination_is_an_original_of_its_own() -> None:
+    """Even with the stamp taken over into new content."""
+    world = TwoBuckets()
+    world.here.write("a", b"first")
+    world.run()
+    stamped = world.there.head("a", LATER).attributes
+    world.there.write("a", b"other", stamped)
+    world.run()
+    assert world.there.content("a") == b"other"
+    assert stamp_of(world.there.head("a", LATER)) is None
+
+
+def test_the_other_way_brings_back_what_is_newer_and_only_that() -> None:
+    """After a failover: what was written there arrives here; what was written here last and never arrived stays."""
+    world = TwoBuckets()
+    world.here.write("a", b"a1")
+    world.here.write("b", b"b1")
+    world.run()
+    world.here.write("b", b"b2, which never arrived")
+    world.there.write("a", b"a2")
+    world.there.write("new", b"n")
+    world.turn()
+    world.here.writes.clear()
+    over = world.run()
+    assert sorted(set(world.here.writes) - {world.definition.canary}) == ["a", "new"]
+    assert world.here.content("a") == b"a2"
+    assert world.here.content("b") == b"b2, which never arrived"
+    assert over.last is not None
+    assert over.last.counts.newer_there == 1
+    # And back again: the copies of copies are known for what they are.
+    world.turn()
+    world.there.writes.clear()
+    world.run()
+    assert sorted(set(world.there.writes) - {world.definition.canary}) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("deletes", "left", "marks"), [(Deletes.KEEP, True, 0), (Deletes.PROPAGATE, False, 0), (Deletes.MARK, True, 1)]
+)
+def test_deletions_go_the_way_that_was_chosen(deletes: Deletes, left: bool, marks: int) -> None:
+    """Only copies are deleted or marked, once; what was written to the destination itself stays."""
+    world = TwoBuckets(deletes=deletes)
+    for key in ("gone", "kept"):
+        world.here.write(key, b"x")
+    world.there.write("own", b"mine")
+    world.run()
+    world.here.delete("gone", world.here.head("gone", LATER).version, LATER)
+    world.run()
+    world.run()
+    assert ("gone" in world.there.keys) is left
+    assert "own" in world.there.keys
+    assert sum(key.startswith(f"{world.definition.reserved}deleted/") for key in world.there.keys) == marks
+    if marks:
+        assert sum("deleted/" in key for key in world.there.writes) == 1
+
+
+def test_a_source_that_shows_nothing_deletes_nothing() -> None:
+    """An empty listing is more likely a wrong bucket than the end of all objects."""
+    world = TwoBuckets(deletes=Deletes.PROPAGATE)
+    world.here.write("a", b"x")
+    world.run()
+    world.here.delete("a", world.here.head("a", LATER).version, LATER)
+    world.run()
+    assert world.user_keys(world.there) == ["a"]
+
+
+def test_metadata_that_changes_without_its_content_is_copied() -> None:
+    """The same bytes with other metadata, written since the last pass."""
+    world = TwoBuckets()
+    world.here.write("a", b"x", FULL)
+    world.run()
+    world.here.write("a", b"x", Attributes("text/html"))
+    world.run()
+    theirs = world.there.head("a", LATER).attributes
+    assert theirs is not None
+    assert theirs.content_type == "text/html"
+    assert set(theirs.metadata) == {STAMP}
+
+
+def _once(change: Callable[[], Any], method: str) -> Callable[[str, tuple[Any, ...]], None]:
+    waiting = [change]
+
+    def before(called: str, arguments: tuple[Any, ...]) -> None:
+        if called == method and arguments[0] != ".trimtab/canary/copy.json" and waiting:
+            waiting.pop()()
+
+    return before
+
+
+@pytest.mark.parametrize("size", [10, 3_500])
+def test_an_object_that_changes_while_it_is_copied_arrives_as_it_is_in_the_end(size: int) -> None:
+    """Never bytes of two versions."""
+    world = TwoBuckets()
+    world.here.write("a", bytes(size))
+    change = _once(lambda: world.here.write("a", b"\1" * size), "read")
+    world.source = Meddled(world.here, change)
+    assert world.run().fault == ""
+    assert world.there.content("a") == b"\1" * size
+
+
+@pytest.mark.parametrize("size", [10, 3_500])
+def test_an_object_that_is_deleted_while_it_is_copied_is_no_failure(size: int) -> None:
+    """It is gone, and the pass complete."""
+    world = TwoBuckets()
+    version = world.here.write("a", bytes(size)).version
+    change = _once(lambda: world.here.delete("a", version, LATER), "read")
+    world.source = Meddled(world.here, change)
+    over = world.run()
+    assert over.last is not None
+    assert (over.last.counts.vanished, over.fault) == (1, "")
+    assert "a" not in world.there.keys
+    assert world.there.uploads == 0
+
+
+@pytest.mark.parametrize("method", ["put", "finish"])
+def test_what_the_destination_is_given_during_a_copy_is_not_overwritten(method: str) -> None:
+    """The condition of the write holds it off, and a second look sees that it is newer."""
+    world = TwoBuckets()
+    size = 10 if method == "put" else 3_500
+    world.here.write("a", bytes(size))
+    change = _once(lambda: world.there.write("a", b"theirs"), method)
+    world.destination = Meddled(world.there, change)
+    assert world.run().fault == ""
+    assert world.there.content("a") == b"theirs"
+    assert world.there.uploads == 0
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_copy_in_parts_goes_on_where_its_process_died(at: int) -> None:
+    """Killed after a part was sent and before that was kept: no part is sent twice."""
+    world = TwoBuckets()
+    data = random.Random(7).randbytes(3_500)
+    world.here.write("big", data)
+    sent: list[int] = []
+
+    def count(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "send":
+            sent.append(arguments[1].number)
+
+    world.destination = Meddled(world.there, count)
+
+    def die(_: object) -> None:
+        if len(sent) == at:
+            raise KilledError
+
+    world.journal.on_keep = die
+    with pytest.raises(KilledError):
+        world.run()
+    world.journal.on_keep = lambda _: None
+    assert world.run().fault == ""
+    assert sent == [1, 2, 3, 4]
+    assert world.there.content("big") == data
+    assert world.there.uploads == 0
+
+
+class KilledError(BaseException):
+    """The process ended here."""
+
+
+def test_a_pass_goes_on_where_its_process_died() -> None:
+    """Keys that were settled and kept are not looked at again, none is left out, and the canary is the first one's."""
+    world = TwoBuckets(page_size=5, concurrency=1)
+    for number in range(40):
+        world.here.write(f"{number:02}", b"x")
+        if number % 3 == 0:
+            world.there.write(f"{number:02}-own", b"y")
+    listed: list[str] = []
+
+    def die(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "page":
+            listed.append(arguments[1])
+            if len(listed) == 6:
+                raise KilledError
+
+    world.source = Meddled(world.here, die)
+    with pytest.raises(KilledError):
+        world.run()
+    begun = world.journal.progress.current
+    assert begun is not None
+    assert begun.position.after
+    copied = len(world.user_keys(world.there))
+    world.there.writes.clear()
+    over = world.run()
+    assert over.watermark == begun.begin_time
+    assert len(world.there.writes) == 40 + 14 - copied + 1
+    assert {f"{number:02}" for number in range(40)} <= set(world.there.keys)
+    assert over.last is not None
+    assert over.last.source_objects == 40
+
+
+def test_who_lost_the_lease_writes_nothing_more() -> None:
+    """The token is compared with every commit, and the hold before every write."""
+    world = TwoBuckets()
+    world.here.write("a", b"x")
+    around = world.around()
+    world.journal.token += 1
+    with pytest.raises(LeaseLostError):
+        world.journal.save(around.held, world.journal.progress)
+
+    def lost() -> None:
+        raise LeaseLostError
+
+    world.check = lost
+    with pytest.raises(LeaseLostError):
+        world.run()
+    assert not world.user_keys(world.there)
+
+
+def test_a_store_that_does_not_answer_ends_the_pass_and_not_one_key_after_another() -> None:
+    """With hundreds of keys left, a handful of failures in a row is enough."""
+    world = TwoBuckets(page_size=100, concurrency=2)
+    for number in range(300):
+        world.here.write(f"{number:03}", b"x")
+    tried: list[str] = []
+
+    def refuse(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "put":
+            tried.append(arguments[0])
+            raise unavailable()
+
+    world.destination = Meddled(world.there, refuse)
+    with pytest.raises(UnavailableError):
+        world.run()
+    assert len(tried) < 30
+
+
+def test_the_comparison_tells_every_difference_and_changes_nothing() -> None:
+    """Missing, extra, changed and newer there, over pages, in order; totals are of both listings."""
+    world = TwoBuckets(page_size=2)
+    for key in ("a", "b", "c", "d"):
+        world.here.write(key, key.encode())
+    world.run()
+    world.here.write("b", b"changed")
+    world.there.write("c", b"theirs")
+    world.here.write("m", b"missing")
+    world.there.write("x", b"extra")
+    world.there.writes.clear()
+    found: list[Differing] = []
+    position, totals = FIRST, 0
+    while True:
+        some = compare(world.definition, (world.here, world.there), position, 1, LATER)
+        found += some.differing
+        totals += some.source_objects
+        if some.then is None:
+            break
+        position = some.then
+    assert [(one.key, one.difference) for one in found] == [
+        ("b", Difference.CHANGED),
+        ("c", Difference.NEWER_AT_DESTINATION),
+        ("m", Difference.MISSING),
+        ("x", Difference.EXTRA),
+    ]
+    assert totals == 5
+    assert world.there.writes == []
+
+
+KEYS = st.sampled_from(["a", "b", "b/c", "ä", "z\N{ROCKET}"])
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(["here", "there", "run", "turn"]), KEYS, st.binary(max_size=2_500)),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(actions=ACTIONS)
+def test_whatever_is_written_the_last_writer_of_each_key_counts(actions: list[tuple[str, str, bytes]]) -> None:
+    """A model of last writers: after a pass the destination has, of each key, whatever was written last anywhere."""
+    world = TwoBuckets(clock=Ticking(), page_size=2)
+    newest: dict[str, bytes] = {}
+    for action, key, data in actions:
+        if action == "here":
+            world.here.write(key, data)
+        elif action == "there":
+            world.there.write(key, data)
+        elif action == "run":
+            world.run()
+        elif action == "turn":
+            world.run()
+            world.turn()
+        if action in {"here", "there"}:
+            newest[key] = data
+    world.run()
+    world.turn()
+    world.run()
+    for key, data in newest.items():
+        assert world.here.content(key) == data
+        assert world.there.content(key) == data
