@@ -11,7 +11,10 @@ from trimtab_service.clouds.patience import source_failed
 
 __all__ = ["Operations", "last_part", "request_id"]
 
-_POLL_S: Final = 2.0
+_FIRST_POLL_S: Final = 0.1
+_LAST_POLL_S: Final = 2.0
+"""Many operations are done in a moment, and in an outage traffic waits for them."""
+
 _NAMESPACE: Final = uuid.UUID("5b8a6f0e-6d7b-5c55-9a39-0d9c2d6f6a11")
 
 
@@ -32,10 +35,12 @@ class Operations:
         Raises FailedPreconditionError when it ended in an error, UnavailableError (SOURCE_FAILED) when the deadline
         comes first: then it may still go on, and a repetition with the same token finds it.
         """
+        pause = _FIRST_POLL_S
         while operation.status != operation.Status.DONE:
-            if self.compute.patience.remaining_s(deadline) <= _POLL_S:
+            if self.compute.patience.remaining_s(deadline) <= pause:
                 raise source_failed(f"{doing}: not done before the deadline; it may still be going on")
-            self.compute.patience.sleep(_POLL_S)
+            self.compute.patience.sleep(pause)
+            pause = min(2 * pause, _LAST_POLL_S)
             operation = self._read(operation, doing, deadline)
         if operation.error.errors:
             codes = ", ".join(sorted({one.code for one in operation.error.errors}))
