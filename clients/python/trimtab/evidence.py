@@ -9,6 +9,8 @@ from typing import Any, Final
 
 FORM: Final = "trimtab-failover-evidence/1"
 _HASH_LENGTH: Final = 64
+_SWITCHED: Final = frozenset({"switched_to", "rehearsed_to"})
+"""What the end of a switch is known by: of a run that was meant, and of an exercise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _times(events: Sequence[Mapping[str, Any]]) -> tuple[int | None, int | None]
             begun = event["time_us"]
         if event["kind"] != "STEP_DONE":
             continue
-        if begun is not None and "switched_to" in event["data"]:
+        if begun is not None and not _SWITCHED.isdisjoint(event["data"]):
             rto = event["time_us"] - begun
         if "watermark_age_us" in event["data"]:
             rpo = max(event["data"]["watermark_age_us"], rpo or 0)

@@ -22,7 +22,7 @@ from trimtab_service.bootstrap.lifecycle import Rooms
 from trimtab_service.bootstrap.lifecycle import assemble as assemble_lifecycle
 from trimtab_service.bootstrap.sizing import House
 from trimtab_service.bootstrap.sizing import assemble as assemble_sizing
-from trimtab_service.bootstrap.targets import configured_targets
+from trimtab_service.bootstrap.targets import failover_file
 from trimtab_service.catalog.library import CatalogLibrary
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.catalog.starter_source import STARTER_DIRECTORY
@@ -32,6 +32,7 @@ from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.failover.execution import Conduct
 from trimtab_service.failover.linter import Dependencies
 from trimtab_service.failover.ports import Targets
+from trimtab_service.failover.watching import Watch
 from trimtab_service.observability.state_metrics import StateMetrics, StateSample
 from trimtab_service.placement.index import index_of
 from trimtab_service.recommendations.ports import Actuators
@@ -39,6 +40,7 @@ from trimtab_service.rightsizing.ports import TelemetrySources
 from trimtab_service.rpc.catalog import CatalogServicer
 from trimtab_service.rpc.commitments import CommitmentServicer
 from trimtab_service.rpc.desk import PlacementDesk
+from trimtab_service.rpc.failover_rounds import EVERY as ROUNDS_EVERY
 from trimtab_service.rpc.health import Probe
 from trimtab_service.rpc.ids import NewId, new_ulid
 from trimtab_service.rpc.inventory_demand import InventoryDemand, ListedFleet
@@ -92,6 +94,12 @@ class Overrides:
     """What failovers move."""
     conduct: Conduct = field(default_factory=Conduct)
     """How failovers are carried out."""
+    dependencies: Dependencies | None = None
+    """What the deployment hangs on, instead of what the file says."""
+    watches: tuple[Watch, ...] | None = None
+    """Probes that it makes itself; the same."""
+    rounds_every: timedelta = ROUNDS_EVERY
+    """How often it is asked which plans are to be evaluated, and which exercises are due."""
 
 
 def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = None) -> Application:
@@ -183,14 +191,18 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         )
     )
 
+    stated = failover_file(settings, given.clock)
     failover = assemble_failover(
         FailoverRooms(
             world=world,
             database=database,
             writer=writer,
-            targets=given.targets or configured_targets(settings, given.clock),
-            dependencies=Dependencies(),
+            targets=given.targets or stated.targets,
+            dependencies=given.dependencies or stated.dependencies,
             conduct=given.conduct,
+            watches=stated.watches if given.watches is None else given.watches,
+            rounds_every=given.rounds_every,
+            registry=runtime.registry,
             clock=given.clock,
             new_id=given.new_id,
         )

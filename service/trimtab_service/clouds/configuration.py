@@ -1,7 +1,8 @@
 """The file that names the deployment's cloud accounts, read and checked as a whole.
 
-TOML with one `[[accounts]]` table an account, and one `[[targets]]` table a target of failover. Only this file says
-where the service connects to: no call carries a URL, a role or a region that is not in it.
+TOML with one `[[accounts]]` table an account, one `[[targets]]` table a target of failover, one `[[probes]]` table a
+probe that the service makes itself, and `[dependencies]`, the clouds that it stands in. Only this file says where the
+service connects to: no call carries a URL, a role or a region that is not in it.
 """
 
 import ipaddress
@@ -27,6 +28,10 @@ from trimtab_service.rightsizing.ports import SourceKind
 _TABLE: Final = "accounts"
 TARGETS: Final = "targets"
 """The table that `target_configuration` reads."""
+PROBES: Final = "probes"
+"""The table that `watch_configuration` reads."""
+DEPENDENCIES: Final = "dependencies"
+"""The table that `dependency_configuration` reads."""
 _AWS_ACCOUNT: Final = re.compile(r"\d{12}")
 _AWS_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
@@ -54,8 +59,8 @@ def read_document(path: Path) -> dict[str, object]:
 
 def parse_accounts(document: Mapping[str, object]) -> tuple[CloudAccount, ...]:
     """The accounts of a parsed file. Raises ConfigError as `load_accounts` does."""
-    holds = f"the file holds [[{_TABLE}]] and [[{TARGETS}]]"
-    known = {_TABLE, TARGETS}
+    holds = f"the file holds [[{_TABLE}]], [[{TARGETS}]], [[{PROBES}]] and [{DEPENDENCIES}]"
+    known = {_TABLE, TARGETS, PROBES, DEPENDENCIES}
     faults = [f"cloud_accounts: unknown key {key!r}; {holds}" for key in document if key not in known]
     tables = document.get(_TABLE, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from typing import Final
 
 from trimtab_service import settings_values as values
-from trimtab_service.clouds.document_values import Reader, matching, url, word
+from trimtab_service.clouds.document_values import Reader, matching, url, word, words
 from trimtab_service.clouds.kinds import missing_extra
+from trimtab_service.clouds.reachable import networks
 from trimtab_service.clouds.target_values import addresses_by_side, name_server, name_servers, values_by_side
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.rightsizing.ports import SourceKind
@@ -51,6 +52,8 @@ _NAMED: Final[dict[str, Reader]] = {"record": _DOMAIN, "zone": _DOMAIN, "sides":
 _OBSERVED: Final[dict[str, Reader]] = {"observe": name_servers}
 _CAPACITY: Final[dict[str, Reader]] = {"peak": _COUNT, "reserved": values.boolean}
 _ENDPOINT: Final[dict[str, Reader]] = {"region": word, "endpoint": word}
+_PORT: Final = values.integer(1, 65_535)
+_ALLOWED: Final[dict[str, Reader]] = {"addresses": networks}
 _WORKLOADS: Final = values.choice("deployment", "statefulset")
 
 _CLOUDS: Final = "trimtab_service.clouds"
@@ -124,7 +127,24 @@ KINDS: Final[dict[str, TargetKind]] = {
     "gcs_canary": TargetKind(
         Role.REPLICATION, f"{_CLOUDS}.gcp.targets", {"bucket": word, "key": word}, {}, SourceKind.CLOUD_MONITORING
     ),
-    "http_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"url": url}, {}),
-    "tcp_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"host": word, "port": values.integer(1, 65_535)}, {}),
+    "http_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"url": url}, _ALLOWED),
+    "tcp_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"host": word, "port": _PORT}, _ALLOWED),
+    "grpc_probe": TargetKind(
+        Role.PROBE,
+        f"{_CLOUDS}.probes",
+        {"host": word, "port": _PORT},
+        {
+            **_ALLOWED,
+            "service": matching(re.compile(r"[\w.]{1,127}"), "the name of a gRPC service"),
+            "tls": values.boolean,
+        },
+    ),
+    "dns_probe": TargetKind(
+        Role.PROBE,
+        f"{_CLOUDS}.probes",
+        {"server": name_server, "record": _DOMAIN},
+        {"type": values.choice("A", "AAAA", "CNAME", "TXT"), "values": words},
+        needs_dns=True,
+    ),
 }
 """By the word that the file has for them."""

@@ -78,12 +78,16 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ScaleCapacity:
-    """Set the capacity of a group: `count` instances, or `percent_of_peak` of the last 24 hours' most."""
+    """Set the capacity of a group: `count` instances, or `percent_of_peak` of the last 24 hours' most.
+
+    The peak is that of `peak_target`, the group of the side that is left; empty: of `target` itself.
+    """
 
     target: str
     count: int | None = None
     percent_of_peak: float | None = None
     minimum_share: float = 1.0
+    peak_target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +256,17 @@ class DrillSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanDependencies:
+    """The cloud of each thing that the service cannot do without; None: none, or not known."""
+
+    state_store: Cloud | None = None
+    secrets: Cloud | None = None
+    images: Cloud | None = None
+    identity: Cloud | None = None
+    dns: Cloud | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FailoverPlan:
     """One version of a plan."""
 
@@ -268,6 +283,7 @@ class FailoverPlan:
     detection: Detection = field(default_factory=Detection)
     drills: DrillSchedule = field(default_factory=DrillSchedule)
     description: str = ""
+    dependencies: PlanDependencies = field(default_factory=PlanDependencies)
 
     @property
     def name(self) -> str:

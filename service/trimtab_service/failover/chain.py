@@ -16,6 +16,9 @@ import orjson
 from trimtab_service.domain.reasons import RunEventKind
 from trimtab_service.failover.run import NewEvent, Run
 
+SWITCHED: Final = frozenset({"switched_to", "rehearsed_to"})
+"""What the end of a switch is known by: traffic was seen there, or an exercise saw that it could be moved."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -93,7 +96,7 @@ def times_of(bodies: Iterable[bytes]) -> Times:
             begun = event["time_us"]
         if event["kind"] != RunEventKind.STEP_DONE.name:
             continue
-        if begun is not None and "switched_to" in event["data"]:
+        if begun is not None and not SWITCHED.isdisjoint(event["data"]):
             rto = (event["time_us"] - begun) * _MICROSECOND
         if "watermark_age_us" in event["data"]:
             age = event["data"]["watermark_age_us"] * _MICROSECOND

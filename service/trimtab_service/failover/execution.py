@@ -24,7 +24,7 @@ from trimtab_service.failover.machine import advance, noted
 from trimtab_service.failover.ports import StaleTokenError, Targets
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.run import Outcome, Run, StepRun, Verdict
-from trimtab_service.failover.steps.call import Call, Effect, HealthySides, StoppedError
+from trimtab_service.failover.steps.call import Call, Effect, HealthySides, KnownPeak, StoppedError, never_read
 from trimtab_service.failover.steps.kinds import kind_of
 
 _LOG: Final = structlog.get_logger("trimtab.failover")
@@ -56,6 +56,7 @@ class Surroundings:
     owner: str
     clock: Callable[[], datetime]
     conduct: Conduct
+    known_peak: KnownPeak = never_read
 
 
 class Execution:
@@ -171,6 +172,7 @@ class Execution:
             note=partial(self._note, step.step_id),
             children=self._around.children,
             healthy_sides=self._around.healthy_sides,
+            known_peak=self._around.known_peak,
         )
 
     def _note(self, step_id: str, memo: dict[str, object]) -> Mapping[str, object]:

@@ -38,6 +38,7 @@ class Dependencies:
     secrets: str = ""
     images: str = ""
     identity: str = ""
+    dns: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def evaluate(question: Question, *, dry_run: bool = False) -> Evaluation:
         findings.extend(step_findings(step, plan, question.survey, leaving, question.now))
     # Of a plan that names one target in many steps, the same is said once a step.
     ordered = sorted(dict.fromkeys(findings), key=lambda one: (_RANK[one.severity], one.subject, one.reason.name))
-    return Evaluation(question.now, tuple(ordered), rto, _previews(question) if dry_run else ())
+    return Evaluation(question.now, tuple(ordered), rto, _previews(question) if dry_run else (), plan.service_id)
 
 
 def _previews(question: Question) -> tuple[StepPreview, ...]:
@@ -179,15 +180,16 @@ def _detection(plan: FailoverPlan) -> Iterator[Finding]:
 def _dependencies(question: Question) -> Iterator[Finding]:
     left = _leaving(question)
     severity = Severity.ERROR if left.is_said else Severity.WARNING
-    where = question.dependencies
-    for cloud, reason in (
-        (where.state_store, PlanReason.STATE_STORE_IN_LEFT_CLOUD),
-        (where.secrets, PlanReason.SECRETS_IN_LEFT_CLOUD),
-        (where.images, PlanReason.IMAGES_IN_LEFT_CLOUD),
-        (where.identity, PlanReason.IDENTITY_IN_LEFT_CLOUD),
-    ):
-        if cloud and cloud in left.clouds:
-            yield Finding(severity, reason, detail=f"It stands in {cloud}.")
+    for whose, where in (("trimtab's own", question.dependencies), ("The service's", question.plan.dependencies)):
+        for cloud, reason in (
+            (where.state_store, PlanReason.STATE_STORE_IN_LEFT_CLOUD),
+            (where.secrets, PlanReason.SECRETS_IN_LEFT_CLOUD),
+            (where.images, PlanReason.IMAGES_IN_LEFT_CLOUD),
+            (where.identity, PlanReason.IDENTITY_IN_LEFT_CLOUD),
+            (where.dns, PlanReason.DNS_IN_LEFT_CLOUD),
+        ):
+            if cloud and cloud in left.clouds:
+                yield Finding(severity, reason, detail=f"{whose} stands in {cloud}.")
 
 
 def _times(question: Question, rto: timedelta) -> Iterator[Finding]:

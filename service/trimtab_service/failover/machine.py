@@ -122,7 +122,8 @@ def _taken_in(run: Run, outcome: Outcome, now: datetime) -> tuple[Run, list[NewE
     )
     data = dict(outcome.data)
     if outcome.switched:
-        data["switched_to"] = run.to_side
+        # An exercise has seen that it could be done, and takes its time: traffic is where it was.
+        data["rehearsed_to" if run.is_drill else "switched_to"] = run.to_side
         run = replace(run, actual_rto=now - run.create_time)
     if outcome.watermark_age is not None:
         data["watermark_age_us"] = round(outcome.watermark_age.total_seconds() * 1e6)
@@ -157,9 +158,14 @@ def _expired(run: Run, now: datetime, events: list[NewEvent]) -> Run:
 def _begin_next(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
     events: list[NewEvent] = []
     while run.state in _GOING:
-        left = [step for step in run.steps if not step.is_over]
+        left = [step for step in run.steps if not step.is_over and not (run.is_drill and _is_settled(step))]
         if not left:
-            excepted = any(step.is_exception for step in run.steps)
+            if run.is_drill:
+                run, more = _give_back(run, now)
+                events += more
+                if run.begun:
+                    return run, events
+            excepted = any(step.is_exception or step.needs_person for step in run.steps)
             state = RunState.COMPLETED_WITH_EXCEPTIONS if excepted else RunState.SUCCEEDED
             run, event = over(run, state, "", now)
             return run, [*events, event]
@@ -190,6 +196,28 @@ def _begun(run: Run, step: StepRun, now: datetime) -> tuple[StepRun, NewEvent]:
     return asked, NewEvent(RunEventKind.APPROVAL_ASKED, step.step_id, data={"attempt": asked.attempts})
 
 
+def _is_settled(step: StepRun) -> bool:
+    """Whether an exercise has given back what the step took, or cannot."""
+    return step.state is StepState.COMPENSATED or step.needs_person
+
+
+def _give_back(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
+    """An exercise that is through gives back what it took, the last stage first: a standby at full size costs money."""
+    taken = [step for step in run.steps if step.state is StepState.DONE and step.memo and not step.needs_person]
+    return (run, []) if run.begun or not taken else _undo_last(run, taken, now)
+
+
+def _undo_last(run: Run, steps: list[StepRun], now: datetime) -> tuple[Run, list[NewEvent]]:
+    """Begin to undo those of the last stage."""
+    stage = max(step.stage for step in steps)
+    events = []
+    for step in steps:
+        if step.stage == stage:
+            run = run.with_step(replace(step, is_undoing=True, attempt_time=now))
+            events.append(NewEvent(RunEventKind.UNDO_BEGUN, step.step_id))
+    return run, events
+
+
 def _undo_next(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
     """Undo the last stage that has something to undo, once nothing is under way any more."""
     if run.begun or run.state.is_over:
@@ -207,10 +235,4 @@ def _undo_next(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
         why = f"a person must put right: {', '.join(stuck)}"[:_DETAIL] if stuck else ""
         ended, event = over(run, RunState.FAILED if stuck else RunState.ABORTED, why, now)
         return ended, [event]
-    stage = max(step.stage for step in had_effect)
-    events = []
-    for step in had_effect:
-        if step.stage == stage:
-            run = run.with_step(replace(step, is_undoing=True, attempt_time=now))
-            events.append(NewEvent(RunEventKind.UNDO_BEGUN, step.step_id))
-    return run, events
+    return _undo_last(run, had_effect, now)

@@ -9,9 +9,13 @@ target does not answer, FailedPreconditionError when it refuses; both with words
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from trimtab_service.domain.failover import Side
+
+CAUSE: Final = "cause"
+PERMISSION: Final = "permission"
+"""An error whose metadata hold this cause says that the service may not do what it was asked for."""
 
 
 class Fencing(StrEnum):
@@ -58,13 +62,18 @@ class TrafficTarget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CapacityState:
-    """A group: what is asked for, what is ready, the most of the last 24 hours, and the quota (None: unknown)."""
+    """A group: what is asked for, what is ready, the most of the last 24 hours, and the quota (None: unknown).
+
+    `instance_type` and `region` are what one more of it costs; empty: not known.
+    """
 
     desired: int
     ready: int
     peak: int
     quota: int | None = None
     is_reserved: bool = False
+    instance_type: str = ""
+    region: str = ""
 
 
 class CapacityTarget(Protocol):

@@ -18,7 +18,7 @@ from trimtab_service.domain.failover import (
     SwitchTraffic,
     Wait,
 )
-from trimtab_service.failover.findings import StepPreview
+from trimtab_service.failover.findings import Machines, StepPreview
 from trimtab_service.failover.ports import CapacityState, Fencing, Traffic
 from trimtab_service.failover.schedule import Measured, duration_of
 from trimtab_service.failover.step_findings import count_of
@@ -39,10 +39,50 @@ def preview(  # noqa: PLR0913, PLR0917 - what a step is seen against
     first = readings[0][1] if readings else Reading(is_known=False)
     fencing = Fencing.NONE if isinstance(step.action, CheckWatermark | RunHealthCheck) else first.fencing
     duration = duration_of(step, measured, children, mode)
-    return StepPreview(step.step_id, before, _after(step, first, to_side), duration, fencing)
+    child = children.get(step.action.failover_plan) if isinstance(step.action, ChildPlan) else None
+    looks = isinstance(step.action, CheckWatermark | RunHealthCheck | Notify)
+    return StepPreview(
+        step.step_id,
+        before,
+        _after(step, first, to_side, survey),
+        duration,
+        fencing,
+        adds=_added(step, first, survey),
+        # Of a scaled group the peak of another one is only read.
+        changes=() if looks else tuple(name for name, _ in readings if name != getattr(step.action, "peak_target", "")),
+        share=_moved(step, first, to_side),
+        is_final=isinstance(step.action, PromoteDataStore | Notify) or child is not None,
+        services=() if child is None else (child.service_id,),
+    )
 
 
-def _after(step: Step, reading: Reading, to_side: str) -> str:  # noqa: C901, PLR0911 - one a kind of action
+def _added(step: Step, reading: Reading, survey: Survey) -> Machines | None:
+    """Machines of the first target: of several it is the one that is asked first."""
+    state = reading.standing
+    if not isinstance(state, CapacityState):
+        return None
+    match step.action:
+        case ScaleCapacity() as action:
+            wanted = count_of(action, state, survey)
+        case AcquireCapacity(count=count):
+            wanted = count
+        case _:
+            return None
+    more = wanted - state.desired
+    return Machines(more, reading.cloud, state.region, state.instance_type) if more > 0 else None
+
+
+def _moved(step: Step, reading: Reading, to_side: str) -> float:
+    """The share of a name's traffic that a switch would move; all of it where it is not known."""
+    if not isinstance(step.action, SwitchTraffic):
+        return 0.0
+    wanted = step.action.weight or 1.0
+    if not isinstance(reading.standing, Traffic):
+        return wanted
+    return max(0.0, wanted - sum(share for side, share in reading.standing.weights if side == to_side))
+
+
+def _after(step: Step, reading: Reading, to_side: str, survey: Survey) -> str:  # noqa: C901, PLR0911 - one a kind of action
     match step.action:
         case SwitchTraffic(weight=weight):
             return f"{to_side} gets {weight:.0%}"
@@ -50,7 +90,7 @@ def _after(step: Step, reading: Reading, to_side: str) -> str:  # noqa: C901, PL
             return f"TTL {ttl.total_seconds():g} s"
         case ScaleCapacity() as action:
             if isinstance(reading.standing, CapacityState):
-                return f"{count_of(action, reading.standing)} instances"
+                return f"{count_of(action, reading.standing, survey)} instances"
             return f"{action.count} instances" if action.count is not None else f"{action.percent_of_peak:g} % of peak"
         case AcquireCapacity(count=count, minimum_share=share):
             return f"{count} instances, {share:.0%} at least, of the first that has them"

@@ -165,8 +165,8 @@ class Verdict(StrEnum):
 class Outcome:
     """What a step came to.
 
-    `switched`: traffic was seen at the run's side. `watermark_age`: age of the replica that was accepted.
-    `is_exception`: it is done, and fell short. `is_undo`: it was the undoing.
+    `switched`: traffic was seen at the run's side, or a drill saw that it could be moved. `watermark_age`: age of the
+    replica that was accepted. `is_exception`: it is done, and fell short. `is_undo`: it was the undoing.
     """
 
     step_id: str

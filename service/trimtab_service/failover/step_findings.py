@@ -1,6 +1,5 @@
 """What is wrong with one step, given how its targets stand."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,8 @@ from trimtab_service.domain.failover import (
 from trimtab_service.domain.reasons import PlanReason
 from trimtab_service.failover.findings import Finding, Severity
 from trimtab_service.failover.ports import CapacityState, Fencing, Traffic
-from trimtab_service.failover.survey import Reading, Survey, targets_of
+from trimtab_service.failover.shares import share_of_peak
+from trimtab_service.failover.survey import Reading, Survey, TargetKind, TargetRef, targets_of
 
 TTL_SHARE: Final = 4
 """A record's TTL may be this part of the recovery time: resolvers keep the old answer for that long."""
@@ -37,11 +37,16 @@ class Leaving:
     is_said: bool
 
 
-def count_of(action: ScaleCapacity, state: CapacityState) -> int:
+def count_of(action: ScaleCapacity, state: CapacityState, survey: Survey) -> int:
     """Instances that a step asks for: rounded up, and never fewer than are there already."""
     if action.count is not None:
         return action.count
-    return max(state.desired, math.ceil(state.peak * (action.percent_of_peak or 0.0) / 100.0))
+    peak = state.peak
+    if action.peak_target:
+        reading = survey.get(TargetRef(TargetKind.CAPACITY, action.peak_target))
+        left = None if reading is None else reading.standing
+        peak = left.peak if isinstance(left, CapacityState) else peak
+    return share_of_peak(peak, action.percent_of_peak or 0.0, state.desired)
 
 
 def step_findings(step: Step, plan: FailoverPlan, survey: Survey, leaving: Leaving, now: datetime) -> Iterator[Finding]:
@@ -53,15 +58,17 @@ def step_findings(step: Step, plan: FailoverPlan, survey: Survey, leaving: Leavi
             yield Finding(Severity.ERROR, PlanReason.UNKNOWN_TARGET, step.step_id, f"{ref.name}.")
             continue
         leaves = reading.cloud in leaving.clouds
+        is_changed = not isinstance(step.action, _READ_ONLY) and ref.name != getattr(step.action, "peak_target", "")
         if reading.fault:
             # What is left need not answer: that is why it is left.
             severity = Severity.WARNING if leaves else Severity.ERROR
-            yield Finding(severity, PlanReason.TARGET_NOT_READABLE, step.step_id, f"{ref.name}: {reading.fault}.")
-        if leaves and not isinstance(step.action, _READ_ONLY) and _matters(step, plan):
+            reason = PlanReason.PERMISSION_MISSING if reading.is_denied else PlanReason.TARGET_NOT_READABLE
+            yield Finding(severity, reason, step.step_id, f"{ref.name}: {reading.fault}.")
+        if leaves and is_changed and _matters(step, plan):
             detail = f"{ref.name} is changed through {reading.cloud}."
             yield Finding(hit, PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD, step.step_id, detail)
-        if not reading.fault:
-            yield from _standing_findings(step, plan, reading, now)
+        if not reading.fault and (is_changed or isinstance(step.action, _READ_ONLY)):
+            yield from _standing_findings(step, plan, reading, survey, now)
 
 
 def guard_findings(plan: FailoverPlan) -> Iterator[Finding]:
@@ -92,10 +99,12 @@ def _matters(step: Step, plan: FailoverPlan) -> bool:
     return step in plan.activate.steps and not step.graceful_only
 
 
-def _standing_findings(step: Step, plan: FailoverPlan, reading: Reading, now: datetime) -> Iterator[Finding]:
+def _standing_findings(
+    step: Step, plan: FailoverPlan, reading: Reading, survey: Survey, now: datetime
+) -> Iterator[Finding]:
     standing = reading.standing
     if isinstance(standing, CapacityState):
-        yield from _capacity_findings(step, standing)
+        yield from _capacity_findings(step, standing, survey)
     elif isinstance(standing, Traffic):
         yield from _traffic_findings(step, plan, standing, reading.fencing)
     elif isinstance(step.action, CheckWatermark):
@@ -108,10 +117,10 @@ def _standing_findings(step: Step, plan: FailoverPlan, reading: Reading, now: da
             yield Finding(Severity.WARNING, PlanReason.REPLICA_STALE, step.step_id, detail)
 
 
-def _capacity_findings(step: Step, state: CapacityState) -> Iterator[Finding]:
+def _capacity_findings(step: Step, state: CapacityState, survey: Survey) -> Iterator[Finding]:
     match step.action:
         case ScaleCapacity() as action:
-            wanted = count_of(action, state)
+            wanted = count_of(action, state, survey)
         case AcquireCapacity(count=count):
             wanted = count
         case _:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.domain.failover import (
@@ -18,7 +19,8 @@ from trimtab_service.domain.failover import (
     Step,
     SwitchTraffic,
 )
-from trimtab_service.failover.ports import CapacityState, Fencing, Targets, Traffic
+from trimtab_service.failover.ports import CAUSE, PERMISSION, CapacityState, Fencing, Targets, Traffic
+from trimtab_service.failover.side_by_side import answered
 
 
 class TargetKind(StrEnum):
@@ -46,13 +48,17 @@ Standing = Traffic | CapacityState | bool | datetime | None
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How one target stands. `is_known`: it is configured; `fault`: why it was not read; `cloud`: empty for none."""
+    """How one target stands. `is_known`: it is configured; `fault`: why it was not read; `cloud`: empty for none.
+
+    `is_denied`: the fault is that the service lacks a permission.
+    """
 
     is_known: bool
     standing: Standing = None
     cloud: str = ""
     fault: str = ""
     fencing: Fencing = Fencing.NONE
+    is_denied: bool = False
 
 
 Survey = Mapping[TargetRef, Reading]
@@ -64,8 +70,9 @@ def targets_of(action: Action) -> tuple[TargetRef, ...]:  # noqa: PLR0911 - one 
     match action:
         case SwitchTraffic(target=name) | LowerTtl(target=name):
             return (TargetRef(TargetKind.TRAFFIC, name),)
-        case ScaleCapacity(target=name):
-            return (TargetRef(TargetKind.CAPACITY, name),)
+        case ScaleCapacity(target=name, peak_target=peak):
+            names = (name, peak) if peak else (name,)
+            return tuple(TargetRef(TargetKind.CAPACITY, one) for one in names)
         case AcquireCapacity(targets=names):
             return tuple(TargetRef(TargetKind.CAPACITY, name) for name in names)
         case PromoteDataStore(target=name):
@@ -80,23 +87,41 @@ def targets_of(action: Action) -> tuple[TargetRef, ...]:  # noqa: PLR0911 - one 
             return ()
 
 
-def survey(steps: Iterable[Step], targets: Targets, project: str, deadline: datetime) -> Survey:
-    """Read every target of the steps once. What cannot be read says so; nothing is raised for it."""
+def survey(
+    steps: Iterable[Step], targets: Targets, project: str, deadline: datetime, patience_s: float = 10.0
+) -> Survey:
+    """Read every target of the steps once, side by side: one that hangs takes nothing from the others.
+
+    What cannot be read, or is not read within `patience_s` (the time left to `deadline`), says so; nothing is raised.
+    """
     wanted = dict.fromkeys(ref for step in steps for ref in targets_of(step.action))
-    return {ref: _read(ref, targets, project, deadline) for ref in wanted}
+    calls = {ref: partial(_read, ref, targets, project, deadline) for ref in wanted}
+    read = answered(calls, patience_s)
+    return {ref: read.get(ref) or _unread(ref, targets, project) for ref in wanted}
+
+
+def _unread(ref: TargetRef, targets: Targets, project: str) -> Reading:
+    return Reading(is_known=True, cloud=targets.cloud_of(project, ref.name), fault="it did not answer in time")
 
 
 def _read(ref: TargetRef, targets: Targets, project: str, deadline: datetime) -> Reading:
-    look = _look(ref, targets, project)
-    if look is None:
-        return Reading(is_known=False)
     cloud = targets.cloud_of(project, ref.name)
-    fencing, observe = look
+    try:
+        look = _look(ref, targets, project)
+        if look is None:
+            return Reading(is_known=False)
+        fencing, observe = look
+    except TrimtabError as error:
+        return Reading(is_known=True, cloud=cloud, fault=error.message, is_denied=_is_denied(error))
     try:
         standing = observe(deadline)
     except TrimtabError as error:
-        return Reading(is_known=True, cloud=cloud, fault=error.message, fencing=fencing)
+        return Reading(is_known=True, cloud=cloud, fault=error.message, fencing=fencing, is_denied=_is_denied(error))
     return Reading(is_known=True, standing=standing, cloud=cloud, fencing=fencing)
+
+
+def _is_denied(error: TrimtabError) -> bool:
+    return error.metadata.get(CAUSE) == PERMISSION
 
 
 def _look(ref: TargetRef, targets: Targets, project: str) -> tuple[Fencing, Callable[[datetime], Standing]] | None:

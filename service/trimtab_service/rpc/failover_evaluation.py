@@ -1,26 +1,33 @@
 """Keeps an eye on every plan: its targets are read when it changes and again every few minutes; findings follow.
 
-What was read is kept by plan version, so that a start, which must not wait for a cloud that is failing, is held against
-the latest reading and not against a new one.
+What was read is kept for all processes, so that a start, which must not wait for a cloud that is failing, is held
+against the latest reading and not against a new one.
 """
 
+import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from trimtab_service.domain.errors import NotFoundError, TrimtabError
 from trimtab_service.domain.failover import ChildPlan, FailoverPlan, RunKind, RunMode
-from trimtab_service.failover.findings import Evaluation
+from trimtab_service.failover.findings import Evaluation, Severity
 from trimtab_service.failover.linter import Dependencies, Question, evaluate, steps_of
-from trimtab_service.failover.ports import Targets
-from trimtab_service.failover.survey import Survey, survey
+from trimtab_service.failover.ports import CapacityState, Targets
+from trimtab_service.failover.schedule import Measured
+from trimtab_service.failover.survey import Reading, TargetKind, TargetRef, survey
+from trimtab_service.store.failover_evaluations import FailoverEvaluationStore, KeptReading
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 
 EVERY: Final = timedelta(minutes=5)
 _READ_FOR: Final = timedelta(seconds=10)
-_MOST_KEPT: Final = 4_096
+_AT_ONCE: Final = 4
+
+_LOG: Final = structlog.get_logger("trimtab.failover")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +40,100 @@ class Sides:
     kind: RunKind = RunKind.ACTIVATE
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    etag: str
-    time: datetime
-    survey: Survey
-
-
 class PlanEvaluator:
     """Evaluates plans. Safe to use from many threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators, each a seam for a test
         self,
         plans: FailoverPlanStore,
+        kept: FailoverEvaluationStore,
         targets: Targets,
         dependencies: Dependencies,
+        measured: Callable[[str, str], Measured],
         *,
         clock: Callable[[], datetime],
         every: timedelta = EVERY,
     ) -> None:
+        """`measured`: how long the steps of a plan (project, id) took when it was last carried out or rehearsed."""
         self._plans = plans
+        self._kept = kept
         self._targets = targets
         self._dependencies = dependencies
+        self._measured = measured
         self._clock = clock
         self._every = every
-        self._read: dict[tuple[str, str], _Read] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep_reading, name="failover-evaluation", daemon=True)
 
-    def start(self) -> None:
-        """Begin to read every plan again and again."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop; a reading that is under way is not waited for beyond its own deadline."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def of_stored(self, stored: StoredPlan, sides: Sides | None = None, *, fresh: bool = False) -> Evaluation:
-        """The plan against the latest reading of its targets, or a `fresh` one."""
-        read = self._latest(stored, fresh=fresh)
-        return self._evaluate(stored.plan, read, sides or Sides(), dry_run=False)
+    def of_stored(self, stored: StoredPlan, sides: Sides | None = None) -> Evaluation:
+        """The plan against the latest reading of its targets, however old; they are read only where none is there."""
+        return self._evaluate(stored.plan, self._latest(stored), sides or Sides(), dry_run=False)
 
     def of_plan(self, plan: FailoverPlan, sides: Sides, *, dry_run: bool) -> Evaluation:
         """A plan that need not be stored, read now."""
         return self._evaluate(plan, self._look(plan, ""), sides, dry_run=dry_run)
 
-    def _evaluate(self, plan: FailoverPlan, read: _Read, sides: Sides, *, dry_run: bool) -> Evaluation:
+    def refresh(self, stored: StoredPlan) -> KeptReading:
+        """Read the targets now, keep what was read, and tell when the findings are others than before."""
+        plan = stored.plan
+        reading = _with_known(self._look(plan, stored.etag), self._kept.read(plan.project, plan.plan_id))
+        evaluation = self._evaluate(plan, reading, Sides(), dry_run=False)
+        if self._kept.keep(plan.project, plan.plan_id, reading, evaluation):
+            worst = [one for one in evaluation.findings if one.severity is not Severity.INFO]
+            _LOG.info(
+                "failover_findings_changed",
+                plan=plan.name,
+                is_ready=evaluation.is_ready,
+                findings=[f"{one.severity.value} {one.reason.name} {one.subject}".strip() for one in worst],
+            )
+        return reading
+
+    def known_peak(self, plan: FailoverPlan, name: str) -> int | None:
+        """The peak of a capacity target of a plan as it was last read: what a run scales by when nobody answers."""
+        kept = self._kept.read(plan.project, plan.plan_id)
+        reading = None if kept is None else kept.survey.get(TargetRef(TargetKind.CAPACITY, name))
+        standing = None if reading is None else reading.standing
+        return standing.peak if isinstance(standing, CapacityState) else None
+
+    def refresh_due(self, stop: threading.Event) -> int:
+        """Read what was changed, or read too long ago; how many plans. A few at once, so that one cannot hold the rest.
+
+        Raises UnavailableError when the database does not answer.
+        """
+        waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        due = self._kept.due(self._every)
+        for one in due:
+            waiting.put(one)
+
+        def work() -> None:
+            while not stop.is_set():
+                try:
+                    project, plan_id = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    self.refresh(self._plans.get(project, plan_id))
+                except TrimtabError as error:
+                    _LOG.warning("failover_plan_not_evaluated", project=project, plan=plan_id, cause=error.message)
+                except Exception:  # noqa: BLE001 - one plan must not keep the others unread
+                    _LOG.exception("failover_evaluation_broke", project=project, plan=plan_id)
+
+        threads = [
+            threading.Thread(target=work, name="trimtab-evaluation", daemon=True)
+            for _ in range(min(_AT_ONCE, len(due)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(due)
+
+    def _evaluate(self, plan: FailoverPlan, read: KeptReading, sides: Sides, *, dry_run: bool) -> Evaluation:
         question = Question(
             plan=plan,
             survey=read.survey,
-            now=read.time,
+            now=read.read_time,
             children=self._children(plan),
             dependencies=self._dependencies,
+            measured=self._measured(plan.project, plan.plan_id),
             mode=sides.mode,
             kind=sides.kind,
             from_side=sides.from_side,
@@ -105,28 +152,26 @@ class PlanEvaluator:
                     continue
         return found
 
-    def _latest(self, stored: StoredPlan, *, fresh: bool) -> _Read:
-        key = (stored.plan.project, stored.plan.plan_id)
-        kept = self._read.get(key)
-        if not fresh and kept is not None and kept.etag == stored.etag and self._clock() - kept.time < self._every * 2:
-            return kept
-        read = self._look(stored.plan, stored.etag)
-        if len(self._read) >= _MOST_KEPT:
-            self._read.clear()
-        self._read[key] = read
+    def _latest(self, stored: StoredPlan) -> KeptReading:
+        kept = self._kept.read(stored.plan.project, stored.plan.plan_id)
+        return kept if kept is not None and kept.etag == stored.etag else self.refresh(stored)
+
+    def _look(self, plan: FailoverPlan, etag: str) -> KeptReading:
+        now = self._clock()
+        deadline = now + _READ_FOR
+        read = survey(steps_of(plan), self._targets, plan.project, deadline, _READ_FOR.total_seconds())
+        return KeptReading(etag, now, read)
+
+
+def _with_known(read: KeptReading, before: KeptReading | None) -> KeptReading:
+    """A group that does not answer keeps the capacity that it had when it was last read: its peak counts in a run."""
+    if before is None:
         return read
 
-    def _look(self, plan: FailoverPlan, etag: str) -> _Read:
-        now = self._clock()
-        return _Read(etag, now, survey(steps_of(plan), self._targets, plan.project, now + _READ_FOR))
+    def known(ref: TargetRef, reading: Reading) -> Reading:
+        earlier = before.survey.get(ref)
+        if not reading.fault or earlier is None or not isinstance(earlier.standing, CapacityState):
+            return reading
+        return replace(reading, standing=earlier.standing)
 
-    def _keep_reading(self) -> None:
-        while not self._stop.wait(self._every.total_seconds()):
-            try:
-                stored = self._plans.all()
-            except TrimtabError:
-                continue  # the database does not answer; the next round asks again
-            for one in stored:
-                if self._stop.is_set():
-                    return
-                self._latest(one, fresh=True)
+    return replace(read, survey={ref: known(ref, reading) for ref, reading in read.survey.items()})

@@ -12,9 +12,9 @@ from trimtab_service.domain.failover import FailoverPlan, RunMode, SwitchTraffic
 from trimtab_service.domain.reasons import ErrorReason, HealthReason
 from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.detection import Observed, Report, ServiceHealth, judge, may_start_alone
-from trimtab_service.failover.findings import Severity
 from trimtab_service.failover.ports import Targets
 from trimtab_service.failover.run import Trigger
+from trimtab_service.failover.watching import Seen, Watch
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
@@ -71,10 +71,27 @@ class FailoverHealth:
         """Take a report; an automatic plan starts a run when a quorum says so."""
         stored = self._plans.get(*names.failover_plan(request.name))
         report = self._report(request, stored.plan)
-        observed = self._reports.take(stored.plan, report, key_of(request, call), call.time_remaining())
-        health = self._judge(stored.plan, observed)
-        run = self._started(stored, health) if may_start_alone(stored.plan, health) else ""
+        health, run = self._take(stored, report, key_of(request, call), call.time_remaining())
         return pb.ReportHealthResponse(health=_encode(health, run))
+
+    def observe(self, seen: Seen) -> None:
+        """Take what a probe of the service itself has seen, for every plan of its service that knows the observer.
+
+        It counts as a report of that observer would. Raises UnavailableError when the database does not answer.
+        """
+        watch = seen.watch
+        key = RequestKey(watch.project, "probe", "", b"")
+        report = Report(watch.observer_id, seen.time, ((watch.side_id, seen.is_healthy),))
+        for stored in self._plans.of_service(watch.project, watch.service_id):
+            if _is_observed_by(stored.plan, watch):
+                self._take(stored, report, key, None)
+
+    def _take(
+        self, stored: StoredPlan, report: Report, key: RequestKey, timeout_s: float | None
+    ) -> tuple[ServiceHealth, str]:
+        observed = self._reports.take(stored.plan, report, key, timeout_s)
+        health = self._judge(stored.plan, observed)
+        return health, self._started(stored, health) if may_start_alone(stored.plan, health) else ""
 
     def check_service_health(self, request: pb.CheckServiceHealthRequest, call: Call) -> pb.ServiceHealth:
         """How it stands."""
@@ -94,9 +111,9 @@ class FailoverHealth:
         return frozenset(side.side_id for side in health.sides if side.is_well)
 
     def _judge(self, plan: FailoverPlan, observed: Observed) -> ServiceHealth:
-        return judge(plan, observed, self._active_side(plan), self._clock())
+        return judge(plan, observed, self.active_side(plan), self._clock())
 
-    def _active_side(self, plan: FailoverPlan) -> str:
+    def active_side(self, plan: FailoverPlan) -> str:
         """As the last run confirmed it; before the first one, as the target itself says."""
         known = self._runs.service(plan.project, plan.service_id).active_side
         if known:
@@ -104,7 +121,9 @@ class FailoverHealth:
         now = self._clock()
         seen = self._seen.get(plan.name)
         if seen is None or not timedelta() <= now - seen.time < _SEEN_FOR:
-            seen = self._seen[plan.name] = _Seen(self._look(plan, now + _LOOK_FOR), now)
+            # A name server that does not answer has not moved the traffic.
+            side = self._look(plan, now + _LOOK_FOR) or ("" if seen is None else seen.side)
+            seen = self._seen[plan.name] = _Seen(side, now)
         return seen.side
 
     def _look(self, plan: FailoverPlan, deadline: datetime) -> str:
@@ -135,7 +154,7 @@ class FailoverHealth:
             started_by=DETECTION,
             mode=RunMode.UNGRACEFUL,
             trigger=Trigger.AUTOMATIC,
-            errors=tuple(one.reason.name for one in evaluation.findings if one.severity is Severity.ERROR),
+            errors=evaluation.errors,
             healthy_sides=frozenset(side.side_id for side in health.sides if side.is_well),
         )
         # One id for one outage as seen from this state of the service: processes that decide together start one run.
@@ -167,6 +186,12 @@ class FailoverHealth:
         if at is None:
             raise InvalidArgumentError([Violation("observe_time", ErrorReason.BAD_FORMAT, "is no time")])
         return Report(request.observer_id, min(at, now), tuple((one.side_id, one.is_healthy) for one in request.sides))
+
+
+def _is_observed_by(plan: FailoverPlan, watch: Watch) -> bool:
+    """Whether the plan has the side, and knows the observer where the probe says that it stands."""
+    knows = any(one.observer_id == watch.observer_id and one.cloud is watch.cloud for one in plan.detection.observers)
+    return knows and any(side.side_id == watch.side_id for side in plan.sides)
 
 
 def _encode(health: ServiceHealth, run: str) -> pb.ServiceHealth:

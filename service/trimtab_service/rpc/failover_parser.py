@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Final
@@ -12,6 +13,7 @@ from trimtab_service.domain.failover import (
     DrillSchedule,
     FailoverPlan,
     Observer,
+    PlanDependencies,
     SafetyRules,
     Side,
     TimeWindow,
@@ -62,6 +64,7 @@ def parse_plan(message: pb.FailoverPlan, project: str, plan_id: str, at: str = "
         detection=_detection(message.detection, steps, found, (at, "detection")),
         drills=_drills(message.drills, steps, found, (at, "drills")),
         description=bounds.text(found, (at, "description"), message.description, _TEXT),
+        dependencies=_dependencies(message.dependencies),
     )
     found.check()
     return plan
@@ -147,6 +150,12 @@ def _drills(message: pb.DrillSchedule, steps: StepParser, found: Violations, at:
         every=every or None,
         allowed_windows=_windows(message.allowed_windows, found, (at, "allowed_windows")),
         blocked_windows=_windows(message.blocked_windows, found, (at, "blocked_windows")),
+    )
+
+
+def _dependencies(message: pb.PlanDependencies) -> PlanDependencies:
+    return PlanDependencies(
+        **{field.name: CLOUD_OF.get(getattr(message, field.name)) for field in fields(PlanDependencies)}
     )
 
 

@@ -1,6 +1,7 @@
 """Plans, evaluations and standing of services as messages."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 from trimtab.v1 import failover_service_pb2 as pb
@@ -21,9 +22,9 @@ from trimtab_service.domain.failover import (
     Wait,
     Workflow,
 )
-from trimtab_service.failover.findings import Evaluation
+from trimtab_service.failover.findings import Evaluation, Machines
 from trimtab_service.rpc.failover_vocabulary import FENCING_CODE, SEVERITY_CODE, duration_of
-from trimtab_service.rpc.vocabulary import CLOUD_CODE, set_timestamp
+from trimtab_service.rpc.vocabulary import CLOUD_CODE, set_nanos, set_timestamp
 from trimtab_service.store.failover_plans import StoredPlan
 
 
@@ -75,11 +76,19 @@ def plan_message(plan: FailoverPlan) -> pb.FailoverPlan:
         message.drills.every.CopyFrom(duration_of(plan.drills.every))
     _windows(plan.drills.allowed_windows, message.drills.allowed_windows)
     _windows(plan.drills.blocked_windows, message.drills.blocked_windows)
+    for field in fields(plan.dependencies):
+        cloud = getattr(plan.dependencies, field.name)
+        if cloud is not None:
+            setattr(message.dependencies, field.name, CLOUD_CODE[cloud])
     return message
 
 
-def encode_evaluation(evaluation: Evaluation) -> pb.PlanEvaluation:
-    """Findings, and the steps of a dry run. What capacity costs is not told: targets do not say what they run on."""
+PriceOf = Callable[[Machines], int | None]
+"""Nano-USD an hour of one machine; None: not known."""
+
+
+def encode_evaluation(evaluation: Evaluation, price_of: PriceOf | None = None) -> pb.PlanEvaluation:
+    """Findings, and the steps of a dry run: what they add is priced where it can be, and told apart where it cannot."""
     message = pb.PlanEvaluation(is_ready=evaluation.is_ready)
     set_timestamp(message.evaluate_time, evaluation.evaluate_time)
     message.expected_rto.CopyFrom(duration_of(evaluation.expected_rto))
@@ -90,15 +99,38 @@ def encode_evaluation(evaluation: Evaluation) -> pb.PlanEvaluation:
             subject=finding.subject,
             description=finding.description,
         )
+    if evaluation.steps:
+        _dry_run(evaluation, message, price_of)
+    return message
+
+
+def _dry_run(evaluation: Evaluation, message: pb.PlanEvaluation, price_of: PriceOf | None) -> None:
+    added: list[int] = []
     for step in evaluation.steps:
-        message.steps.add(
+        shown = message.steps.add(
             step_id=step.step_id,
             before=step.before,
             after=step.after,
             expected_duration=duration_of(step.expected_duration),
             fencing=FENCING_CODE[step.fencing],
         )
-    return message
+        if step.adds is None:
+            continue
+        shown.added_instances = step.adds.count
+        price = None if price_of is None else price_of(step.adds)
+        if price is None:
+            message.unpriced_steps.append(step.step_id)
+        else:
+            added.append(price * step.adds.count)
+            set_nanos(shown.added_cost_per_hour, added[-1])
+    if added or not message.unpriced_steps:
+        set_nanos(message.added_cost_per_hour, sum(added))
+    touched = evaluation.blast_radius
+    message.blast_radius.services.extend(touched.services)
+    message.blast_radius.changed_targets.extend(touched.changed_targets)
+    message.blast_radius.final_steps.extend(touched.final_steps)
+    message.blast_radius.traffic_share = touched.traffic_share
+    message.blast_radius.added_instances = touched.added_instances
 
 
 def _workflow(workflow: Workflow) -> pb.Workflow:
@@ -125,6 +157,7 @@ def _scale(action: ScaleCapacity) -> pb.ScaleCapacity:
         message.count = action.count
     elif action.percent_of_peak is not None:
         message.percent_of_peak = action.percent_of_peak
+    message.peak_target = action.peak_target
     return message
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from google.protobuf.empty_pb2 import Empty
 
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.domain.failover import RunMode
 from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.failover.prices import machine_nanos_per_hour
 from trimtab_service.failover.runbook import runbook_of
 from trimtab_service.rpc import names
 from trimtab_service.rpc.call import Call
@@ -16,6 +18,7 @@ from trimtab_service.rpc.failover_keys import key_of
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import encode_evaluation, encode_plan
 from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.world import World
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 from trimtab_service.store.failover_runs import FailoverRunStore
 from trimtab_service.store.pages import ListRequest
@@ -26,12 +29,14 @@ class FailoverPlans:
 
     def __init__(
         self,
+        world: World,
         plans: FailoverPlanStore,
         runs: FailoverRunStore,
         evaluator: PlanEvaluator,
         *,
         clock: Callable[[], datetime],
     ) -> None:
+        self._world = world
         self._plans = plans
         self._runs = runs
         self._evaluator = evaluator
@@ -91,7 +96,9 @@ class FailoverPlans:
                 found.add(field, ErrorReason.UNKNOWN_VALUE, f"the plan's sides are {', '.join(sorted(known))}")
         found.check()
         sides = Sides(request.from_side, request.to_side, RunMode.UNGRACEFUL)
-        return encode_evaluation(self._evaluator.of_plan(plan, sides, dry_run=request.dry_run))
+        snapshot = self._world.view(project).snapshot
+        evaluation = self._evaluator.of_plan(plan, sides, dry_run=request.dry_run)
+        return encode_evaluation(evaluation, partial(machine_nanos_per_hour, snapshot))
 
     def export_runbook(self, request: pb.ExportRunbookRequest, call: Call) -> pb.Runbook:
         """What people do when nothing of this answers any more, with the tokens in force."""

@@ -2,6 +2,7 @@
 
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.failover.chain import Link
+from trimtab_service.failover.comparison import Comparison
 from trimtab_service.failover.run import Run, StepRun
 from trimtab_service.rpc.failover_vocabulary import KIND_CODE, MODE_CODE, STATE_CODE, STEP_CODE, duration_of
 from trimtab_service.rpc.vocabulary import set_timestamp
@@ -33,6 +34,22 @@ def encode_run(run: Run) -> pb.FailoverRun:
         message.actual_rto.CopyFrom(duration_of(run.actual_rto))
     if run.actual_rpo is not None:
         message.actual_rpo.CopyFrom(duration_of(run.actual_rpo))
+    return message
+
+
+def encode_comparison(comparison: Comparison) -> pb.DrillComparison:
+    """The message of a drill against the one before it."""
+    message = pb.DrillComparison(failover_run=comparison.last, same_plan=comparison.same_plan)
+    if comparison.rto_before is not None:
+        message.actual_rto.CopyFrom(duration_of(comparison.rto_before))
+        if comparison.rto is not None:
+            message.rto_change.CopyFrom(duration_of(comparison.rto - comparison.rto_before))
+    for step in comparison.steps:
+        shown = message.steps.add(step_id=step.step_id)
+        if step.took is not None:
+            shown.took.CopyFrom(duration_of(step.took))
+        if step.took_before is not None:
+            shown.took_before.CopyFrom(duration_of(step.took_before))
     return message
 
 

@@ -11,14 +11,14 @@ from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.chain import Link
 from trimtab_service.failover.documents import plan_bytes
 from trimtab_service.failover.evidence import evidence_of
-from trimtab_service.failover.findings import Severity
 from trimtab_service.failover.run import Command, Decision, Run, Steering, Trigger
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
 from trimtab_service.rpc.failover_health import FailoverHealth
 from trimtab_service.rpc.failover_keys import key_of, sequence_of, token_of
-from trimtab_service.rpc.failover_run_encoder import encode_event, encode_run
+from trimtab_service.rpc.failover_measures import FailoverMeasures
+from trimtab_service.rpc.failover_run_encoder import encode_comparison, encode_event, encode_run
 from trimtab_service.rpc.failover_vocabulary import COMMAND_OF, KIND_OF, MODE_OF
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.store.failover_plans import FailoverPlanStore
@@ -35,12 +35,13 @@ _WITH_REASON: Final = frozenset({Command.SKIP_STEP, Command.ABORT})
 class FailoverRuns:
     """Answers from the store; a worker of some process carries the runs out."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators, each a seam for a test
         self,
         plans: FailoverPlanStore,
         runs: FailoverRunStore,
         evaluator: PlanEvaluator,
         health: FailoverHealth,
+        measures: FailoverMeasures,
         *,
         wake: Callable[[], None],
     ) -> None:
@@ -49,6 +50,7 @@ class FailoverRuns:
         self._runs = runs
         self._evaluator = evaluator
         self._health = health
+        self._measures = measures
         self._wake = wake
 
     def start_failover(self, request: pb.StartFailoverRequest, call: Call) -> pb.FailoverRun:
@@ -77,7 +79,7 @@ class FailoverRuns:
             # An exercise gives way to a real event, whoever asked for it.
             trigger=Trigger.DRILL if kind is RunKind.DRILL else Trigger.MANUAL,
             etag=request.etag,
-            errors=tuple(one.reason.name for one in evaluation.findings if one.severity is Severity.ERROR),
+            errors=evaluation.errors,
             override_reason=reason,
             healthy_sides=self._health.healthy_sides(stored.plan),
         )
@@ -88,7 +90,12 @@ class FailoverRuns:
     def get_failover_run(self, request: pb.GetFailoverRunRequest, call: Call) -> pb.FailoverRun:
         """One."""
         del call
-        return encode_run(self._runs.get(*names.failover_run(request.name)))
+        run = self._runs.get(*names.failover_run(request.name))
+        message = encode_run(run)
+        comparison = self._measures.with_last_drill(run)
+        if comparison is not None:
+            message.last_drill.CopyFrom(encode_comparison(comparison))
+        return message
 
     def list_failover_runs(self, request: pb.ListFailoverRunsRequest, call: Call) -> pb.ListFailoverRunsResponse:
         """A page, newest first."""

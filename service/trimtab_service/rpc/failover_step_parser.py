@@ -128,7 +128,10 @@ class StepParser:
         elif size == "percent_of_peak":
             percent = bounds.number(self._found, (at, "percent_of_peak"), message.percent_of_peak, 1_000.0)
         share = self._share(message.minimum_share, (at, "minimum_share"))
-        return ScaleCapacity(self.name(message.target, (at, "target")), count, percent, share)
+        peak_target = bounds.text(self._found, (at, "peak_target"), message.peak_target, _MAX_NAME)
+        if peak_target and size != "percent_of_peak":
+            self._found.add((at, "peak_target"), ErrorReason.CONTRADICTION, "only with percent_of_peak")
+        return ScaleCapacity(self.name(message.target, (at, "target")), count, percent, share, peak_target)
 
     def acquire(self, message: pb.AcquireCapacity, at: FieldPath) -> Action:
         """`AcquireCapacity`."""

@@ -15,7 +15,6 @@ from trimtab_service.store.failover_rows import NEVER
 from trimtab_service.store.failover_runs import instant_of
 from trimtab_service.store.failover_tables import FAILOVER_DUTIES
 
-
 _C: Final = FAILOVER_DUTIES.c
 
 

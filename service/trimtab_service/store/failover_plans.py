@@ -35,6 +35,9 @@ FAILOVER_PLAN: Final = ResourceKind(
 """Indexed columns of a draft: `service_id`."""
 
 
+_MOST_OF_A_SERVICE: Final = 1_000
+
+
 class StoredPlan(NamedTuple):
     """A plan as stored. `version` counts its changes; `plan_hash` is what approvals are bound to."""
 
@@ -97,6 +100,11 @@ class FailoverPlanStore:
         """Plans of one parent (`projects/p`), oldest first. Raises InvalidArgumentError for a bad filter or token."""
         page = self._resources.list(request)
         return Page(tuple(_stored(one) for one in page.items), page.next_page_token)
+
+    def of_service(self, project: str, service_id: str) -> tuple[StoredPlan, ...]:
+        """The plans that move a service of a project: two may, and one run at a time does."""
+        asked = ListRequest("FailoverPlans", _parent(project), f'service_id = "{service_id}"', _MOST_OF_A_SERVICE, "")
+        return self.list(asked).items
 
     def all(self) -> tuple[StoredPlan, ...]:
         """The plans of every project: what is evaluated again and again."""

@@ -4,7 +4,7 @@ A change takes the turn only where a request id is to be remembered; all other c
 service's, in that order. Instants are the database's on PostgreSQL, so replicas agree on cooldowns and expiry.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select
 
 from trimtab_service.domain.errors import AbortedError
+from trimtab_service.domain.failover import RunKind
 from trimtab_service.domain.filters import FieldKind
 from trimtab_service.domain.reasons import ErrorReason, RunRefusal
 from trimtab_service.failover.admission import Load, ServiceRecord, StartRequest, admit, nests_too_deep, started
@@ -136,6 +137,30 @@ class FailoverRunStore:
         )
         with self._database.read() as conn:
             return tuple(Link(*row) for row in conn.execute(query))
+
+    def last_served(
+        self, project: str, plan_id: str, kinds: Sequence[RunKind], before: Run | None = None
+    ) -> Run | None:
+        """The newest run of a plan, of these kinds, that did what it was for (and is older than `before`), if any."""
+        query = RUNS_SELECTED.where(
+            _R.project == project,
+            _R.plan_id == plan_id,
+            _R.kind.in_([kind.value for kind in kinds]),
+            _R.state.in_([state.value for state in services.SERVED]),
+        )
+        if before is not None:
+            query = query.where(_R.create_time < before.create_time)
+        with self._database.read() as conn:
+            row = conn.execute(query.order_by(_R.create_time.desc(), _R.run_id.desc()).limit(1)).first()
+            return None if row is None else whole(conn, project, [bare_run(row)])[0]
+
+    def last_begun(self, project: str, plan_id: str, kind: RunKind) -> datetime | None:
+        """When the newest run of a plan of that kind was taken in; None: there is none."""
+        query = select(func.max(_R.create_time)).where(
+            _R.project == project, _R.plan_id == plan_id, _R.kind == kind.value
+        )
+        with self._database.read() as conn:
+            return conn.execute(query).scalar()
 
     def service(self, project: str, service_id: str) -> ServiceRecord:
         """What is known of a service; one that never ran is all empty."""

@@ -52,7 +52,7 @@ def _activating(*steps: object) -> FailoverPlan:
 
 def test_a_good_plan_has_no_findings() -> None:
     """And is ready."""
-    assert evaluate(_question(failover_plan())) == Evaluation(NOW, (), timedelta(seconds=80))
+    assert evaluate(_question(failover_plan())) == Evaluation(NOW, (), timedelta(seconds=80), service_id="serving")
 
 
 def test_networks_that_touch_do_not_overlap() -> None:

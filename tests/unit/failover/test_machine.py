@@ -17,6 +17,7 @@ from trimtab_service.domain.failover import (
     FailoverPlan,
     Notify,
     PromoteDataStore,
+    RunKind,
     RunMode,
     RunState,
     ScaleCapacity,
@@ -26,7 +27,7 @@ from trimtab_service.domain.failover import (
     Workflow,
 )
 from trimtab_service.failover.chain import first_broken, links, times_of
-from trimtab_service.failover.machine import WITHOUT_EFFECT, advance, claimed, interrupted
+from trimtab_service.failover.machine import WITHOUT_EFFECT, advance, claimed, interrupted, noted
 from trimtab_service.failover.run import Change, Command, Decision, Outcome, Run, Steering, StepRun, Verdict
 from trimtab_service.failover.steering import decide, steer
 
@@ -339,3 +340,21 @@ def test_a_drill_gives_way_at_once() -> None:
     over = interrupted(run, "projects/p/failoverRuns/real", NOW).run
     assert (over.state, over.end_time) == (RunState.INTERRUPTED, NOW)
     assert not advance(over, (Outcome("tell-0", Verdict.DONE),), NOW)
+
+
+def test_a_drill_that_is_through_gives_back_what_it_took_and_knows_its_time() -> None:
+    """The last stage first; only what noted something took anything; the switch that was rehearsed ends the clock."""
+    of = plan(steps({"scale": ScaleCapacity("asg/a", count=4)}, {"switch": SwitchTraffic("dns/api")}))
+    drill = replace(run_of(of), kind=RunKind.DRILL)
+    run = advance(claimed(drill, "one", 1, NOW).run, (), NOW).run
+    run = done(noted(run, "scale", {"count": 4, "before": 1}).run, "scale")
+    later = NOW + timedelta(seconds=9)
+    change = advance(run, (Outcome("switch", Verdict.DONE, switched=True),), later)
+    assert (change.active_side, change.run.actual_rto) == ("", timedelta(seconds=9))
+    assert [step.step_id for step in change.run.begun] == ["scale"]
+    assert not change.run.state.is_over
+    over = advance(change.run, (Outcome("scale", Verdict.DONE, is_undo=True),), later).run
+    assert over.state is RunState.SUCCEEDED
+    assert states(over) == {"scale": StepState.COMPENSATED, "switch": StepState.DONE}
+    stuck = advance(change.run, (Outcome("scale", Verdict.FAILED, "no", is_undo=True),), later).run
+    assert stuck.state is RunState.COMPLETED_WITH_EXCEPTIONS

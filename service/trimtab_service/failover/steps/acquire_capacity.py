@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
 from trimtab_service.domain.failover import AcquireCapacity
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
+from trimtab_service.failover.shares import share_of
 from trimtab_service.failover.steps.call import Call, Effect
-from trimtab_service.failover.steps.scaling import fill, filled, noted_number, put_back, share_of
+from trimtab_service.failover.steps.scaling import fill, filled, noted_number, put_back
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,16 @@ HealthySides = Callable[[FailoverPlan], frozenset[str] | None]
 """The sides that observers see well; None where nothing observes."""
 
 
+KnownPeak = Callable[[FailoverPlan, str], int | None]
+"""The peak of a capacity target of a plan as it was last read; None where it never was."""
+
+
+def never_read(plan: FailoverPlan, name: str) -> int | None:
+    """A `KnownPeak` where nothing is kept."""
+    del plan, name
+    return None
+
+
 class Hold(Protocol):
     """A process's hold on a run."""
 
@@ -47,6 +57,7 @@ class Call:
     note: Callable[[dict[str, object]], Mapping[str, object]]
     children: ChildRuns
     healthy_sides: HealthySides
+    known_peak: KnownPeak
 
     @property
     def token(self) -> int:

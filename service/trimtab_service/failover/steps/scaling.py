@@ -1,20 +1,14 @@
 """Asking a group for a number of machines, and waiting until enough are ready."""
 
-import math
-
 from trimtab_service.failover.ports import CapacityState, CapacityTarget
 from trimtab_service.failover.reach import StepFailedError
+from trimtab_service.failover.shares import share_of
 from trimtab_service.failover.steps.call import Call, Effect
 
 
 def needed(call: Call, count: int, minimum_share: float) -> int:
     """Machines that suffice: all, and in an ungraceful run the share (0 means all)."""
     return share_of(count, minimum_share) if call.is_ungraceful else count
-
-
-def share_of(count: int, minimum_share: float) -> int:
-    """The share of a number, rounded up; 0 means all."""
-    return count if minimum_share <= 0 else min(count, math.ceil(count * minimum_share - 1e-9))
 
 
 def fill(call: Call, target: CapacityTarget, count: int, enough: int) -> CapacityState | None:

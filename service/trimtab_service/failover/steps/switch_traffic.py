@@ -30,7 +30,8 @@ class SwitchTrafficStep:
         """See where traffic is; a drill has no way to move it."""
         call.hold.check()
         seen = reach.traffic(self.action.target).observe(call.deadline)
-        return Effect(f"{self.action.target}: {_shown(seen)}; {call.run.to_side} would get {self.action.weight:g}")
+        detail = f"{self.action.target}: {_shown(seen)}; {call.run.to_side} would get {self.action.weight:g}"
+        return Effect(detail, switched=True)
 
     def undo(self, call: Call, reach: ProductionReach) -> Effect:
         """Give the side that was left its share back; in an ungraceful run it is taken for gone, and traffic stays."""

@@ -1,0 +1,91 @@
+"""Starts exercises when they are due: in their windows, and never while anything real is under way."""
+
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from trimtab_service.domain.errors import FailedPreconditionError
+from trimtab_service.domain.failover import FailoverPlan, RunKind, RunMode
+from trimtab_service.failover.admission import StartRequest
+from trimtab_service.failover.run import Trigger
+from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
+from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
+from trimtab_service.store.failover_runs import FailoverRunStore
+from trimtab_service.store.idempotency import RequestKey
+
+SCHEDULE: Final = "schedule"
+"""Who started an exercise that no person asked for."""
+
+_LOG: Final = structlog.get_logger("trimtab.failover")
+
+
+class FailoverDrills:
+    """The exercises of all plans that ask for some."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, each a seam for a test
+        self,
+        plans: FailoverPlanStore,
+        runs: FailoverRunStore,
+        evaluator: PlanEvaluator,
+        active_side: Callable[[FailoverPlan], str],
+        *,
+        clock: Callable[[], datetime],
+        wake: Callable[[], None],
+    ) -> None:
+        """`active_side` tells where traffic points, empty where that is not known; `wake` that a run was started."""
+        self._plans = plans
+        self._runs = runs
+        self._evaluator = evaluator
+        self._active_side = active_side
+        self._clock = clock
+        self._wake = wake
+
+    def start_due(self, stop: threading.Event) -> int:
+        """Start what is due and allowed now; how many. What is refused is asked again in the next round.
+
+        Raises UnavailableError when the database does not answer.
+        """
+        started = 0
+        for stored in self._plans.all():
+            if stop.is_set():
+                break
+            every, plan = stored.plan.drills.every, stored.plan
+            if every is None:
+                continue
+            # The first one so long after the plan was made: nobody is surprised.
+            last = self._runs.last_begun(plan.project, plan.plan_id, RunKind.DRILL) or stored.create_time
+            if self._clock() >= last + every:
+                started += self._start(stored, last)
+        return started
+
+    def _start(self, stored: StoredPlan, last: datetime) -> bool:
+        plan = stored.plan
+        sides = [side.side_id for side in plan.sides]
+        from_side = self._active_side(plan) or sides[0]
+        to_side = next(side for side in sides if side != from_side)
+        sides_of_run = Sides(from_side, to_side, RunMode.GRACEFUL, RunKind.DRILL)
+        asked = StartRequest(
+            project=plan.project,
+            plan_id=plan.plan_id,
+            from_side=from_side,
+            to_side=to_side,
+            started_by=SCHEDULE,
+            kind=RunKind.DRILL,
+            mode=RunMode.GRACEFUL,
+            trigger=Trigger.DRILL,
+            errors=self._evaluator.of_stored(stored, sides_of_run).errors,
+        )
+        # One id for one turn of the schedule: two processes that think it is due start one exercise.
+        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{last.isoformat()}/{SCHEDULE}")
+        try:
+            run = self._runs.start(asked, RequestKey(plan.project, SCHEDULE, str(own), own.bytes))
+        except FailedPreconditionError as refusal:
+            _LOG.debug("failover_drill_not_now", plan=plan.name, refusal=refusal.metadata.get("refusal"))
+            return False
+        _LOG.info("failover_drill_started", run=run.name)
+        self._wake()
+        return True
