@@ -8,12 +8,15 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.configuration import load_accounts
+from trimtab_service.clouds.kinds import Connection, connect
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.simulated.connection import SIMULATED_ACCOUNT
+from trimtab_service.clouds.simulated.connection import connect as connect_simulated
 from trimtab_service.clouds.sources import Clouds, open_clouds
 from trimtab_service.config import Settings
-from trimtab_service.rightsizing.ports import TelemetrySources
+from trimtab_service.rightsizing.ports import SourceKind, TelemetrySources
 from trimtab_service.rpc.advice_keeping import AdviceKeeper
 from trimtab_service.rpc.fleet_analyses import FleetAnalyses
 from trimtab_service.rpc.fleet_intake import FleetIntake
@@ -28,6 +31,7 @@ from trimtab_service.store.engines import Database
 from trimtab_service.store.fleet import FleetStore
 from trimtab_service.store.profiles import ProfileStore
 from trimtab_service.store.recommendations import RecommendationStore
+from trimtab_service.store.simulated_worlds import SimulatedWorldStore
 from trimtab_service.store.writer import GroupCommitWriter
 from trimtab_service.workers import WorkerPool
 
@@ -64,7 +68,8 @@ def assemble(house: House) -> Sizing:
     settings = house.settings
     # One command and it runs: without accounts of its own a deployment shows a simulated one.
     accounts = load_accounts(settings.cloud_accounts) if settings.cloud_accounts else (SIMULATED_ACCOUNT,)
-    clouds = open_clouds(accounts, Patience(clock=house.clock))
+    worlds = SimulatedWorldStore(house.database, house.clock)
+    clouds = open_clouds(accounts, Patience(clock=house.clock), partial(_connect, worlds))
     sources = house.sources or clouds.sources
     pool = WorkerPool(settings.analysis_workers)
     desk = SizingDesk(
@@ -103,6 +108,13 @@ def assemble(house: House) -> Sizing:
     return Sizing(
         servicer=servicer, desk=desk, clouds=clouds, pool=pool, intake=intake, close=(runner.close, pool.close)
     )
+
+
+def _connect(worlds: SimulatedWorldStore, account: CloudAccount, patience: Patience) -> Connection:
+    """As each kind is connected; a simulated cloud is one for all processes, as a real one is."""
+    if account.kind is SourceKind.SIMULATED:
+        return connect_simulated(account, patience, worlds)
+    return connect(account, patience)
 
 
 def _vocabulary(world: World) -> Vocabulary:

@@ -1,4 +1,4 @@
-"""The tables of placement, policies, commitments, fleets and profiles.
+"""The tables of placement, policies, commitments, fleets, profiles and simulated worlds.
 
 Changing a table means a migration beside it, and only ever an expansion (`store.schema`).
 """
@@ -183,6 +183,17 @@ class ProfileRow(Row, table=True):
     body: bytes = binary()
 
 
+class SimulatedWorldRow(Row, table=True):
+    """What was done to one simulated cloud (`store.simulated_worlds`); `version` counts the changes."""
+
+    __tablename__ = "simulated_worlds"
+
+    name: str = string(primary_key=True)
+    version: int = bigint()
+    update_time: datetime = instant()
+    body: bytes = binary()
+
+
 JOURNAL: Final[Table] = METADATA.tables["journal"]
 SNAPSHOTS: Final[Table] = METADATA.tables["snapshots"]
 DECISIONS: Final[Table] = METADATA.tables["decisions"]
@@ -194,6 +205,7 @@ COMMITMENTS: Final[Table] = METADATA.tables["commitments"]
 FLEET_ANALYSES: Final[Table] = METADATA.tables["fleet_analyses"]
 FLEET_RESULTS: Final[Table] = METADATA.tables["fleet_results"]
 PROFILES: Final[Table] = METADATA.tables["profiles"]
+SIMULATED_WORLDS: Final[Table] = METADATA.tables["simulated_worlds"]
 
 _UNRELEASED: Final = text("release_time IS NULL")
 

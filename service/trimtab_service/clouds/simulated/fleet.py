@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab_service.clouds.simulated.keeping import KeptWorld, Memory
 from trimtab_service.clouds.simulated.loads import Rhythm, Shape
 from trimtab_service.clouds.simulated.world import Loads, SimulatedInstance, SimulatedWorld
 from trimtab_service.domain.dimensions import Dimension
@@ -98,11 +99,16 @@ _TEAMS: Final = ("search", "vision", "platform")
 
 
 def simulated_world(
-    seed: int, clock: Callable[[], datetime], size: int = DEFAULT_SIZE, account: str = "simulated"
+    seed: int,
+    clock: Callable[[], datetime],
+    size: int = DEFAULT_SIZE,
+    account: str = "simulated",
+    kept: KeptWorld | None = None,
 ) -> SimulatedWorld:
-    """A world of `size` resources of one account; the same for the same seed and the same instant of the clock."""
-    now = clock()
-    return SimulatedWorld(seed, clock, (_instance(seed, number, now, account) for number in range(size)))
+    """A world of `size` resources of one account; the same for the same seed and the instant at which it began."""
+    kept = kept or KeptWorld(Memory(), "")
+    begun = kept.begun(clock())
+    return SimulatedWorld(seed, clock, (_instance(seed, number, begun, account) for number in range(size)), kept)
 
 
 def _instance(seed: int, number: int, now: datetime, account: str) -> SimulatedInstance:

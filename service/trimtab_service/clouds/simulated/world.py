@@ -4,11 +4,12 @@ One world is shared by the simulated telemetry source and the simulated actuator
 seen by the other.
 """
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
+from trimtab_service.clouds.simulated.keeping import KeptWorld, Memory
 from trimtab_service.clouds.simulated.loads import Shape
 from trimtab_service.domain.resources import CloudResource
 
@@ -53,64 +54,92 @@ class SimulatedInstance:
 
 
 class SimulatedWorld:
-    """Instances by id, changed under a lock. `clock` stamps the changes; `seed` makes the noise of the loads."""
+    """Instances by id, and what was done to them since. `clock` stamps changes; `seed` makes the noise of loads.
 
-    def __init__(self, seed: int, clock: Callable[[], datetime], instances: Iterable[SimulatedInstance]) -> None:
+    What was done is `kept` by name, where every process of a deployment finds it; by default in this object alone.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        clock: Callable[[], datetime],
+        instances: Iterable[SimulatedInstance],
+        kept: KeptWorld | None = None,
+    ) -> None:
         self.seed = seed
         self.clock = clock
-        self._lock = threading.Lock()
-        self._instances = {one.resource.resource_id: one for one in instances}
+        self._begun = {one.resource.resource_id: one for one in instances}
+        self._kept = kept or KeptWorld(Memory(), "")
 
     def instances(self) -> tuple[SimulatedInstance, ...]:
         """All, by id."""
-        with self._lock:
-            return tuple(self._instances[key] for key in sorted(self._instances))
+        done = self._kept.changes()
+        found = (_as_changed(self._begun[key], done.get(key, {})) for key in sorted(self._begun))
+        return tuple(one for one in found if one is not None)
 
     def get(self, resource_id: str) -> SimulatedInstance | None:
         """One, or None when there is no such instance."""
-        with self._lock:
-            return self._instances.get(resource_id)
+        begun = self._begun.get(resource_id)
+        return None if begun is None else _as_changed(begun, self._kept.changes().get(resource_id, {}))
 
     def stop(self, resource_id: str) -> bool:
-        """Whether that changed anything. Raises KeyError where there is no such instance; so do the next three."""
-        return self._change(resource_id, lambda one: replace(one, stopped_since=one.stopped_since or self.clock()))
+        """Whether that changed anything. Raises KeyError where there is no such instance; so do the next four."""
+        return self._change(resource_id, lambda one: {} if one.stopped_since else {"stopped": self.clock().isoformat()})
 
     def start(self, resource_id: str) -> bool:
         """As `stop`."""
-        return self._change(resource_id, lambda one: replace(one, stopped_since=None))
+        return self._change(resource_id, lambda one: {"stopped": ""} if one.stopped_since else {})
 
     def set_type(self, resource_id: str, instance_type: str) -> bool:
         """As `stop`. What the caller said of capacity and price was of the old type, and goes with it."""
         return self._change(
-            resource_id,
-            lambda one: (
-                one
-                if one.resource.instance_type == instance_type
-                else replace(
-                    one,
-                    resource=replace(
-                        one.resource, instance_type=instance_type, capacity=None, price_nanos_per_hour=None
-                    ),
-                )
-            ),
+            resource_id, lambda one: {} if one.resource.instance_type == instance_type else {"type": instance_type}
         )
 
     def set_count(self, resource_id: str, count: int) -> bool:
         """As `stop`."""
-        return self._change(resource_id, lambda one: replace(one, resource=replace(one.resource, count=count)))
+        return self._change(resource_id, lambda one: {} if one.resource.count == count else {"count": count})
 
     def protect(self, resource_id: str, *, is_protected: bool) -> bool:
         """As `stop`."""
-        return self._change(resource_id, lambda one: replace(one, is_protected=is_protected))
+        return self._change(
+            resource_id, lambda one: {} if one.is_protected == is_protected else {"protected": is_protected}
+        )
 
     def remove(self, resource_id: str) -> None:
         """It is gone: neither listed nor measured from now on."""
-        with self._lock:
-            self._instances.pop(resource_id, None)
+        self._change(resource_id, lambda _: {"gone": True})
 
-    def _change(self, resource_id: str, change: Callable[[SimulatedInstance], SimulatedInstance]) -> bool:
-        with self._lock:
-            before = self._instances[resource_id]
-            after = change(before)
-            self._instances[resource_id] = after
-            return after != before
+    def _change(self, resource_id: str, change: Callable[[SimulatedInstance], dict[str, object]]) -> bool:
+        begun, changed = self._begun[resource_id], False
+
+        def revise(done: dict[str, Any]) -> None:
+            nonlocal changed
+            one = _as_changed(begun, done.get(resource_id, {}))
+            if one is None:
+                raise KeyError(resource_id)
+            made = change(one)
+            changed = bool(made)
+            done[resource_id] = {**done.get(resource_id, {}), **made}
+
+        self._kept.change(revise)
+        return changed
+
+
+def _as_changed(one: SimulatedInstance, done: Mapping[str, Any]) -> SimulatedInstance | None:
+    """The instance after what was done to it; None: it is gone."""
+    if not done:
+        return one
+    if done.get("gone"):
+        return None
+    resource = one.resource
+    if done.get("type", resource.instance_type) != resource.instance_type:
+        resource = replace(resource, instance_type=done["type"], capacity=None, price_nanos_per_hour=None)
+    resource = replace(resource, count=done.get("count", resource.count))
+    stopped = datetime.fromisoformat(done["stopped"]) if done.get("stopped") else None
+    return replace(
+        one,
+        resource=resource,
+        stopped_since=stopped if "stopped" in done else one.stopped_since,
+        is_protected=done.get("protected", one.is_protected),
+    )
