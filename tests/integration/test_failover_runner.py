@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.failover_worker import Worker, wait_for, worker
+from tests.support.failover_worker import SHORT, Worker, wait_for, worker
 from tests.support.failovers import NOW, PROJECT, asked, no_request, plan, steps
 from tests.support.recording_targets import Record
 from trimtab_service.domain.errors import UnavailableError
@@ -254,3 +254,24 @@ class _Unreachable:
 
 def _gone() -> UnavailableError:
     return UnavailableError(ErrorReason.STORE_UNAVAILABLE, "gone")
+
+
+def test_a_process_that_ends_in_order_gives_its_runs_to_the_next_at_once(dsn: str, tmp_path: Path) -> None:
+    """Within a fraction of a lease that lasts a minute, at a step that waits beside others, and once more."""
+    opened = open_database(dsn)
+    migrate(opened)
+    opened.close()
+    conduct = replace(SHORT, lease=timedelta(seconds=60), heartbeat=timedelta(seconds=20))
+    one = worker(dsn, tmp_path / "record.sqlite", "one", conduct=conduct)
+    two = worker(dsn, tmp_path / "record.sqlite", "two", conduct=conduct)
+    try:
+        one.runner.start()
+        run = start(one, plan(steps({"wait": FOR_EVER, "also": FOR_EVER})))
+        held = until(one, run, lambda run: run.token == 1 and run.state is RunState.RUNNING)
+        one.runner.close()
+        two.runner.start()
+        taken = until(two, held, lambda run: run.token == 2)
+        assert {step.attempts for step in taken.steps} == {2}
+    finally:
+        two.close()
+        one.close()

@@ -70,7 +70,20 @@ class Execution:
         self._lock = threading.Lock()
         self._came: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._in_flight: set[tuple[str, bool]] = set()
+        self._threads: list[threading.Thread] = []
         self._steps: Mapping[str, Step] = {step.step_id: step for step in workflow_of(held.plan, held.run.kind).steps}
+
+    @property
+    def run(self) -> Run:
+        """As this process knows it."""
+        return self._run
+
+    def is_quiet(self, timeout_s: float) -> bool:
+        """Whether every call to the outside has ended, waited for at most so long: after the hold was lost."""
+        give_up = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def carry_out(self) -> Run:
         """Go on until there is nothing more to do here. Raises LeaseLostError when another has the run."""
@@ -96,11 +109,12 @@ class Execution:
 
     def _gathered(self, todo: list[StepRun]) -> tuple[Outcome, ...]:
         """Begin what is new, each in a thread of its own, and wait for whatever ends first."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
         for step in todo:
             self._in_flight.add((step.step_id, step.is_undoing))
-            threading.Thread(
-                target=self._deliver, args=(step,), name=f"trimtab-step-{step.step_id}", daemon=True
-            ).start()
+            name = f"trimtab-step-{step.step_id}"
+            self._threads.append(threading.Thread(target=self._deliver, args=(step,), name=name, daemon=True))
+            self._threads[-1].start()
         came = [self._came.get()]
         while not self._came.empty():
             came.append(self._came.get())

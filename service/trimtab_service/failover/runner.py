@@ -1,5 +1,6 @@
 """Takes runs and carries them out: any process may go on with any run whose lease has ended."""
 
+import contextlib
 import threading
 import time
 from typing import Final
@@ -10,9 +11,12 @@ from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.failover.execution import Execution, Surroundings
 from trimtab_service.failover.journal import Held, LeaseLostError
 from trimtab_service.failover.leases import LeaseKeeper
+from trimtab_service.failover.run import Run
 
 _LOG: Final = structlog.get_logger("trimtab.failover")
 
+_CLOSING_S: Final = 5.0
+_LOOK_S: Final = 0.02
 _AT_ONCE: Final = 8
 """Runs that are taken in one commit: many that wait are begun soon, and other processes get theirs."""
 
@@ -41,13 +45,21 @@ class Runner:
         """Look now: a run was started, steered or decided on. Cheap, and never needed for correctness."""
         self._woken.set()
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Take nothing more and let go; what is under way is gone on with by another process, or the next start."""
+    def close(self, timeout_s: float = _CLOSING_S) -> None:
+        """Take nothing more and give every run back, so that another process goes on with it at once.
+
+        A step that is in a call keeps its run until the call ends; one that outlasts `timeout_s` keeps it until its
+        lease is over.
+        """
+        give_up = time.monotonic() + timeout_s
         self._stop.set()
         self._woken.set()
-        self._keeper.close()
+        # First the taking ends, so that no run is taken that nobody lets go of.
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        self._keeper.close()
+        while self._busy and time.monotonic() < give_up:
+            time.sleep(_LOOK_S)
 
     @property
     def busy(self) -> int:
@@ -84,11 +96,15 @@ class Runner:
 
     def _carry_out(self, held: Held, sent_at: float) -> None:
         lease = self._keeper.hold(held.run, sent_at)
+        execution = Execution(self._around, held, lease)
         try:
-            run = Execution(self._around, held, lease).carry_out()
+            run = execution.carry_out()
             _LOG.info("failover_run", run=run.name, state=run.state.value, token=run.token)
         except LeaseLostError:
-            _LOG.warning("failover_run_lost", run=held.run.name, token=held.run.token)
+            if not self._stop.is_set():
+                _LOG.warning("failover_run_lost", run=held.run.name, token=held.run.token)
+            elif execution.is_quiet(_CLOSING_S):
+                self._give_back(execution.run)
         except TrimtabError as error:
             # The run stays as it is, and is taken again when its lease has ended.
             _LOG.warning("failover_run_left", run=held.run.name, cause=error.message)
@@ -99,3 +115,9 @@ class Runner:
             with self._lock:
                 self._busy -= 1
             self._woken.set()
+
+    def _give_back(self, run: Run) -> None:
+        """Where somebody has changed the run meanwhile, or the database is silent, its lease runs out by itself."""
+        with contextlib.suppress(TrimtabError):
+            given = self._around.journal.release(run)
+            _LOG.info("failover_run_given_back", run=run.name, token=run.token, at_once=given)
