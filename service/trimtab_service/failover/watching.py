@@ -29,7 +29,7 @@ AT_ONCE: Final = 32
 """Probes under way at a time in a process."""
 
 _SPREAD: Final = 0.1
-_LATE_S: Final = 0.25
+_LOOK_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,16 @@ class Pace:
 
 @dataclass(slots=True)
 class _Standing:
-    """One watch in this process. `turn`: the check that was handed out, 0: none; `begun`: when a worker began it."""
+    """One watch in this process. `turn`: the check that was handed out, 0: none; `begun`: when a worker began it.
+
+    `hangs`: its worker was given up, and is not back.
+    """
 
     watch: Watch
     failed: deque[bool]
     turn: int = 0
     begun: float | None = None
+    hangs: bool = False
 
 
 class Watcher:
@@ -117,12 +121,13 @@ class Watcher:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._ready: queue.SimpleQueue[tuple[_Standing, int] | None] = queue.SimpleQueue()
+        self._late: queue.SimpleQueue[tuple[_Standing, int] | None] = queue.SimpleQueue()
         self._turns = itertools.count(1)
         self._workers = min(self._pace.at_once, len(watches))
         self._threads = [
             threading.Thread(target=self._hold_on, name="trimtab-probe-duty", daemon=True),
             threading.Thread(target=self._schedule, name="trimtab-probes", daemon=True),
-            *(threading.Thread(target=self._work, name="trimtab-probe", daemon=True) for _ in range(self._workers)),
+            threading.Thread(target=self._report_late, name="trimtab-probes-late", daemon=True),
         ]
 
     def start(self) -> None:
@@ -130,10 +135,13 @@ class Watcher:
         if self._all:
             for thread in self._threads:
                 thread.start()
+            for _ in range(self._workers):
+                self._begin_worker()
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Begin no further check and report no more. A check that hangs is left behind: its thread holds nothing."""
         self._stop.set()
+        self._late.put(None)
         for _ in range(self._workers):
             self._ready.put(None)
         give_up = time.monotonic() + timeout_s
@@ -169,7 +177,7 @@ class Watcher:
             at, _, one = due[0]
             now = time.monotonic()
             if at > now:
-                self._stop.wait(min(at - now, _LATE_S))
+                self._stop.wait(min(at - now, _LOOK_S))
                 self._time_out()
                 continue
             interval = one.watch.interval.total_seconds()
@@ -185,15 +193,32 @@ class Watcher:
             if one.turn:
                 return
             one.turn = turn = next(self._turns)
-        self._ready.put((one, turn))
+            hangs = one.hangs
+        if hangs:
+            # Another check would hang beside it.
+            self._late.put((one, turn))
+        else:
+            self._ready.put((one, turn))
 
     def _time_out(self) -> None:
         now = time.monotonic()
         for one in self._all.values():
             with self._lock:
-                begun, turn = one.begun, one.turn
-            if begun is not None and now - begun > one.watch.timeout.total_seconds() + _LATE_S:
-                self._take(one, turn, is_healthy=False, detail="no answer in time")
+                is_late = one.begun is not None and now - one.begun > one.watch.timeout.total_seconds()
+                turn = one.turn
+                if is_late:
+                    one.hangs, one.begun = True, None
+            if is_late:
+                self._late.put((one, turn))
+                self._begin_worker()
+
+    def _begin_worker(self) -> None:
+        threading.Thread(target=self._work, name="trimtab-probe", daemon=True).start()
+
+    def _report_late(self) -> None:
+        while (item := self._late.get()) is not None:
+            one, turn = item
+            self._take(one, turn, is_healthy=False, detail="no answer in time")
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -201,8 +226,14 @@ class Watcher:
             if item is None:
                 return
             one, turn = item
-            one.begun = time.monotonic()
+            with self._lock:
+                one.begun = time.monotonic()
             is_healthy, detail = self._checked(one.watch)
+            with self._lock:
+                one.begun = None
+                was_given_up, one.hangs = one.hangs, False
+            if was_given_up:
+                return  # another worker has taken its place
             self._take(one, turn, is_healthy=is_healthy, detail=detail)
 
     def _checked(self, watch: Watch) -> tuple[bool | None, str]:
@@ -223,7 +254,7 @@ class Watcher:
         with self._lock:
             if one.turn != turn or self._stop.is_set():
                 return
-            one.turn, one.begun = 0, None
+            one.turn = 0
             if is_healthy is not None:
                 one.failed.append(not is_healthy)
             is_down = sum(one.failed) >= one.watch.fails
