@@ -73,12 +73,20 @@ class FailoverRunStore:
         `metadata["refusal"]` (and the run that stands against it in `metadata["failover_run"]`).
         """
 
-        def unit(conn: Connection) -> str:
+        def unit(conn: Connection) -> str | Run:
             take_turn(conn)
             now = instant_of(conn, self._clock)
-            return once(conn, key, now, lambda: self._start(conn, asked, now).encode()).decode()
+            made: list[Run] = []
 
-        return self.get(asked.project, self._writer.run(unit, timeout_s))
+            def make() -> bytes:
+                made.append(self._start(conn, asked, now))
+                return made[0].run_id.encode()
+
+            known = once(conn, key, now, make).decode()
+            return made[0] if made else known
+
+        answer = self._writer.run(unit, timeout_s)
+        return answer if isinstance(answer, Run) else self.get(asked.project, answer)
 
     def steer(self, project: str, run_id: str, said: Steering, key: RequestKey, timeout_s: float | None = None) -> Run:
         """Do as a person says. Raises NotFoundError, FailedPreconditionError with a `RunRefusal`."""
@@ -167,7 +175,7 @@ class FailoverRunStore:
         with self._database.read() as conn:
             return services.read(conn, project, service_id) or ServiceRecord(project, service_id)
 
-    def _start(self, conn: Connection, asked: StartRequest, now: datetime) -> str:
+    def _start(self, conn: Connection, asked: StartRequest, now: datetime) -> Run:
         stored = current(conn, asked.project, asked.plan_id)
         if asked.etag and asked.etag != stored.etag:
             message = f"failover_plan {asked.plan_id!r} was changed since it was read"
@@ -186,7 +194,7 @@ class FailoverRunStore:
             save(conn, drill, ended, now)
         run = add(conn, started(asked, pinned(stored), run_id, now), now)
         services.occupy(conn, run)
-        return run_id
+        return run
 
     def _changed(
         self,
@@ -228,7 +236,8 @@ def _locked(conn: Connection, project: str, service_id: str) -> ServiceRecord:
     seen = services.read(conn, project, service_id)
     if seen is None:
         return services.create(conn, project, service_id)
-    if seen.live is not None:
-        load(conn, project, seen.live.run_id, lock=True)
     # Only a start, which has the turn, puts a run there; meanwhile it can only have ended.
+    if seen.live is None:
+        return seen
+    load(conn, project, seen.live.run_id, lock=True)
     return services.read(conn, project, service_id, lock=True) or replace(seen, live=None)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.reasons import ErrorReason
@@ -44,10 +44,12 @@ def once(conn: Connection, key: RequestKey, now: datetime, make: Callable[[], by
     if not key.request_id:
         return make()
     take_turn(conn)
-    known = answer_known(conn, key, now)
-    if known is not None:
-        return known
-    conn.execute(_FORGET, _named(key))
+    stored = conn.execute(_KNOWN, _named(key)).first()
+    if stored is not None:
+        known = _answer(stored, key, now)
+        if known is not None:
+            return known
+        conn.execute(_FORGET, _named(key))
     answer = make()
     conn.execute(
         _REMEMBER,
@@ -71,13 +73,17 @@ def answer_known(conn: Connection, key: RequestKey, now: datetime) -> bytes | No
     """
     if not key.request_id:
         return None
-    known = conn.execute(_KNOWN, _named(key)).first()
-    if known is None or known.expire_time <= now:
+    stored = conn.execute(_KNOWN, _named(key)).first()
+    return None if stored is None else _answer(stored, key, now)
+
+
+def _answer(stored: Row[Any, Any, Any], key: RequestKey, now: datetime) -> bytes | None:
+    if stored.expire_time <= now:
         return None
-    if known.body_hash != key.body_hash:
+    if stored.body_hash != key.body_hash:
         why = "was used before with a different request body"
         raise InvalidArgumentError([Violation("request_id", ErrorReason.REQUEST_ID_REUSED, why)])
-    return bytes(known.answer)
+    return bytes(stored.answer)
 
 
 def _named(key: RequestKey) -> dict[str, str]:
