@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.failover_plans import LAYOUT, failover_plan
+from tests.support.failover_plans import LAYOUT, OBSERVERS, failover_plan
 from tests.support.service import RunningService, running_service
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.bootstrap import Overrides, utc_now
-from trimtab_service.clouds.simulated.failover import Layout, SimulatedClouds
+from trimtab_service.clouds.simulated.failover import Layout, ProbeOf, SimulatedClouds
 from trimtab_service.domain.failover import FailoverPlan
 from trimtab_service.failover.execution import Conduct
+from trimtab_service.failover.watching import Watch
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
 PARENT: Final = "projects/shop"
@@ -76,9 +77,43 @@ class FailoverHouse:
         return self.until(run, lambda stands: stands.HasField("end_time"))
 
 
+PROBED: Final = replace(
+    AT_ONCE,
+    probes={**AT_ONCE.probes, "watch/virginia": ProbeOf("aws/asg/serving"), "watch/iowa": ProbeOf("gcp/mig/serving")},
+)
+"""The same with probes that see whether a side answers at all."""
+
+
+def watches(interval: timedelta = timedelta(milliseconds=100)) -> tuple[Watch, ...]:
+    """Every observer of the plan looks at both sides, from within the service."""
+    return tuple(
+        Watch(
+            name=f"{one.observer_id}-{side}",
+            project="shop",
+            service_id="serving",
+            side_id=side,
+            observer_id=one.observer_id,
+            cloud=one.cloud,
+            target=f"watch/{side}",
+            interval=interval,
+            timeout=interval / 2,
+        )
+        for one in OBSERVERS
+        for side in ("virginia", "iowa")
+    )
+
+
 @contextlib.contextmanager
-def failover_house(data_dir: Path, layout: Layout = AT_ONCE, **settings: Any) -> Iterator[FailoverHouse]:  # noqa: ANN401
-    """Serve over simulated clouds by the wall clock."""
-    world = SimulatedClouds(layout, clock=utc_now)
-    with running_service(data_dir, overrides=Overrides(targets=world, conduct=FAST), **settings) as service:
+def failover_house(
+    data_dir: Path,
+    layout: Layout = AT_ONCE,
+    *,
+    overrides: Overrides | None = None,
+    world: SimulatedClouds | None = None,
+    **settings: Any,  # noqa: ANN401 - the fields of Settings
+) -> Iterator[FailoverHouse]:
+    """Serve over simulated clouds by the wall clock, or over a `world` that others see too."""
+    world = world or SimulatedClouds(layout, clock=utc_now)
+    given = replace(overrides or Overrides(), targets=world, conduct=FAST)
+    with running_service(data_dir, overrides=given, **settings) as service:
         yield FailoverHouse(service, world)
