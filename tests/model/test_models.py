@@ -1,6 +1,6 @@
 """The models hold in every reachable state, and fail when what makes them hold is taken away.
 
-Spin and a C compiler come with `make system-deps`; without them these tests fail and say so.
+Spin and a C compiler come with `make system-deps`; a machine without them skips these tests and says so.
 """
 
 import re
@@ -24,8 +24,6 @@ MUTATIONS = (
 FEWEST_STATES = {"fence.pml": 1_000, "exclusion.pml": 10_000}
 """Fewer means that the model was cut down until there was nothing left to check."""
 
-pytestmark = pytest.mark.long
-
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -39,10 +37,12 @@ class Search:
 def searched(model: str, directory: Path, *defined: str) -> Search:
     """Search all of it: safety and deadlock, no partial storage."""
     for program in ("spin", "gcc"):
-        assert shutil.which(program), f"{program} is missing: `make system-deps` installs it"
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed: apt-get install {program} (`make system-deps`)")
     flags = [f"-D{name}" for name in defined]
     ran(directory, "spin", "-a", *flags, str(MODELS / model))
-    ran(directory, "gcc", "-O2", "-w", "-DSAFETY", "-DVECTORSZ=2048", "-o", "pan", "pan.c")
+    # The searches take milliseconds, an optimizing compiler seconds.
+    ran(directory, "gcc", "-O0", "-w", "-DSAFETY", "-DVECTORSZ=2048", "-o", "pan", "pan.c")
     told = ran(directory, "./pan", "-m1000000")
     errors, states = re.search(r"errors: (\d+)", told), re.search(r"(\d+) states, stored", told)
     assert errors is not None, told
