@@ -132,8 +132,13 @@ class BruteForce:
 
     def decide(self, query: PlaceQuery, policy: EffectivePolicy, state: ProjectState, instant: datetime) -> Answer:
         """The answer by the declared order."""
-        found = list(_Call(self, query, policy, state, instant).candidates())
-        return _choose(found, query, policy)
+        return _choose(self.candidates(query, policy, state, instant), query, policy)
+
+    def candidates(
+        self, query: PlaceQuery, policy: EffectivePolicy, state: ProjectState, instant: datetime
+    ) -> list[Found]:
+        """Every feasible offer."""
+        return list(_Call(self, query, policy, state, instant).candidates())
 
 
 class _Call:

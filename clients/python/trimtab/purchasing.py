@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeVar
 import grpc
 
 from trimtab.calls import Caller, fresh_request_id
+from trimtab.commitments import Commitments
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab.v1.purchasing_service_pb2_grpc import PurchasingServiceStub
 
@@ -120,6 +121,33 @@ class Purchasing:
         if not request.request_id and not request.validate_only:
             request.request_id = fresh_request_id()
         return request
+
+
+class _KeepsCommitments(Protocol):
+    """A client, as far as `keep_use` needs one."""
+
+    @property
+    def commitments(self) -> Commitments:
+        """What the project owns."""
+        ...
+
+
+def keep_use(client: _KeepsCommitments, prices: pb.ShadowPrices) -> int:
+    """Enter how far each of the project's commitments is used by the hour of the week, so that placement knows it.
+
+    Returns with how many it was entered. Plans that are none of the project's are passed over, as are those that ended.
+    """
+    used = {one.commitment_id: one.used_by_hour_of_week for one in prices.commitments}
+    changed = []
+    for commitment in client.commitments.list_commitments():
+        shares = used.get(commitment.name.rpartition("/")[2])
+        if shares is not None and not commitment.HasField("ended_time"):
+            del commitment.used_by_hour_of_week[:]
+            commitment.used_by_hour_of_week.extend(shares)
+            changed.append(commitment)
+    if changed:
+        client.commitments.import_commitments(changed)
+    return len(changed)
 
 
 def _parts(request: _WithUsage, part: Callable[..., _Part]) -> Iterator[_Part]:

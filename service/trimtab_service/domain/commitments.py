@@ -12,6 +12,12 @@ from enum import StrEnum
 from trimtab_service.domain.offers import Cloud
 
 MILLI = 1_000
+HOURS_OF_WEEK = 168
+
+
+def hour_of_week(instant: datetime) -> int:
+    """0 is Monday 00:00 UTC; `instant` is in UTC."""
+    return instant.weekday() * 24 + instant.hour
 
 
 class CommitmentKind(StrEnum):
@@ -33,7 +39,8 @@ class Commitment:
     """One owned commitment. Exactly one of `instances`, `spend_nanos_per_hour` and the resources is set.
 
     `discount_fraction` is off the on-demand price, for spend commitments: an hour of an instance draws
-    `on_demand x (1 - discount)` of spend.
+    `on_demand x (1 - discount)` of spend. `used_by_hour_of_week` is empty, or has for each of 168 hours from Monday
+    00:00 UTC on the share that other workloads use of what `in_use_fraction` leaves.
     """
 
     project: str
@@ -57,6 +64,7 @@ class Commitment:
     size_flexible: bool = False
     price_nanos_per_hour: int = 0
     ended_time: datetime | None = None
+    used_by_hour_of_week: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:

@@ -50,7 +50,7 @@ _BILLING_RANK: Final = {
     CommitmentKind.AZURE_SAVINGS_PLAN: 1,
 }
 
-_DUST: Final = 1e-6  # 1 - 0.9 is a little under 0.1: three tenths must stay three tenths
+DUST: Final = 1e-6  # 1 - 0.9 is a little under 0.1: three tenths must stay three tenths
 
 _AWS_FACTORS: Final = {"nano": 0.25, "micro": 0.5, "small": 1.0, "medium": 2.0, "large": 4.0, "xlarge": 8.0}
 _AWS_MULTIPLE: Final = re.compile(r"(\d+)xlarge\Z")
@@ -100,10 +100,10 @@ def rooms_of(commitment: Commitment) -> tuple[Resource, ...]:
     free = 1.0 - commitment.in_use_fraction
     if commitment.kind is CommitmentKind.GCP_RESOURCE_CUD:
         amounts = ((VCPUS, commitment.vcpus), (MEMORY, commitment.memory_gib), (GPUS, commitment.gpus))
-        return tuple(Resource(name, int(amount * MILLI * free + _DUST)) for name, amount in amounts if amount > 0.0)
+        return tuple(Resource(name, int(amount * MILLI * free + DUST)) for name, amount in amounts if amount > 0.0)
     if commitment.kind in RESERVATIONS:
-        return (Resource("", int(commitment.instances * MILLI * free + _DUST)),)
-    return (Resource("", int(commitment.spend_nanos_per_hour * free + _DUST)),)
+        return (Resource("", int(commitment.instances * MILLI * free + DUST)),)
+    return (Resource("", int(commitment.spend_nanos_per_hour * free + DUST)),)
 
 
 def room_key(commitment: Commitment, resource: str) -> str:

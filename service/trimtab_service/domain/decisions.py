@@ -85,6 +85,23 @@ class Fallback(NamedTuple):
     differs_by: FailureDomain
 
 
+class StartAdvice(NamedTuple):
+    """When work that may wait is best started: at `start_time`, at `offer`, for `terms`; `cost_now` when not waiting.
+
+    Costs in micro-USD; `cost_now` is None where it cannot be run from now on. `commitments` cover `covered_hours` of
+    the `instance_hours` of its run; `starts` were compared.
+    """
+
+    start_time: datetime
+    offer: ChosenOffer
+    terms: CostTerms
+    cost_now: int | None
+    covered_hours: float
+    instance_hours: float
+    commitments: tuple[str, ...]
+    starts: int
+
+
 @dataclass(frozen=True, slots=True)
 class Relaxation:
     """A smallest change that makes an infeasible request feasible."""

@@ -201,6 +201,8 @@ class Workload:
     hours_per_year: float = HOURS_PER_YEAR
     partitions: frozenset[str] = frozenset()
     allow_estimated_prices: bool = True
+    latest_start: datetime | None = None
+    """The work may wait until then: when it is best started is part of the answer."""
     readings: tuple[str, ...] = ()
     """How ambiguous names were read, for the answer's notes."""
 

@@ -18,7 +18,7 @@ from trimtab_service.placement.candidates import Candidate
 from trimtab_service.placement.explain import explanation
 from trimtab_service.placement.explicit import explicit_candidates
 from trimtab_service.placement.fallbacks import fallbacks
-from trimtab_service.placement.index import index_of
+from trimtab_service.placement.index import SearchIndex, index_of
 from trimtab_service.placement.plain import plain_decision
 from trimtab_service.placement.question import Question
 from trimtab_service.placement.rejections import rejected_regions
@@ -42,13 +42,24 @@ def decide(
 
     Never raises for a request that was parsed against this snapshot: infeasible and unsupported are verdicts.
     """
-    index = index_of(snapshot)
+    return decide_on(index_of(snapshot), query, policy, state, instant)
+
+
+def decide_on(
+    index: SearchIndex, query: PlaceQuery, policy: EffectivePolicy, state: ProjectState, instant: datetime
+) -> Decision:
+    """As `decide`, on the index of a snapshot."""
+    decision: Decision | None = None
     if not query.explain:
-        plain = plain_decision(query, index, policy, state, instant, VALID_FOR)
-        if plain is not None:
-            return plain
+        if index.kernel is None:
+            decision = plain_decision(query, index, policy, state, instant, VALID_FOR)
+        else:
+            decision = index.kernel.decide(query, policy, state, instant, VALID_FOR)
+        if decision is not None and decision.verdict is Verdict.PLACED:
+            return decision
     question = Question(query, index, policy, state, instant)
-    decision = _answer(question)
+    if decision is None:
+        decision = _answer(question)
     if decision.verdict is Verdict.INFEASIBLE:
         decision = decision._replace(relaxations=relaxations(question, best_candidate))
     if query.explain:
@@ -143,7 +154,7 @@ def valid_until(question: Question, chosen: Placement | None) -> datetime:
             if slack * 3600.0 < VALID_FOR.total_seconds():
                 until = min(until, question.instant + timedelta(hours=slack))
         if chosen.commitments:
-            until = min(until, question.state.rooms.scopes(question.instant).until)
+            until = min(until, question.state.rooms.steady_until(question.instant))
     return until
 
 

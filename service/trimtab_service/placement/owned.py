@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from trimtab_service.domain.commitments import Commitment, CommitmentKind
-from trimtab_service.domain.coverage import RESERVATIONS, BillingKey, OfferFacts, billing_key, room_key, rooms_of
+from trimtab_service.domain.commitments import Commitment, CommitmentKind, hour_of_week
+from trimtab_service.domain.coverage import DUST, RESERVATIONS, BillingKey, OfferFacts, billing_key, room_key, rooms_of
 from trimtab_service.domain.offers import Cloud
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -13,11 +13,19 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class OwnedRoom(NamedTuple):
-    """One room of a commitment: `resource` is empty where it has one only; the capacity is what others leave free."""
+    """One room of a commitment: `resource` is empty where it has one only; the capacity is what others leave free.
+
+    `by_hour` is the capacity in each hour of the week, empty where all are alike.
+    """
 
     key: str
     resource: str
     capacity_milli: int
+    by_hour: tuple[int, ...] = ()
+
+    def capacity_at(self, instant: datetime) -> int:
+        """The capacity in the hour of `instant`."""
+        return self.by_hour[hour_of_week(instant)] if self.by_hour else self.capacity_milli
 
 
 class Owned(NamedTuple):
@@ -28,6 +36,10 @@ class Owned(NamedTuple):
     rooms: tuple[OwnedRoom, ...]
     from_time: datetime
     to_time: datetime
+
+    def is_active(self, instant: datetime) -> bool:
+        """Whether it covers anything at `instant`."""
+        return self.from_time <= instant < self.to_time
 
 
 class Scope(NamedTuple):
@@ -100,10 +112,18 @@ def _owned(commitment: Commitment) -> Owned:
     return Owned(
         billing_key(commitment),
         commitment,
-        tuple(OwnedRoom(room_key(commitment, r.name), r.name, r.capacity_milli) for r in rooms_of(commitment)),
+        tuple(
+            OwnedRoom(room_key(commitment, r.name), r.name, r.capacity_milli, _by_hour(commitment, r.capacity_milli))
+            for r in rooms_of(commitment)
+        ),
         commitment.start_time,
         commitment.end_time if ended is None else min(ended, commitment.end_time),
     )
+
+
+def _by_hour(commitment: Commitment, capacity_milli: int) -> tuple[int, ...]:
+    """Rounded down: no room is given that might be used."""
+    return tuple(int(capacity_milli * (1.0 - used) + DUST) for used in commitment.used_by_hour_of_week)
 
 
 def _order(owned: Owned) -> BillingKey:

@@ -4,6 +4,8 @@ A covered instance costs nothing more; what room leaves uncovered is bought on d
 all of the gang must be covered. A type needs an on-demand price in the region to be considered.
 """
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from trimtab_service.domain.coverage import OfferFacts
@@ -23,23 +25,26 @@ def best_owned(question: Question, region: int) -> Candidate | None:
     cheapest is the best: the dearer a type, the less of the gang is covered and the more the rest costs. Spend may
     leave out types with GPUs, so the cheapest with and without any are looked at.
     """
+    index = question.index
+    found = (covered(question, region, index.type_of[k], k) for k in owned_offers(question, region))
+    return min((candidate for candidate in found if candidate is not None), default=None)
+
+
+def owned_offers(question: Question, region: int) -> Iterator[int]:
+    """Catalogue offers of a region that room may be of use to, whether or not there is any: those of `best_owned`."""
     owned, index = question.owned, question.index
     cell = ON_DEMAND * index.region_count + region
     start, end = index.cell_start[cell] + question.cheapest.rank.item(cell), index.cell_start[cell + 1]
     if owned is None or start >= end:
-        return None
+        return
     singular: TypeSet = owned.singular.get(region, 0)
-    found: list[Candidate | None] = []
     if singular & question.ok:
-        offers = feasible_offers(question, OWNED, region, start, end, singular)
-        found += [covered(question, region, index.type_of[k], k) for k in offers]
+        yield from feasible_offers(question, OWNED, region, start, end, singular)
     if owned.wide >> region & 1:
         without = index.type_sets.no_gpu
         for types in (without & ~singular, ~without & ~singular):
             if types & question.ok:
-                k = next(feasible_offers(question, OWNED, region, start, end, types), None)
-                found += [] if k is None else [covered(question, region, index.type_of[k], k)]
-    return min((candidate for candidate in found if candidate is not None), default=None)
+                yield from islice(feasible_offers(question, OWNED, region, start, end, types), 1)
 
 
 def covered(question: Question, region: int, t: int, k: int) -> Candidate | None:

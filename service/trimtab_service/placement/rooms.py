@@ -6,7 +6,7 @@ part of one. All is integer arithmetic, rounded against the caller: no room is e
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from trimtab_service.domain.commitments import MILLI, Commitment, CommitmentKind, Draw
@@ -34,6 +34,7 @@ class Coverage(NamedTuple):
         return self.instances_milli / MILLI
 
 
+_HOUR: Final = timedelta(hours=1)
 NOT_COVERED: Final = Coverage(0, (), ())
 
 
@@ -54,6 +55,13 @@ class Rooms:
     def scopes(self, instant: datetime) -> Scopes:
         """Which offers the commitments active at `instant` may cover; the same object while they are the same."""
         return self.owned().scopes(instant) if len(self.commitments) else NO_SCOPES
+
+    def steady_until(self, instant: datetime) -> datetime:
+        """Until when the commitments that are active at `instant`, and what others use of them, stay the same."""
+        until = self.scopes(instant).until
+        if any(owned.commitment.used_by_hour_of_week for owned in self.owned().all):
+            until = min(until, instant.replace(minute=0, second=0, microsecond=0) + _HOUR)
+        return until
 
     def cover(self, facts: OfferFacts, count: int, instant: datetime) -> Coverage:
         """How far the room left at `instant` covers `count` instances of an offer; `NOT_COVERED` when not at all.
@@ -178,9 +186,9 @@ class _Filling:
         return Coverage(self._wanted - self.left, tuple(self._names), tuple(self._draws), tuple(self._zones))
 
     def _draw(self, room: OwnedRoom, amount: int, name: str) -> None:
-        self._draws.append(Draw(room.key, amount, room.capacity_milli))
+        self._draws.append(Draw(room.key, amount, room.capacity_at(self._instant)))
         if name not in self._names:
             self._names.append(name)
 
     def _free(self, room: OwnedRoom) -> int:
-        return max(0, room.capacity_milli - self._ledger.drawn_milli(room.key, self._instant))
+        return max(0, room.capacity_at(self._instant) - self._ledger.drawn_milli(room.key, self._instant))

@@ -11,11 +11,12 @@ def holds_all_day(workload: Workload, state: ProjectState, instant: datetime) ->
 
     But for `valid_until`, which is then `VALID_FOR` after the instant.
 
-    Prices age by the day. Within one, time only enters through deadlines, through blocks that end, and through
-    commitments and draws that begin or end.
+    Prices age by the day. Within one, time only enters through deadlines and latest starts, through blocks that end,
+    and through commitments and draws that begin or end.
     """
     return (
         workload.deadline is None
+        and workload.latest_start is None
         and not workload.quotas
         and not state.rooms.has_commitments
         and not (state.learned.has_blocks and state.learned.active_blocks(instant))

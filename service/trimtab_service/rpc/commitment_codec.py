@@ -6,7 +6,7 @@ from typing import Final
 
 from trimtab.v1 import commitment_service_pb2 as pb
 from trimtab_service.domain.accelerators import UnknownAccelerator, read_model
-from trimtab_service.domain.commitments import Commitment, CommitmentKind
+from trimtab_service.domain.commitments import HOURS_OF_WEEK, Commitment, CommitmentKind
 from trimtab_service.domain.coverage import RESERVATIONS
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.reasons import ErrorReason
@@ -79,6 +79,7 @@ def parse_commitment(  # noqa: PLR0913, PLR0917 - the message, its name, and whe
         in_use_fraction=bounds.number(found, (at, "in_use_fraction"), message.in_use_fraction, 1.0),
         discount_fraction=bounds.number(found, (at, "discount_fraction"), message.discount_fraction, _NOT_ONE),
         size_flexible=message.size_flexible,
+        used_by_hour_of_week=_used_by_hour(message, found, at),
         price_nanos_per_hour=bounds.nanos(found, (at, "price_per_hour"), message.price_per_hour)
         if message.HasField("price_per_hour")
         else 0,
@@ -107,6 +108,18 @@ def _times(message: pb.Commitment, found: Violations, at: FieldPath) -> tuple[da
     if message.HasField("start_time") and message.HasField("end_time") and end <= start:
         found.add((at, "end_time"), ErrorReason.CONTRADICTION, "is not after start_time")
     return start, end
+
+
+def _used_by_hour(message: pb.Commitment, found: Violations, at: FieldPath) -> tuple[float, ...]:
+    shares = tuple(message.used_by_hour_of_week)
+    field = (at, "used_by_hour_of_week")
+    if len(shares) not in {0, HOURS_OF_WEEK}:
+        found.add(field, ErrorReason.OUT_OF_RANGE, f"has {HOURS_OF_WEEK} values, one an hour of the week, or none")
+        return ()
+    if any(not 0.0 <= share <= 1.0 for share in shares):
+        found.add(field, ErrorReason.OUT_OF_RANGE, "shares are from 0 to 1")
+        return ()
+    return shares
 
 
 def _check_amount(message: pb.Commitment, kind: CommitmentKind, found: Violations, at: FieldPath) -> None:
@@ -178,6 +191,7 @@ def encode_commitment(commitment: Commitment, stored: Resource, reserved_fractio
         discount_fraction=commitment.discount_fraction,
         size_flexible=commitment.size_flexible,
         reserved_fraction=reserved_fraction,
+        used_by_hour_of_week=commitment.used_by_hour_of_week,
     )
     if commitment.kind in _SPEND_KINDS:
         message.spend_per_hour.CopyFrom(money_of_nanos(commitment.spend_nanos_per_hour))

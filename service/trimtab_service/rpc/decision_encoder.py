@@ -20,6 +20,7 @@ from trimtab_service.domain.decisions import (
     Explanation,
     FailureDomain,
     Placement,
+    StartAdvice,
     Verdict,
 )
 from trimtab_service.domain.reasons import RejectionReason
@@ -133,6 +134,21 @@ def fill_fallback(
     set_micros(message.expected_cost, placement.terms.total)
     message.risk = placement.risk
     message.differs_by = differs_by
+
+
+def fill_start_advice(message: pb.StartAdvice, advice: StartAdvice) -> None:
+    """When work that may wait is best started."""
+    set_timestamp(message.start_time, advice.start_time)
+    message.offer.MergeFromString(offer_bytes(advice.offer))
+    set_micros(message.expected_cost, advice.terms.total)
+    _fill_terms(message.terms, advice.terms)
+    if advice.cost_now is not None:
+        set_micros(message.cost_now, advice.cost_now)
+        set_micros(message.saving, advice.cost_now - advice.terms.total)
+    message.covered_instance_hours = advice.covered_hours
+    message.instance_hours = advice.instance_hours
+    message.commitments.extend(advice.commitments)
+    message.starts = advice.starts
 
 
 def _fill_terms(messages: RepeatedCompositeFieldContainer[types_pb2.CostTerm], terms: CostTerms) -> None:

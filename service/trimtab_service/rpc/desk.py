@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -21,13 +21,15 @@ from trimtab_service.domain.errors import AbortedError, InvalidArgumentError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.placement.engine import decide
 from trimtab_service.placement.stability import holds_all_day
+from trimtab_service.placement.start_times import start_advice
 from trimtab_service.policy.attributes import attributes_of
-from trimtab_service.rpc.decision_encoder import encode_decision
-from trimtab_service.rpc.decision_log import NO_DRAWS, record_of
+from trimtab_service.rpc.decision_encoder import encode_decision, fill_start_advice
+from trimtab_service.rpc.decision_log import NO_DRAWS, record_of, revisions_bytes
 from trimtab_service.rpc.ids import NewId
-from trimtab_service.rpc.memo import DecisionMemo
+from trimtab_service.rpc.memo import DecisionMemo, key_of
 from trimtab_service.rpc.place_parser import PlaceParser, missing_tags
 from trimtab_service.rpc.plain_codec import read_plain, write_plain
+from trimtab_service.rpc.plain_desk import plain_desk
 from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import View, World
 from trimtab_service.store.decisions import DECISION_SINK, DecisionLog, DecisionRecord
@@ -102,13 +104,16 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         state = state.less(prior, instant)
     decision = decide(query, view.snapshot, policy, state, instant)
     workload = query.workload
+    start = None
+    if workload.latest_start is not None:
+        start = start_advice(query, view.snapshot, policy, state, instant)
     revisions = (policy.revision, state.learned_revision, state.commitment_revision)
     version = view.snapshot.version
     name = f"projects/{project}/decisions/{decision_id}"
-    depended = _revisions(version, *revisions, workload.hours_per_month, workload.hours_per_year)
+    depended = revisions_bytes(version, *revisions, workload.hours_per_month, workload.hours_per_year)
     reserved = bool(query.reserve and hold is not None and decision.chosen is not None and decision.chosen.draws)
     response = None
-    if not reserved:
+    if not reserved and start is None:
         response = write_plain(
             decision, name=name, instant=instant, workload_id=workload.workload_id, revisions=depended
         )
@@ -116,6 +121,8 @@ def make(  # noqa: PLR0913 - all that a decision depends on
         message = encode_decision(
             decision, name=name, instant=instant, workload_id=workload.workload_id, revisions=depended
         )
+        if start is not None:
+            fill_start_advice(message.start_advice, start)
         if reserved and hold is not None:
             message.reserved = True
             lasts = hold if query.reserve_seconds is None else timedelta(seconds=query.reserve_seconds)
@@ -136,20 +143,6 @@ def make(  # noqa: PLR0913 - all that a decision depends on
     )
     stands = not (query.reserve or query.explain or prior) and holds_all_day(workload, state, instant)
     return Made(decision, record, stands=stands)
-
-
-@lru_cache(maxsize=4_096)
-def _revisions(  # noqa: PLR0913, PLR0917 - the fields of the message
-    catalog: str, policy: int, learned: int, commitment: int, hours_per_month: float, hours_per_year: float
-) -> bytes:
-    return pb.Revisions(
-        catalog_version=catalog,
-        policy_revision=policy,
-        learned_revision=learned,
-        commitment_revision=commitment,
-        hours_per_month=hours_per_month,
-        hours_per_year=hours_per_year,
-    ).SerializeToString(deterministic=True)
 
 
 class PlacementDesk:
@@ -174,6 +167,8 @@ class PlacementDesk:
         self._clock = clock
         self._new_id = new_id
         self._hold = hold
+        self.plain = plain_desk(view=world.view, append=log.append, clock=clock, new_id=new_id, memo=memo)
+        """The short way, for plain requests; None where it is not built."""
 
     def place(
         self,
@@ -195,17 +190,23 @@ class PlacementDesk:
         """
         if request.reserve:
             return self._reserve(request, project, timeout_s, at, prior)
+        data = request.SerializeToString(deterministic=True)
+        # What is plain draws nothing; but an item of a joint batch depends on what others drew.
+        answer = None if self.plain is None or prior else self.plain.answer(data, project)
+        if answer is not None:
+            return Answer(answer)
         instant = self._clock()
         view = self._world.view(project)
         decision_id = self._new_id(instant)
-        kept = None if prior or request.explain else self._memo.find(request, view, project, instant)
+        key = None if prior or request.explain else key_of(request)
+        kept = None if key is None else self._memo.find(key, view, project, instant)
         if kept is None:
             made = make(request, view, project=project, instant=instant, decision_id=decision_id, prior=prior, at=at)
-            if made.stands:
-                self._memo.keep(request, view, project, instant, made.record)
+            if key is not None and made.stands:
+                self._memo.keep(key, view, project, instant, made.record)
             self._log.append(made.record)
             return _answer(made)
-        record = kept.again(request.SerializeToString(deterministic=True), project, instant, decision_id)
+        record = kept.again(data, project, instant, decision_id)
         self._log.append(record)
         return Answer(record.response)
 

@@ -52,6 +52,9 @@ class PlaceParser:
             fallbacks = int(bounds.number(found, (at, "max_fallbacks"), message.max_fallbacks, MAX_FALLBACKS))
         held = None
         if message.reserve:
+            if message.workload.HasField("latest_start_time"):
+                field = (at, "workload.latest_start_time")
+                found.add(field, ErrorReason.CONTRADICTION, "room is held from now on; reserve when it is started")
             if not message.request_id:
                 found.add((at, "request_id"), ErrorReason.FIELD_REQUIRED, "needed to reserve: a UUID")
             if message.HasField("reserve_duration"):

@@ -24,6 +24,7 @@ from trimtab_service.rpc.vocabulary import Vocabulary
 MAX_TAGS = 64
 MAX_TAG_KEY = 128
 MAX_PARTITIONS = 16
+MAX_WAITING_H = 168.0
 MAX_SPREAD = 16
 MAX_MONTH = 744.0
 """Hours of 31 days."""
@@ -84,6 +85,9 @@ def parse_workload(
         else HOURS_PER_YEAR,
         partitions=_partitions(message, vocabulary, found, at) if message.partitions else frozenset(),
         allow_estimated_prices=not message.HasField("allow_estimated_prices") or message.allow_estimated_prices,
+        latest_start=_latest_start(message, hours, instant, found, at)
+        if message.HasField("latest_start_time")
+        else None,
         readings=tuple(readings),
     )
 
@@ -132,6 +136,23 @@ def _deadline(message: pb.Workload, instant: datetime, found: Violations, at: Fi
         found.add(field, ErrorReason.OUT_OF_RANGE, "lies in the past")
         return None
     return deadline
+
+
+def _latest_start(
+    message: pb.Workload, hours: float, instant: datetime, found: Violations, at: FieldPath
+) -> datetime | None:
+    field = (at, "latest_start_time")
+    if message.WhichOneof("usage") == "service_hours_per_month":
+        found.add(field, ErrorReason.CONTRADICTION, "a service does not wait; give a duration instead")
+    elif hours > MAX_WAITING_H:
+        found.add((at, "duration"), ErrorReason.OUT_OF_RANGE, f"at most {MAX_WAITING_H:g} hours for work that may wait")
+    if message.HasField("current"):
+        found.add((at, "current"), ErrorReason.CONTRADICTION, "work that runs already has been started")
+    latest = bounds.instant(found, field, message.latest_start_time)
+    if latest is not None and not 0.0 <= (latest - instant).total_seconds() <= MAX_WAITING_H * 3_600.0:
+        found.add(field, ErrorReason.OUT_OF_RANGE, f"lies within {MAX_WAITING_H:g} hours from now")
+        return None
+    return latest
 
 
 def _partitions(message: pb.Workload, vocabulary: Vocabulary, found: Violations, at: FieldPath) -> frozenset[str]:

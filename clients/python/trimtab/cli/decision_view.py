@@ -27,6 +27,8 @@ def decision_parts(decision: pb.Decision) -> list[Part]:
     parts: list[Part] = [_headline(decision)]
     if decision.HasField("chosen"):
         parts += _chosen(decision.chosen)
+    if decision.HasField("start_advice"):
+        parts += [out.heading("Best start"), _start(decision.start_advice)]
     if decision.fallbacks:
         parts += [out.heading("Fallbacks"), _fallbacks(decision)]
     if decision.relaxations:
@@ -122,6 +124,25 @@ def _terms(chosen: pb.Placement) -> Table:
         made.add_row(f"  {vocabulary.word(types_pb2.CostKind.DESCRIPTOR, term.kind)}", out.dollars(term.amount, places))
     made.add_row(Text("  total", style="bold"), Text(out.dollars(chosen.expected_cost, places), style="bold cyan"))
     return made
+
+
+def _start(advice: pb.StartAdvice) -> Table:
+    cost = out.dollars(advice.expected_cost)
+    if advice.saving.units or advice.saving.nanos:
+        cost += f", {out.dollars(advice.saving)} less than now"
+    elif not advice.HasField("cost_now"):
+        cost += ", and not to be had now"
+    rows: list[tuple[str, str | Text]] = [
+        ("start", Text(out.moment(advice.start_time), style="bold cyan")),
+        ("where", f"{out.place(advice.offer)}, {advice.offer.instance_type}"),
+        ("cost", cost),
+    ]
+    if advice.commitments:
+        names = ", ".join(out.short(name) for name in advice.commitments)
+        covered = f"{out.count(advice.covered_instance_hours)} of {out.count(advice.instance_hours)} instance-hours"
+        rows.append(("commitments", f"{names} cover {covered}"))
+    rows.append(("compared", f"{advice.starts} starts"))
+    return out.pairs(rows)
 
 
 def _fallbacks(decision: pb.Decision) -> Table:

@@ -19,7 +19,7 @@ from trimtab.cli.flags import command
 from trimtab.cli.purchase_flags import DemandFlags, commitment_kind, read_offers, read_plans
 from trimtab.cli.purchase_plot import draw_ladder, draw_plan
 from trimtab.cli.values import duration, parse
-from trimtab.purchasing import MOST_MESSAGE_BYTES
+from trimtab.purchasing import MOST_MESSAGE_BYTES, keep_use
 from trimtab.v1 import purchasing_service_pb2 as pb
 
 OWNED = Annotated[
@@ -223,17 +223,29 @@ def ladder(  # noqa: PLR0913 - a command's options
         _drawn(lambda: draw_ladder(answer, plot))
 
 
-def shadow(*, plans: PLANS = None, demand: DemandFlags, output: Output, connection: Connection) -> None:
+def shadow(
+    *,
+    plans: PLANS = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Tell placement: keep the use by the hour with the project's commitments.")
+    ] = False,
+    demand: DemandFlags,
+    output: Output,
+    connection: Connection,
+) -> None:
     """Say when a committed dollar is idle: deferrable work belongs there."""
     request = pb.GetShadowPricesRequest(demand=demand.message(), plans=read_plans(plans, "--plans"))
     with connection.client() as client:
         large = request.ByteSize() > MOST_MESSAGE_BYTES
         method = client.purchasing.stream_get_shadow_prices if large else client.purchasing.get_shadow_prices
         prices = method(request)
+        kept = keep_use(client, prices) if keep else None
     if output.json:
         out.show_json(prices)
     else:
         out.show(*view.shadow_parts(prices))
+    if kept is not None:
+        out.console(stderr=True).print(Text(f"kept with {kept} commitments", style="dim"))
 
 
 def provider(  # noqa: PLR0913 - a command's options

@@ -43,6 +43,12 @@ class WorkloadFlags:
     deadline: Annotated[
         str, typer.Option(metavar="INSTANT", help="Done by 2026-11-24T08:00Z, or in 12h.", rich_help_panel=_TIME)
     ] = ""
+    start_by: Annotated[
+        str,
+        typer.Option(
+            metavar="INSTANT", help="It may wait until then: say when it is best started.", rich_help_panel=_TIME
+        ),
+    ] = ""
 
     on_demand: Annotated[bool, typer.Option("--on-demand", help="Allow on demand.", rich_help_panel=_BUY)] = False
     spot: Annotated[bool, typer.Option("--spot", help="Allow spot.", rich_help_panel=_BUY)] = False

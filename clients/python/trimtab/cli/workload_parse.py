@@ -53,6 +53,8 @@ def _time(workload: pb.Workload, flags: WorkloadFlags) -> None:
         workload.duration.FromTimedelta(parse("--hours", values.hours, flags.hours))
     elif flags.service_hours:
         workload.service_hours_per_month = flags.service_hours
+    if flags.start_by:
+        workload.latest_start_time.FromDatetime(parse("--start-by", values.instant, flags.start_by))
     if flags.deadline:
         workload.deadline.FromDatetime(parse("--deadline", values.instant, flags.deadline))
 
