@@ -18,7 +18,7 @@ from trimtab_service.clouds.prometheus.connection import connect
 from trimtab_service.domain.dimensions import Metric, Statistic, Unit
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.offers import Cloud
-from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKind
+from trimtab_service.domain.resources import NODE_TYPE_TAG, Capacity, CloudResource, ResourceKind
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, Window
 from trimtab_service.rightsizing.telemetry import RawSeries
 
@@ -310,6 +310,7 @@ def populate(prometheus: PrometheusFake) -> None:
         own = {"namespace": "shop", "pod": pod}
         prometheus.store("^kube_pod_owner$", {**own, "owner_kind": kind, "owner_name": name})
         prometheus.store("^kube_pod_container_info$", {**own, "container": "app"})
+        prometheus.store("^kube_pod_info$", {**own, "node": "node-a" if pod.startswith("web-5") else "gone"})
         if not pod.startswith("old"):
             prometheus.store("^kube_pod_status_phase", {**own, "phase": "Running"})
     for pod, cpu in (("web-5d9f7-aaaaa", "2"), ("web-5d9f7-bbbbb", "2")):
@@ -354,6 +355,8 @@ def test_the_inventory_is_nodes_and_the_containers_of_workloads(
     web = found["shop/web/app"]
     assert (web.kind, web.count, web.region, web.account) == (ResourceKind.CONTAINER, 2, "us-east-1", "prod")
     assert web.capacity == Capacity(vcpus=2.0, memory_gib=4.0, gpus=1.0)
+    assert dict(web.tags)[NODE_TYPE_TAG] == "g5.xlarge"
+    assert NODE_TYPE_TAG not in dict(found["shop/nightly/app"].tags)
     assert web.autoscaling is not None
     assert (web.autoscaling.min_count, web.autoscaling.max_count, web.autoscaling.target_utilization) == (2, 10, 0.7)
     assert found["shop/statefulset:web/app"].autoscaling is None

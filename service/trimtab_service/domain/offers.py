@@ -82,6 +82,7 @@ class PriceBasis(StrEnum):
     ESTIMATED_GPU_REGION = "estimated_gpu_region"
     ESTIMATED_CLOUD_MAXIMUM = "estimated_cloud_maximum"
     CALLER = "caller"
+    ESTIMATED_NODE_SHARE = "estimated_node_share"
 
     @property
     def is_estimate(self) -> bool:
@@ -102,6 +103,7 @@ _ESTIMATES = frozenset(
         PriceBasis.ESTIMATED_EASTUS_RATIO,
         PriceBasis.ESTIMATED_GPU_REGION,
         PriceBasis.ESTIMATED_CLOUD_MAXIMUM,
+        PriceBasis.ESTIMATED_NODE_SHARE,
     }
 )
 
@@ -118,6 +120,7 @@ _BASIS_MEANING: dict[PriceBasis, str] = {
     ),
     PriceBasis.ESTIMATED_CLOUD_MAXIMUM: "No figure is known; the highest listed rate of the same cloud is used.",
     PriceBasis.CALLER: "The caller's own price.",
+    PriceBasis.ESTIMATED_NODE_SHARE: "A share of the node's list price, by what is requested of it.",
 }
 
 

@@ -11,6 +11,7 @@ from trimtab_service.domain.accelerators import Reading, read_model
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PRICE_BASES, PriceBasis, PurchaseOption
 from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKind
+from trimtab_service.rightsizing.node_share import NodeShare, node_type, split_of_type
 
 SERVICE_PREFIXES: Final = ("ml.", "db.", "cache.")
 """Types of managed services (SageMaker, RDS, ElastiCache): machines under a prefix, with prices of their own."""
@@ -33,7 +34,8 @@ class Present:
     """The resource with what one instance has and costs.
 
     `type_index` is None for a type that the catalogue does not hold; `arch` is empty where it is not known. `option` is
-    the position in `PLACEMENT_OPTIONS` that other sizes are priced by. A price of 0 is not known (containers only).
+    the position in `PLACEMENT_OPTIONS` that other sizes are priced by. A price of 0 is not known (containers only);
+    `node_share` prices what a container requests, where its node's type is known.
     """
 
     resource: CloudResource
@@ -46,6 +48,7 @@ class Present:
     price_nanos: int
     price_basis: PriceBasis
     price_as_of: date
+    node_share: NodeShare | None = None
 
     @property
     def count(self) -> int:
@@ -109,6 +112,14 @@ def present_of(resource: CloudResource, snapshot: CatalogSnapshot, today: date) 
             price = int(snapshot.offers.price_nanos[offer])
             basis = PRICE_BASES[int(snapshot.offers.basis[offer])]
             as_of = day_of(int(snapshot.offers.as_of[offer]))
+    share = None
+    if price is None and resource.kind is ResourceKind.CONTAINER and region is not None:
+        node = snapshot.type_index.get((resource.cloud, node_type(resource)))
+        offer = None if node is None else snapshot.find_offer(option, region, node)
+        if node is not None and offer is not None:
+            share = split_of_type(snapshot, node, int(snapshot.offers.price_nanos[offer]))
+            price, basis = share.price_nanos(capacity), PriceBasis.ESTIMATED_NODE_SHARE
+            as_of = day_of(int(snapshot.offers.as_of[offer]))
     if price is None:
         if resource.kind not in _MANAGED:
             return Unsupported(
@@ -126,6 +137,7 @@ def present_of(resource: CloudResource, snapshot: CatalogSnapshot, today: date) 
         price_nanos=price,
         price_basis=basis,
         price_as_of=as_of,
+        node_share=share,
     )
 
 

@@ -49,7 +49,7 @@ class Proposals:
         """Other requests of a container, where they ask for more, or for so much less that it is worth a restart."""
         present = self.present
         asked = requests_of(present, self.needs)
-        part = _request_part(present.capacity, asked.capacity)
+        part = _request_part(present, asked.capacity)
         price = round(present.price_nanos * part)
         size = replace(
             size_now(present, asked.sized, monthly_micros(price, asked.sized.count * MILLI, self.teller.hours), 0),
@@ -131,14 +131,19 @@ class Proposals:
         return []
 
 
-def _request_part(own: Capacity, asked: Capacity) -> float:
-    """What requests cost against the present ones: the mean of their parts, each dimension counting alike.
+def _request_part(present: Present, asked: Capacity) -> float:
+    """What requests cost against the present ones: by their shares of the node, or else the mean of their parts.
 
-    A share of a node is paid by the greater of its dimensions in the long run; which that is, is the node's matter.
+    Without a node, which of them is dear is the node's matter, so each dimension counts alike. What is not requested now
+    is left out on both sides: asking for it changes no bill.
     """
-    parts = [
-        after / before
+    own = present.capacity
+    both = [
+        (before, after if before else 0.0)
         for before, after in ((own.vcpus, asked.vcpus), (own.memory_gib, asked.memory_gib))
-        if before and after is not None
     ]
+    if present.node_share is not None and present.price_nanos:
+        known = replace(own, vcpus=both[0][1], memory_gib=both[1][1])
+        return present.node_share.price_nanos(known) / present.price_nanos
+    parts = [after / before for before, after in both if before and after is not None]
     return sum(parts) / len(parts) if parts else 1.0

@@ -53,6 +53,7 @@ BASIS_CODE: Final["Mapping[PriceBasis, types_pb2.PriceBasis.ValueType]"] = {
     PriceBasis.ESTIMATED_GPU_REGION: types_pb2.PRICE_BASIS_ESTIMATED,
     PriceBasis.ESTIMATED_CLOUD_MAXIMUM: types_pb2.PRICE_BASIS_ESTIMATED,
     PriceBasis.CALLER: types_pb2.PRICE_BASIS_CALLER,
+    PriceBasis.ESTIMATED_NODE_SHARE: types_pb2.PRICE_BASIS_ESTIMATED,
 }
 """What a caller has to know of a basis; the domain's finer ones show in the notes."""
 

@@ -29,10 +29,11 @@ from trimtab_service.domain.offers import Cloud, PriceBasis
 from trimtab_service.domain.policy import NO_POLICY, EffectivePolicy, RuleSource
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason as Why
-from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKind
+from trimtab_service.domain.resources import NODE_TYPE_TAG, Capacity, CloudResource, ResourceKind
 from trimtab_service.domain.rightsizing import Action, Advice, Finding, MigrationEffort, RightsizingOption
 from trimtab_service.domain.workloads import RegionKey, Residency
 from trimtab_service.rightsizing.advisor import advise
+from trimtab_service.rightsizing.node_share import split
 from trimtab_service.rightsizing.telemetry import RawSeries
 
 M5_4XLARGE = instance("m5.4xlarge")
@@ -494,6 +495,39 @@ def test_containers_ask_for_what_they_need(starter: CatalogSnapshot) -> None:
     assert (more.finding, more.options[0].capacity.vcpus) == (Finding.UNDER_PROVISIONED, 3.0)
     taken = replace(pod, capacity=option.capacity)
     assert advice(starter, taken, measured, peaks()).finding is Finding.OPTIMIZED
+
+
+def test_a_container_costs_its_share_of_its_node(starter: CatalogSnapshot) -> None:
+    """By what it requests, as an estimate; its saving is the share that it gives back."""
+    pod = CloudResource(
+        "shop/web/app", Cloud.AWS, "us-east-1", ResourceKind.CONTAINER, count=3,
+        capacity=Capacity(vcpus=2.0, memory_gib=4.0), tags=((NODE_TYPE_TAG, "m5.2xlarge"),),
+    )  # fmt: skip
+    measured = [flat(Metric.CPU, 1.5, Unit.VCPUS), flat(Metric.MEMORY, 6.0, Unit.GIB)]
+    found = advice(starter, pod, measured, peaks())
+    assert found.current is not None
+    node = 0.384 / (8 * 0.031611 + 32 * 0.004237)
+    share = node * (2 * 0.031611 + 4 * 0.004237)
+    assert found.current.price_basis is PriceBasis.ESTIMATED_NODE_SHARE
+    assert found.current.monthly_cost_micros == pytest.approx(3 * 730 * share * 1e6, rel=1e-6)
+    after = node * (0.5 * 0.031611 + 2 * 0.004237)
+    option = found.options[0]
+    assert (option.capacity.vcpus, option.capacity.memory_gib) == (0.5, 2.0)
+    assert option.monthly_saving_micros == pytest.approx(3 * 730 * (share - after) * 1e6, rel=1e-6)
+    assert option.price_basis is PriceBasis.ESTIMATED_NODE_SHARE
+    assert Why.NO_PRICE not in option.reasons
+    unknown = advice(starter, replace(pod, tags=((NODE_TYPE_TAG, "x0.huge"),)), measured, peaks())
+    assert Why.NO_PRICE in unknown.options[0].reasons
+
+
+def test_all_shares_of_a_node_are_its_price() -> None:
+    """Whatever it is made of; the GPU's part is what OpenCost's own example says."""
+    g5 = split(1_352_960_000, 8, 32, 1)
+    assert g5.gpu == pytest.approx(960_282_960, rel=1e-6)
+    for vcpus, memory_gib, gpus in ((8, 32, 1), (2, 4, 0), (96, 1152, 8)):
+        whole = split(1_352_960_000, vcpus, memory_gib, gpus)
+        assert whole.price_nanos(Capacity(vcpus, memory_gib, gpus=gpus)) == 1_352_960_000
+    assert split(1_352_960_000, 8, 32, 1).price_nanos(Capacity()) == 0
 
 
 def test_a_span_under_a_week_says_so(starter: CatalogSnapshot) -> None:

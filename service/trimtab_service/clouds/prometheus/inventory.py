@@ -1,7 +1,7 @@
 """Nodes and containers of a cluster, as kube-state-metrics shows them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ from trimtab_service.clouds.prometheus.client import PrometheusClient
 from trimtab_service.clouds.prometheus.workloads import KIND_TAG, POD_SUFFIXES, ContainerRef
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import Cloud
-from trimtab_service.domain.resources import Autoscaling, Capacity, CloudResource, ResourceKind
+from trimtab_service.domain.resources import NODE_TYPE_TAG, Autoscaling, Capacity, CloudResource, ResourceKind
 
 _GIB: Final = 2**30
 _PROVIDERS: Final = {"aws": Cloud.AWS, "gce": Cloud.GCP, "azure": Cloud.AZURE}
@@ -44,7 +44,8 @@ class Inventory:
         nodes = self._nodes(deadline)
         cloud, region = self._place(nodes)
         yield from (one for one in nodes if not self.account.regions or one.region in self.account.regions)
-        yield from self._containers(cloud, region, deadline)
+        types = {one.resource_id: one.instance_type for one in nodes}
+        yield from self._containers(cloud, region, types, deadline)
 
     def _ask(self, query: str, deadline: datetime) -> list[tuple[dict[str, str], float]]:
         answer = self.client.instant(query, deadline)
@@ -85,7 +86,9 @@ class Inventory:
             raise source_failed("nothing tells the cloud and region of the cluster: configure `cloud` and `regions`")
         return cloud, region
 
-    def _containers(self, cloud: Cloud, region: str, deadline: datetime) -> Iterator[CloudResource]:
+    def _containers(
+        self, cloud: Cloud, region: str, types: Mapping[str, str], deadline: datetime
+    ) -> Iterator[CloudResource]:
         owners = self._owners(deadline)
         running = {(one.get("namespace", ""), one.get("pod", "")) for one, _ in self._ask(_RUNNING, deadline)}
         pods: dict[ContainerRef, set[str]] = defaultdict(set)
@@ -98,6 +101,10 @@ class Inventory:
         for one, value in self._ask(_REQUESTS, deadline):
             requests[one.get("namespace", ""), one.get("pod", ""), one.get("container", "")][one["resource"]] = value
         scaled = self._autoscaling(deadline)
+        standing = {
+            (one.get("namespace", ""), one.get("pod", "")): types.get(one.get("node", ""), "")
+            for one, _ in self._ask("kube_pod_info", deadline)
+        }
         taken: set[str] = set()
         found = []
         for ref, names in sorted(pods.items(), key=lambda entry: _order(entry[0])):
@@ -106,6 +113,7 @@ class Inventory:
                 # A Deployment and a StatefulSet may share a name.
                 name = f"{ref.namespace}/{ref.kind.lower()}:{ref.workload}/{ref.container}"
             taken.add(name)
+            on = Counter(sorted(filter(None, (standing.get((ref.namespace, pod), "") for pod in names))))
             own = [requests[ref.namespace, pod, ref.container] for pod in names]
             found.append(
                 CloudResource(
@@ -116,7 +124,12 @@ class Inventory:
                     account=self.account.account,
                     count=len(names),
                     capacity=_capacity(own),
-                    tags=(("kubernetes:container", ref.container), (KIND_TAG, ref.kind), ("namespace", ref.namespace)),
+                    tags=(
+                        ("kubernetes:container", ref.container),
+                        (KIND_TAG, ref.kind),
+                        *((NODE_TYPE_TAG, kind) for kind, _ in on.most_common(1)),
+                        ("namespace", ref.namespace),
+                    ),
                     autoscaling=scaled.get((ref.namespace, ref.kind, ref.workload)),
                     workload_id=ref.workload,
                 )
