@@ -1,6 +1,7 @@
 """A real HTTP server on loopback whose answers are a function: what the fakes of cloud APIs are made of."""
 
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -41,9 +42,12 @@ class Answer:
 
 
 class HttpFake:
-    """Serves `respond` as a context manager. `faults` are answered first, one a request; `seen` is what arrived."""
+    """Serves `respond` as a context manager, over TLS where a context is given.
 
-    def __init__(self, respond: Callable[[Seen], Answer]) -> None:
+    `faults` are answered first, one a request; `seen` is what arrived.
+    """
+
+    def __init__(self, respond: Callable[[Seen], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         self.faults: deque[Answer] = deque()
         self._released = threading.Event()
@@ -82,12 +86,15 @@ class HttpFake:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

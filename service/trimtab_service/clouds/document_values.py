@@ -10,6 +10,8 @@ from trimtab_service.domain.identity import EVERY_PROJECT
 
 Reader = Callable[[object], object]
 
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 """Names of accounts and targets."""
 
@@ -52,6 +54,14 @@ def projects(raw: object) -> frozenset[str]:
     if any("/" in project for project in found):
         raise ValueError("expected project ids, without projects/")
     return found
+
+
+def https_url(raw: object) -> str:
+    """An https URL that holds no credential, or an http one on loopback."""
+    shown = url(raw)
+    if not shown.startswith("https://") and (urlsplit(shown).hostname or "") not in _LOOPBACK:
+        raise ValueError("expected an https URL (http on loopback)")
+    return shown
 
 
 def url(raw: object) -> str:

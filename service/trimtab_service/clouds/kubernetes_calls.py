@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from trimtab_service.clouds.extras import sdk
-from trimtab_service.clouds.patience import PassingFault, Patience, refused, source_failed
+from trimtab_service.clouds.patience import PassingFault, Patience, not_permitted, refused, source_failed
 
 EXTRA: Final = "kubernetes"
 FIELD_MANAGER: Final = "trimtab"
@@ -68,7 +68,7 @@ def ask(api: Callable[[], Any], patience: Patience, call: Callable[[Any, float],
 def _fault(status: int, retry_after: str) -> Exception:
     match status:
         case 401:
-            return source_failed("the credential for Kubernetes is expired or not valid (401)")
+            return not_permitted("the credential for Kubernetes is expired or not valid (401)")
         case 403:
             return refused("Kubernetes forbids it (403): by role, quota or admission; see deploy/iam")
         case 404:

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError, UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.failover.ports import CAUSE, PERMISSION
 
 T = TypeVar("T")
 
@@ -80,6 +81,11 @@ class Patience:
 def source_failed(message: str) -> TrimtabError:
     """The error of a source that did not answer: never to be read as 'there is nothing'."""
     return UnavailableError(ErrorReason.SOURCE_FAILED, message)
+
+
+def not_permitted(message: str) -> TrimtabError:
+    """The same, because the credential is not good for it: nothing but a person's change will help."""
+    return UnavailableError(ErrorReason.SOURCE_FAILED, message, metadata={CAUSE: PERMISSION})
 
 
 def refused(message: str) -> TrimtabError:

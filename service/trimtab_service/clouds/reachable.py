@@ -36,6 +36,10 @@ class Reachable:
             return False
         return not self.networks or any(parsed in network for network in self.networks)
 
+    def is_loopback(self, host: str, port: int) -> bool:
+        """Whether the address that would be connected to is of this machine. Raises OSError as `address`."""
+        return ipaddress.ip_address(self.address(host, port)[0]).is_loopback
+
     def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
         """A connection. Raises OSError."""
         return socket.create_connection(self.address(host, port), timeout=timeout_s)

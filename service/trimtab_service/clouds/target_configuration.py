@@ -114,9 +114,12 @@ def _faults(target: ConfiguredTarget, kind: TargetKind, *, named: str) -> Iterat
         record, zone = target.settings["record"], target.settings["zone"]
         if record != zone and not record.endswith(f".{zone}"):
             yield "record: not in the zone"
-    key_file = target.settings.get("key_file")
-    if key_file is not None and not key_file.is_file():
-        yield "key_file: no such file"
+    for key in ("key_file", "url_file", "token_file", "ca_file"):
+        file = target.settings.get(key)
+        if file is not None and not file.is_file():
+            yield f"{key}: no such file"
+    if target.kind == "webhook" and ("url" in target.settings) == ("url_file" in target.settings):
+        yield "url, url_file: one of them"
     if kind.missing_extra:
         extra = kind.missing_extra
         yield f"kind {target.kind} needs the extra `{extra}`: pip install 'trimtab[service,{extra}]'"

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from trimtab_service import settings_values as values
-from trimtab_service.clouds.document_values import Reader, matching, url, word, words
+from trimtab_service.clouds.document_values import Reader, https_url, matching, url, word, words
 from trimtab_service.clouds.kinds import missing_extra
 from trimtab_service.clouds.reachable import networks
 from trimtab_service.clouds.target_values import addresses_by_side, name_server, name_servers, values_by_side
@@ -22,6 +22,8 @@ class Role(StrEnum):
     CAPACITY = "capacity"
     PROBE = "probe"
     REPLICATION = "replication"
+    DATA_STORE = "data_store"
+    NOTIFIER = "notifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,12 @@ _DOMAIN: Final = matching(
 _COUNT: Final = values.integer(0, 1_000_000)
 _NAMED: Final[dict[str, Reader]] = {"record": _DOMAIN, "zone": _DOMAIN, "sides": addresses_by_side}
 _OBSERVED: Final[dict[str, Reader]] = {"observe": name_servers}
-_CAPACITY: Final[dict[str, Reader]] = {"peak": _COUNT, "reserved": values.boolean}
+_CAPACITY: Final[dict[str, Reader]] = {"peak": _COUNT, "reserved": values.boolean, "instance_type": word}
 _ENDPOINT: Final[dict[str, Reader]] = {"region": word, "endpoint": word}
 _PORT: Final = values.integer(1, 65_535)
 _ALLOWED: Final[dict[str, Reader]] = {"addresses": networks}
+_SENT: Final[dict[str, Reader]] = {**_ALLOWED, "token_file": values.path, "ca_file": values.path}
+_CLUSTER: Final = matching(re.compile(r"arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:cluster:[\w-]+"), "the ARN of a cluster")
 _WORKLOADS: Final = values.choice("deployment", "statefulset")
 
 _CLOUDS: Final = "trimtab_service.clouds"
@@ -126,6 +130,28 @@ KINDS: Final[dict[str, TargetKind]] = {
     ),
     "gcs_canary": TargetKind(
         Role.REPLICATION, f"{_CLOUDS}.gcp.targets", {"bucket": word, "key": word}, {}, SourceKind.CLOUD_MONITORING
+    ),
+    "rds_replica": TargetKind(
+        Role.DATA_STORE, f"{_CLOUDS}.aws.targets", {"region": word, "instance": word}, {}, SourceKind.CLOUDWATCH
+    ),
+    "aurora_global": TargetKind(
+        Role.DATA_STORE,
+        f"{_CLOUDS}.aws.targets",
+        {"region": word, "global_cluster": word, "cluster": _CLUSTER},
+        {"promotion": values.choice("switchover", "failover")},
+        SourceKind.CLOUDWATCH,
+    ),
+    "cloud_sql_replica": TargetKind(
+        Role.DATA_STORE, f"{_CLOUDS}.gcp.targets", {"instance": word}, {}, SourceKind.CLOUD_MONITORING
+    ),
+    "promotion_hook": TargetKind(
+        Role.DATA_STORE, f"{_CLOUDS}.hooks", {"url": https_url}, {**_SENT, "cloud": values.choice(*Cloud)}
+    ),
+    "webhook": TargetKind(
+        Role.NOTIFIER,
+        f"{_CLOUDS}.hooks",
+        {},
+        {**_SENT, "url": https_url, "url_file": values.path, "form": values.choice("json", "slack")},
     ),
     "http_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"url": url}, _ALLOWED),
     "tcp_probe": TargetKind(Role.PROBE, f"{_CLOUDS}.probes", {"host": word, "port": _PORT}, _ALLOWED),

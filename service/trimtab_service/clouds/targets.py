@@ -1,12 +1,13 @@
 """The deployment's targets of failover, each open to some projects, opened when first used."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.clouds.priced_capacity import PricedCapacity
 from trimtab_service.clouds.target_configuration import ConfiguredTarget
 from trimtab_service.clouds.target_kinds import KINDS, Role
 from trimtab_service.failover.ports import (
@@ -43,7 +44,7 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredTargets:
-    """Implements `failover.ports.Targets`. Data stores and notifiers are not configured by the file."""
+    """Implements `failover.ports.Targets`."""
 
     opened: tuple[_Opened, ...]
 
@@ -53,30 +54,36 @@ class ConfiguredTargets:
 
     def capacity(self, project: str, name: str) -> CapacityTarget | None:
         """By name; raises as `traffic`."""
-        return cast("CapacityTarget | None", self._get(project, name, Role.CAPACITY))
+        found = cast("CapacityTarget | None", self._get(project, name, Role.CAPACITY))
+        settings = self._settings(project, name)
+        if found is None or "instance_type" not in settings:
+            return found
+        return PricedCapacity(found, settings["instance_type"], settings.get("region", ""))
 
     def probe(self, project: str, name: str) -> Probe | None:
         """By name."""
         return cast("Probe | None", self._get(project, name, Role.PROBE))
 
     def data_store(self, project: str, name: str) -> DataStoreTarget | None:
-        """None."""
-        del project, name
-        return None
+        """By name; raises as `traffic`."""
+        return cast("DataStoreTarget | None", self._get(project, name, Role.DATA_STORE))
 
     def replication(self, project: str, name: str) -> ReplicationTarget | None:
         """By name; raises as `traffic`."""
         return cast("ReplicationTarget | None", self._get(project, name, Role.REPLICATION))
 
     def notifier(self, project: str, name: str) -> Notifier | None:
-        """None."""
-        del project, name
-        return None
+        """By name."""
+        return cast("Notifier | None", self._get(project, name, Role.NOTIFIER))
 
     def cloud_of(self, project: str, name: str) -> str:
         """Of the target's account, or as the file says; empty where there is no such target or no cloud."""
         found = self._find(project, name)
         return "" if found is None else found.target.cloud
+
+    def _settings(self, project: str, name: str) -> Mapping[str, Any]:
+        found = self._find(project, name)
+        return {} if found is None else found.target.settings
 
     def _get(self, project: str, name: str, role: Role) -> object | None:
         found = self._find(project, name)

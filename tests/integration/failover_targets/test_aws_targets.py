@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.aurora_fake import AuroraFake
 from tests.support.moto_fleet import REGION, MotoFleet, moto_fleet
 from tests.support.moto_groups import make_group
 from tests.support.moto_server import ACCOUNT, Fault
@@ -17,6 +18,7 @@ from tests.support.switching import ADDRESSES, AWS, GCP, share, soon
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.aws.bucket_watermark import BucketWatermark
 from trimtab_service.clouds.aws.calls import AwsCalls
+from trimtab_service.clouds.aws.databases import AuroraGlobal, Promotion, RdsReplica
 from trimtab_service.clouds.aws.group_capacity import GroupCapacity
 from trimtab_service.clouds.aws.route53 import Route53Records
 from trimtab_service.clouds.aws.session import AwsSession
@@ -209,7 +211,24 @@ def test_the_policy_of_failover_is_what_the_targets_call(house: House, tmp_path:
         FencedName(name, records, Observers((), Patience())).switch(AWS, 1.0, 1, "k", soon())
     house.fleet.client("s3").create_bucket(Bucket="copy", CreateBucketConfiguration={"LocationConstraint": REGION})
     assert BucketWatermark("copy", "canary", REGION, house.calls()).watermark(soon()) is None
+    _promote_all(house)
     document = json.loads((_IAM / "aws-failover.json").read_text(encoding="utf-8"))
     listed = [one["Action"] for one in document["Statement"]]
     allowed = {action for one in listed for action in ([one] if isinstance(one, str) else one)}
     assert house.called == allowed
+
+
+def _promote_all(house: House) -> None:
+    """A replica of RDS, and the writer of a global database in both ways."""
+    rds = house.fleet.client("rds")
+    named: dict[str, Any] = {"DBInstanceClass": "db.m5.large", "Engine": "postgres", "AllocatedStorage": 20}
+    login = {"MasterUsername": "u", "MasterUserPassword": "not-a-secret"}
+    rds.create_db_instance(DBInstanceIdentifier="orders", BackupRetentionPeriod=1, **named, **login)
+    rds.create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier="orders")
+    RdsReplica("copy", REGION, house.calls()).promote(1, "k", soon())
+    home, away = (f"arn:aws:rds:{region}:{ACCOUNT}:cluster:c" for region in ("us-east-1", REGION))
+    for promotion in Promotion:
+        aurora = AuroraFake("world", home, away)
+        with aurora.server:
+            account = replace(house.fleet.account, endpoints=(("rds", aurora.server.url),))
+            AuroraGlobal("world", away, REGION, promotion, house.calls(account)).promote(1, "k", soon())

@@ -7,7 +7,7 @@ from typing import Any, Final
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from trimtab_service.clouds.patience import PassingFault, source_failed
+from trimtab_service.clouds.patience import PassingFault, not_permitted, source_failed
 from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError
 from trimtab_service.domain.reasons import ErrorReason
 
@@ -103,9 +103,9 @@ def _of_answer(error: exceptions.ClientError, doing: str, now: datetime) -> Exce
     elif code in _EXPIRED:
         found = ExpiredCredentialError(f"{doing}: the AWS credential has expired")
     elif code in _UNKNOWN_CREDENTIAL | _UNSIGNED:
-        found = source_failed(f"{doing}: the AWS credential is not valid ({code})")
+        found = not_permitted(f"{doing}: the AWS credential is not valid ({code})")
     elif code in _DENIED:
-        found = source_failed(f"{doing}: the AWS credential may not do this ({code}); see deploy/iam")
+        found = not_permitted(f"{doing}: the AWS credential may not do this ({code}); see deploy/iam")
     elif status in _PASSING_STATUS:
         found = PassingFault(f"{doing}: AWS answered {status} ({code})")
     else:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from trimtab_service.clouds.extras import sdk
-from trimtab_service.clouds.patience import PassingFault, source_failed
+from trimtab_service.clouds.patience import PassingFault, not_permitted, source_failed
 from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError
 from trimtab_service.domain.reasons import ErrorReason
 
@@ -51,9 +51,9 @@ def of_status(status: int, doing: str, error: object) -> Exception:
     """What an HTTP status means; `error` holds the `response`, whose Retry-After counts."""
     match status:
         case 401:
-            return source_failed(f"{doing}: the credential is expired or not valid (401)")
+            return not_permitted(f"{doing}: the credential is expired or not valid (401)")
         case 403:
-            return source_failed(f"{doing}: the credential may not do this (403); see deploy/iam")
+            return not_permitted(f"{doing}: the credential may not do this (403); see deploy/iam")
         case 429:
             return PassingFault(f"{doing}: throttled by Azure (429)", _wait_s(error))
         case 408 | 500 | 502 | 503 | 504:

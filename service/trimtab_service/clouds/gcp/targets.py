@@ -2,18 +2,20 @@
 
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.dns.target import fenced_name, switched_name
-from trimtab_service.clouds.gcp import bucket_watermark, cloud_dns
+from trimtab_service.clouds.gcp import bucket_watermark, cloud_dns, cloud_sql
 from trimtab_service.clouds.gcp.compute import Compute
 from trimtab_service.clouds.gcp.connection import COMPUTE, credentials_of
 from trimtab_service.clouds.gcp.group_capacity import ManagedGroupCapacity
 from trimtab_service.clouds.gcp.rest import Rest, authorized
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.target_configuration import ConfiguredTarget
-from trimtab_service.failover.ports import CapacityTarget, ReplicationTarget, TrafficTarget
+from trimtab_service.failover.ports import CapacityTarget, DataStoreTarget, ReplicationTarget, TrafficTarget
 
 
-def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget | CapacityTarget | ReplicationTarget:
-    """A target of kind `cloud_dns`, `gcs_canary` or `managed_instance_group`.
+def open_target(
+    target: ConfiguredTarget, patience: Patience
+) -> TrafficTarget | CapacityTarget | ReplicationTarget | DataStoreTarget:
+    """A target of kind `cloud_dns`, `gcs_canary`, `cloud_sql_replica` or `managed_instance_group`.
 
     Raises UnavailableError (SOURCE_FAILED) where there is no credential.
     """
@@ -24,6 +26,9 @@ def open_target(target: ConfiguredTarget, patience: Patience) -> TrafficTarget |
         rest = _rest(account, cloud_dns.DNS, cloud_dns.BASE_URL, patience)
         records = cloud_dns.CloudDnsRecords(switched_name(target), account.account, settings["zone_id"], rest)
         return fenced_name(target, records, patience)
+    if target.kind == "cloud_sql_replica":
+        rest = _rest(account, cloud_sql.SQL, cloud_sql.BASE_URL, patience)
+        return cloud_sql.CloudSqlReplica(account.account, settings["instance"], rest)
     if target.kind == "gcs_canary":
         rest = _rest(account, bucket_watermark.STORAGE, bucket_watermark.BASE_URL, patience)
         return bucket_watermark.BucketWatermark(settings["bucket"], settings["key"], rest)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from trimtab_service.clouds.patience import not_permitted
 from trimtab_service.clouds.simulated.failover_state import WorldState
 from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
 from trimtab_service.domain.failover import Side
@@ -45,6 +46,8 @@ class Group:
     quota: int | None = None
     stock: int = 1_000
     is_reserved: bool = False
+    instance_type: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,11 @@ class SimulatedClouds:
         """It comes back, its machines with it."""
         with self._state.change() as state:
             state["down"].pop(cloud, None)
+
+    def refuse(self, cloud: str) -> None:
+        """The service's credential there is good for nothing any more."""
+        with self._state.change() as state:
+            state.setdefault("refused", []).append(cloud)
 
     def effects(self) -> tuple[Effect, ...]:
         """What was changed, in order."""
@@ -225,6 +233,8 @@ class SimulatedClouds:
         with self._state.look() as state:
             if cloud in state["down"]:
                 raise UnavailableError(ErrorReason.SOURCE_FAILED, f"{cloud} does not answer", metadata={"cloud": cloud})
+            if cloud in state.get("refused", []):
+                raise not_permitted(f"the credential of {cloud} may not do this")
 
 
 class _Name:
@@ -301,6 +311,8 @@ class _Group:
             peak=self._facts.peak,
             quota=self._facts.quota,
             is_reserved=self._facts.is_reserved,
+            instance_type=self._facts.instance_type,
+            region=self._facts.region,
         )
 
 
@@ -361,6 +373,7 @@ class _Channel:
 def _initial(layout: Layout) -> dict[str, Any]:
     return {
         "down": {},
+        "refused": [],
         "effects": [],
         "told": {},
         "groups": {
