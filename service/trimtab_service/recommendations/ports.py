@@ -1,5 +1,6 @@
 """What the lifecycle of recommendations needs of the clouds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -56,6 +57,39 @@ class Actuators(Protocol):
 
     def find(self, project: str, resource: CloudResource, operation: Operation) -> Actuator | None:
         """The one that may carry the operation out for the project; None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A purchase to be made in `account`: `key` names it for good, `nanos_per_hour` is its commitment in nano-USD."""
+
+    account: str
+    key: str
+    nanos_per_hour: int
+
+
+class PurchaseBudget(Protocol):
+    """What may be bought in a day, one purchase after another over all processes. Durable when a method returns.
+
+    Raises UnavailableError when it cannot be written down: then nothing is bought.
+    """
+
+    def take(self, purchase: Purchase, held: Mapping[str, int], cap_nanos: int, since: datetime) -> int | None:
+        """Take the purchase's part of the day before it is made; taking it again takes nothing more.
+
+        The day holds what was taken since `since` and what the account shows as bought since then: `held`, nanos an
+        hour by the purchase's key, or by whatever else names it. None when taken; else what the day holds already,
+        which leaves less than the purchase, and nothing is taken.
+        """
+        ...
+
+    def attempted(self, account: str, key: str) -> datetime | None:
+        """When the purchase was first about to be made; None where it never was, or was given back."""
+        ...
+
+    def give_back(self, account: str, key: str) -> None:
+        """It was refused for certain: nothing was bought."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The tables of placement, policies, commitments, fleets, profiles and simulated worlds.
+"""The tables of placement, policies, commitments and purchases, fleets, profiles and simulated worlds.
 
 Changing a table means a migration beside it, and only ever an expansion (`store.schema`).
 """
@@ -194,6 +194,18 @@ class SimulatedWorldRow(Row, table=True):
     body: bytes = binary()
 
 
+class PurchaseTakingRow(Row, table=True):
+    """What a purchase took of its account's day (`store.purchase_budget`), when it was first and last attempted."""
+
+    __tablename__ = "purchase_takings"
+
+    account: str = string(primary_key=True)
+    purchase: str = string(primary_key=True)
+    nanos_per_hour: int = bigint()
+    first_time: datetime = instant()
+    last_time: datetime = instant()
+
+
 JOURNAL: Final[Table] = METADATA.tables["journal"]
 SNAPSHOTS: Final[Table] = METADATA.tables["snapshots"]
 DECISIONS: Final[Table] = METADATA.tables["decisions"]
@@ -206,6 +218,7 @@ FLEET_ANALYSES: Final[Table] = METADATA.tables["fleet_analyses"]
 FLEET_RESULTS: Final[Table] = METADATA.tables["fleet_results"]
 PROFILES: Final[Table] = METADATA.tables["profiles"]
 SIMULATED_WORLDS: Final[Table] = METADATA.tables["simulated_worlds"]
+PURCHASE_TAKINGS: Final[Table] = METADATA.tables["purchase_takings"]
 
 _UNRELEASED: Final = text("release_time IS NULL")
 
