@@ -37,6 +37,6 @@ def test_it_can_be_switched_off() -> None:
 def test_an_edited_source_has_another_name() -> None:
     """No build of another source is ever looked for."""
     for name in compiled.SOURCES:
-        source = (compiled.HERE / f"{name}.pyx").read_bytes()
+        source = compiled.source_of(name)
         assert compiled.built_name(name, source) == compiled.built_name(name)
         assert compiled.built_name(name, source + b"\n") != compiled.built_name(name)

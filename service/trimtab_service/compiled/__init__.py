@@ -1,7 +1,8 @@
 """The hot path in compiled form, where it was built from its sources as they are now.
 
-`kernel.pyx` and `wire.pyx` do what `placement.plain` and the placement codec do for the requests that most callers
-send, several times as fast, and leave every other request to those. Nothing depends on them: without a compiler the
+`kernel.pyx` and `wire.pyx` do what the placement engine and its codec do for the requests that most callers send,
+several times as fast, and leave every other request to those. A source may be in parts, which it includes:
+`kernel_*.pxi`. Nothing depends on them: without a compiler the
 interpreted form answers all, with the same bytes. `make setup` builds them (`python -m trimtab_service.compiled`).
 
 The name of a built module ends in the digest of its source, and only the module of the present source is looked for.
@@ -30,8 +31,18 @@ COMPILED: Final = "compiled"
 def built_name(name: str, source: bytes | None = None) -> str:
     """The name that the module of a source has when it is built; of the present source when none is given."""
     digest = hashlib.sha256(" ".join(FLAGS).encode())
-    digest.update((HERE / f"{name}.pyx").read_bytes() if source is None else source)
+    digest.update(source_of(name) if source is None else source)
     return f"{name}_{digest.hexdigest()[:12]}"
+
+
+def parts_of(name: str) -> list[Path]:
+    """The files of a source: the one that is compiled, and those that it includes."""
+    return [HERE / f"{name}.pyx", *sorted(HERE.glob(f"{name}_*.pxi"))]
+
+
+def source_of(name: str) -> bytes:
+    """All parts of a source, each after its name."""
+    return b"".join(part.name.encode() + b"\n" + part.read_bytes() for part in parts_of(name))
 
 
 @cache

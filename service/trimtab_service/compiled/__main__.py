@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from trimtab_service.compiled import FLAGS, HERE, SOURCES, built_name
+from trimtab_service.compiled import FLAGS, HERE, SOURCES, built_name, parts_of
 
 _SUFFIX: Final = str(sysconfig.get_config_var("EXT_SUFFIX"))
 
@@ -46,7 +46,10 @@ def build() -> list[str]:
             continue
         with tempfile.TemporaryDirectory(dir=HERE, prefix=".build-") as scratch:
             source = Path(scratch) / f"{built}.pyx"
-            source.write_bytes((HERE / f"{name}.pyx").read_bytes())
+            first, *others = parts_of(name)
+            shutil.copyfile(first, source)
+            for part in others:
+                shutil.copy(part, scratch)
             _run(sys.executable, "-m", "cython", "-3", str(source))
             library = source.with_suffix(_SUFFIX)
             _run(*_compiler(), *FLAGS, *_include(), str(source.with_suffix(".c")), "-o", str(library))

@@ -4,7 +4,6 @@ Single numbers of arrays are read through memoryviews: they give Python numbers 
 array element, and the search reads a hundred of them for each decision.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
@@ -27,26 +26,24 @@ from trimtab_service.placement.region_sets import RegionSet, RegionSets
 from trimtab_service.placement.type_sets import TypeSet, TypeSets
 
 if TYPE_CHECKING:
+    from trimtab_service.domain.policy import EffectivePolicy
     from trimtab_service.placement.blocks import ActiveBlocks
     from trimtab_service.placement.owned import Scopes
+    from trimtab_service.placement.state import ProjectState
 
 
-class PlainKernel(Protocol):
+class Kernel(Protocol):
     """What `compiled/kernel.pyx` has."""
 
-    def decide(  # noqa: PLR0913, PLR0917 - all that a plain decision is made of
+    def decide(
         self,
         query: PlaceQuery,
-        cheapest: "CheapestBySize",
-        options: int,
-        allowed: RegionSet,
-        large_enough: Callable[[], bytes],
-        rejected: tuple[tuple[RejectionReason, int], ...],
+        policy: "EffectivePolicy",
+        state: "ProjectState",
         instant: datetime,
         valid: timedelta,
-        today: int,
     ) -> Decision | None:
-        """The decision; None where the interpreted form has to look."""
+        """The decision, without relaxations where it is infeasible; None where the engine has to look."""
 
     def next_spot(self, ok: bytes, learned: bytes, seen: int, k: int, end: int) -> int:
         """The first spot offer from k on, of `ok` types and of a rate that is not `seen`; -1 for none."""
@@ -216,9 +213,9 @@ class SearchIndex:
         """What commitments may cover, resolved to this catalogue, by identity of the scopes."""
         self.policies: dict[str, tuple[RegionSet, TypeSet | None]] = {}
         """Regions and types left over by a policy's residencies, by the policy's content key."""
-        kernel = compiled.load("kernel")
-        self.kernel: PlainKernel | None = None if kernel is None else kernel.PlainKernel(self)
-        """The compiled form of `placement.plain`, where it is built."""
+        built = compiled.load("kernel")
+        self.kernel: Kernel | None = None if built is None else built.kernel_of(self)
+        """The compiled form of a decision, where it is built."""
 
     def cheapest_of_types(self, types: TypeSet) -> CheapestBySize:
         """Cheapest offer of each cell among a few types."""
@@ -316,8 +313,8 @@ class SearchIndex:
         kept = self._learned.get(id(book))
         if kept is None:
             sets, found = self.type_sets, 0
-            for cloud, family in book.families():
-                found |= sets.by_family.get(family, 0) & sets.by_cloud.get(cloud, 0)
+            for (cloud, family), _ in book.families():
+                found |= sets.by_family.get(family, 0) & sets.by_cloud.get(Cloud(cloud), 0)
             while len(self._learned) >= _KEPT_BOOKS:
                 self._learned.pop(next(iter(self._learned)), None)
             kept = self._learned[id(book)] = (book, found.to_bytes(sets.count // 8 + 1, "little"))

@@ -70,7 +70,7 @@ BUCKET_RATES: tuple[float, ...] = tuple(rate_of_share(share) for share in ADVISO
 UNKNOWN_BUCKET_RATE: float = rate_of_share(UNKNOWN_BUCKET_SHARE)
 """Interruptions per hour where no bucket is published."""
 
-_RISK_RATES: tuple[float, ...] = tuple(rate_of_share(share) for share in RISK_LIMITS)
+RISK_RATES: tuple[float, ...] = tuple(rate_of_share(share) for share in RISK_LIMITS)
 
 
 def bucket_rate(bucket: int) -> float:
@@ -80,7 +80,7 @@ def bucket_rate(bucket: int) -> float:
 
 def risk_class(rate: float) -> int:
     """1 (under 5 % a month) to 5 (over 20 %) for interruptions per hour of one instance."""
-    return bisect_right(_RISK_RATES, rate) + 1
+    return bisect_right(RISK_RATES, rate) + 1
 
 
 def best_interval(write_hours: float, mean_hours: float) -> float:
@@ -137,7 +137,7 @@ def outlook(  # noqa: PLR0913 - the variables of the formula, each a fact of its
     return SpotOutlook(billed, interruptions, interval, billed + interruptions * wait_hours)
 
 
-_EXPONENT_LIMIT = 700.0
+EXPONENT_LIMIT = 700.0
 """e to a little more than this is past the range of a double."""
 
 _NEVER = SpotOutlook(inf, inf, None, inf)
@@ -183,7 +183,7 @@ def _best(hours: float, mean: float, paid_restart: float, write: float) -> tuple
         other = scale * expm1((mean + write) / mean) * (hours / mean)
         if other < billed:
             billed, interval = other, mean
-    if hours < _EXPONENT_LIMIT * mean:
+    if hours < EXPONENT_LIMIT * mean:
         single = scale * expm1(hours / mean)
         if single <= billed:
             return single, None

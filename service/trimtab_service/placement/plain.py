@@ -3,12 +3,11 @@
 A size, on demand with or without spot, places to run, data to read; no current place, no time limit, nothing
 learned, owned, blocked or ruled by policy. There the cheapest large enough offer of a cell needs no second look,
 and calls between small functions would take three times as long as all that they do. Everything else is None here
-and goes to the engine. Where it is built, `compiled/kernel.pyx` does the same in C. All are held to the same
-brute-force scorer, and to each other.
+and goes to the engine. Where it is built, `compiled/kernel.pyx` answers before, these requests and more. All are held
+to the same brute-force scorer, and to each other.
 """
 
 from datetime import datetime, timedelta
-from functools import partial
 from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -122,12 +121,6 @@ def plain_decision(  # noqa: PLR0913, PLR0917 - as `decide`
     codes = len(rows.codes)
     allowed, taken = region_permits(index, work, policy, 0)
     rejected = _rejected(rows, cheapest, allowed, taken)
-    if index.kernel is not None:
-        today = instant.toordinal() - _EPOCH_ORDINAL
-        enough = partial(_large_enough_bytes, work, index)
-        made = index.kernel.decide(query, cheapest, codes, allowed, enough, rejected, instant, valid, today)
-        if made is not None:
-            return made
     reads = index.egress.plain_reads(work.data_sets, codes)
     if reads is None:
         return None
@@ -166,10 +159,6 @@ def _large_enough(work: Workload, index: SearchIndex) -> "TypeSet":
     if size.architecture is not None:
         ok &= sets.by_arch.get(size.architecture, 0)
     return ok
-
-
-def _large_enough_bytes(work: Workload, index: SearchIndex) -> bytes:
-    return _large_enough(work, index).to_bytes((index.type_sets.count + 7) // 8, "little")
 
 
 def _search(  # noqa: C901, PLR0912, PLR0915 - written out on purpose

@@ -73,10 +73,13 @@ class RateBook:
         """Whether a rate of this family may differ from its prior."""
         return self._families.get((cloud, family)) is not None
 
-    def families(self) -> Iterator[tuple[Cloud, str]]:
-        """The families that it knows, each with its cloud, in no defined order."""
-        for cloud, family in self._families.keys():  # noqa: SIM118 - not a dict: it has no iteration of its own
-            yield Cloud(cloud), family
+    def families(self) -> Iterator[tuple[tuple[str, str], Exposure]]:
+        """The families that it knows, each as (cloud, family) with its evidence, in no defined order."""
+        return self._families.items()
+
+    def places(self) -> Iterator[tuple[tuple[str, str, str], Exposure]]:
+        """The types that it knows of a region, as (cloud, region, type) with their evidence, in no defined order."""
+        return self._places.items()
 
     def report(self, outcome: Outcome) -> "RateBook":
         """The book with one outcome more. Only spot capacity is interrupted; other options teach nothing here."""

@@ -1,0 +1,154 @@
+# What was found, as the domain's tuples: `placement.answer` and `engine.valid_until`.
+
+_FORMS = (
+    (Placement, "offer terms billed_hours expected_interruptions risk zones checkpoint_interval_hours price_age_days "
+                "commitments covered_instances latency_ms draws"),
+    (CostTerms, "compute interruption egress storage moving preference"),
+    (Fallback, "placement differs_by"),
+    (Decision, "verdict chosen fallbacks rejected_regions valid_until notes relaxations explanation "
+               "approval_required_by"),
+)
+for _kind, _names in _FORMS:
+    if _kind._fields != tuple(_names.split()):
+        raise ImportError(f"the fields of {_kind.__name__} are others than this kernel makes")
+
+cdef object _new = tuple.__new__
+cdef object _placement = Placement, _terms = CostTerms, _fallback = Fallback, _decision = Decision
+cdef object _placed = Verdict.PLACED, _infeasible = Verdict.INFEASIBLE
+cdef object _zone = FailureDomain.ZONE, _region = FailureDomain.REGION, _cloud = FailureDomain.CLOUD
+cdef object _zero = 0.0
+cdef tuple _nothing = ()
+cdef int _stale_after = STALE_AFTER_DAYS, _list_price = PRICE_BASES.index(PriceBasis.LIST)
+cdef int _epoch_ordinal = EPOCH.toordinal()
+
+
+cdef object answer(
+    Catalog catalog, Ask* ask, object work, list counts, Rates rates, Blocks blocks, object instant, object valid
+):
+    cdef int i, today = instant.toordinal() - _epoch_ordinal, clouds = 0, bit
+    cdef tuple offers
+    cdef list fallbacks = []
+    cdef object chosen = None, verdict = _infeasible
+    cdef tuple notes = slot(work, at_readings)
+    rejected = rejected_regions(catalog, ask, counts)
+    until = instant + valid
+    if blocks is not None:
+        until = _until(catalog, ask, blocks, until)
+    for i in range(ask.found):
+        offers = _offers(catalog, ask, &ask.picks[i], rates)
+        place = _place(catalog, ask, &ask.picks[i], offers[0], today)
+        bit = 1 << catalog.cloud_of[ask.picks[i].region]
+        if not i:
+            chosen, verdict = place, _placed
+            notes = _notes(catalog, notes, chosen, ask.picks[0].k)
+            if ask.fallbacks and len(offers) > 1:
+                fallbacks.append(_new(_fallback, (_new(_placement, offers[1:2] + (<tuple>place)[1:]), _zone)))
+        else:
+            fallbacks.append(_new(_fallback, (place, _region if clouds & bit else _cloud)))
+        clouds |= bit
+    return _new(_decision, (
+        verdict, chosen, tuple(fallbacks), rejected, until, notes, _nothing, None, "",
+    ))
+
+
+cdef object _place(Catalog catalog, Ask* ask, const Pick* pick, object offer, int today):
+    cdef int age = today - catalog.as_of[pick.k]
+    cdef double egress = ask.egress[pick.region]
+    cdef SpotTerms* terms
+    cdef object compute = <int64_t>whole(pick.price * ask.factor)
+    if age < 0:
+        age = 0
+    if pick.rate < 0.0:
+        return _new(_placement, (
+            offer, _new(_terms, (compute, 0, <int64_t>egress, 0, 0, 0)), ask.effort.hours, _zero, 0, _nothing, None, age,
+            _nothing, _zero, _zero, _nothing,
+        ))
+    terms = terms_at(ask, pick.rate)
+    if ask.store_nanos != NULL:
+        egress += whole(terms.interruptions * ask.checkpoint_gib * <double>ask.store_nanos[pick.region] / 1000.0)
+    return _new(_placement, (
+        offer,
+        _new(_terms, (
+            compute, <int64_t>whole(pick.price * terms.extra), <int64_t>egress, <int64_t>ask.storage, 0, 0,
+        )),
+        terms.billed, terms.interruptions, terms.risk, _nothing, terms.interval if terms.has_interval else None, age,
+        _nothing, _zero, _zero, _nothing,
+    ))
+
+
+cdef tuple _offers(Catalog catalog, Ask* ask, const Pick* pick, Rates rates):
+    """An offer in the zones where it may run, the best first; in the first two of them at least."""
+    cdef unsigned int listed = catalog.zone_bits[pick.t * catalog.regions + pick.region], zones = listed
+    cdef bint own = rates is not None and pick.option and is_learned(ask.rates, catalog.family_of[pick.t])
+    cdef list found
+    if listed & (listed - 1) == 0:
+        return catalog.offers(pick.k, pick.region, pick.option)
+    if ask.patterns or ask.blocks != NULL:
+        barrier(catalog, ask, pick.t, pick.region, pick.option, &zones)
+    if zones == listed and not own:
+        return catalog.offers(pick.k, pick.region, pick.option)
+    found = []
+    for name, bit in _zones(catalog, pick, rates if own else None):
+        if zones & <unsigned int>bit:
+            key = (pick.k, name)
+            offer = catalog.zoned.get(key)
+            if offer is None:
+                if len(catalog.zoned) >= 65_536:
+                    catalog.zoned.clear()
+                offer = catalog.zoned[key] = catalog.offers(pick.k, pick.region, pick.option)[0]._replace(zone=name)
+            found.append(offer)
+            if len(found) == 2:
+                break
+    return tuple(found)
+
+
+cdef object _zones(Catalog catalog, const Pick* pick, Rates rates):
+    """Zones that offer a type with their bits: by name, or the safest first by what was learned."""
+    index = catalog.index
+    if rates is not None:
+        known = rates.zones.get(pick.k)
+        if known is not None:
+            return known
+    names = index.zones_of_region[pick.region]
+    zones = [(name, 1 << names.index(name)) for name in index.zones_offered(pick.t, pick.region)]
+    if rates is not None:
+        cloud, region = index.clouds[pick.region], index.snapshot.regions[pick.region].name
+        family, name = index.family_of[pick.t], catalog.names[pick.t]
+        prior, rate = _bucket_rates[catalog.bucket_of(pick.k)], rates.book.rate
+        by_rate = sorted((rate(cloud, family, region, name, zone, prior), i) for i, (zone, _) in enumerate(zones))
+        zones = [zones[i] for _, i in by_rate]
+        rates.zones[pick.k] = zones
+    return zones
+
+
+cdef tuple _notes(Catalog catalog, tuple readings, object chosen, int k):
+    """As `answer.price_notes`; what is said of an offer's price is kept for the day."""
+    cdef object age = (<tuple>chosen)[7]
+    if age <= _stale_after and catalog.basis[k] == _list_price:
+        return readings
+    known = catalog.noted[k]
+    if known is None or (<tuple>known)[0] != age:
+        known = catalog.noted[k] = (age, price_notes((), chosen))
+    return readings + <tuple>(<tuple>known)[1] if readings else <tuple>(<tuple>known)[1]
+
+
+cdef object _until(Catalog catalog, Ask* ask, Blocks blocks, object until):
+    """When to ask again: before a block ends that keeps out what would do."""
+    cdef int i, region
+    cdef Py_ssize_t j
+    cdef const int32_t* types
+    for i in range(blocks.count):
+        end = blocks.ends[i]
+        if not end < until:
+            break
+        region = blocks.patterns[i].region
+        if not blocks.patterns[i].options & ask.option_bits or not has_bit(ask.allowed, region):
+            continue
+        if not ask.types_known:
+            read_types(catalog, ask)
+        held = <bytes>catalog.sizes.names.held[catalog.sizes.names.numbers[catalog.names[blocks.patterns[i].name]]]
+        types = <const int32_t*>PyBytes_AS_STRING(held)
+        for j in range(len(held) // 4):
+            if has_bit(ask.ok, types[j]):
+                return end
+    return until

@@ -1,0 +1,477 @@
+# One catalogue in the shapes that a search reads: arrays of offers, size tables, and sets of types as words of bits.
+
+cdef class Held:
+    """A C-contiguous array whose memory is read for as long as this object lives."""
+
+    cdef object array
+    cdef const void* data
+    cdef Py_ssize_t size
+
+    def __init__(self, array, str kind):
+        if array.dtype.str != kind or not array.flags.c_contiguous:
+            raise TypeError(f"an array is {array.dtype.str}, not contiguous {kind}")
+        cdef Py_buffer view
+        PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+        self.array = array
+        self.data = view.buf
+        self.size = view.len
+        PyBuffer_Release(&view)
+
+
+cdef bytes words_of(object number, int words):
+    """A set that is kept as a number, as words of bits."""
+    return number.to_bytes(words * 8, "little")
+
+
+cdef class Amounts:
+    """Types with at least an amount of something, as `type_sets.AtLeast`."""
+
+    cdef Held held_values, held_sets
+    cdef const double* values
+    cdef const uint64_t* sets
+    cdef int count, words
+
+    def __init__(self, amounts, int words):
+        distinct = np.unique(amounts[~np.isnan(amounts)])
+        sets = np.zeros((len(distinct) + 1, words * 8), np.uint8)
+        for i, value in enumerate(distinct):
+            packed = np.packbits(amounts >= value, bitorder="little")
+            sets[i, : len(packed)] = packed
+        self.held_values = Held(distinct, "<f8")
+        self.held_sets = Held(sets, "|u1")
+        self.values = <const double*>self.held_values.data
+        self.sets = <const uint64_t*>self.held_sets.data
+        self.count = len(distinct)
+        self.words = words
+
+    cdef const uint64_t* of(self, double amount):
+        return self.sets + first_at_least(self.values, self.count, amount) * self.words
+
+
+cdef int first_at_least(const double* values, int count, double amount):
+    """As `bisect_left`."""
+    cdef int low = 0, middle
+    while low < count:
+        middle = (low + count) >> 1
+        if values[middle] < amount:
+            low = middle + 1
+        else:
+            count = middle
+    return low
+
+
+cdef class Members:
+    """Types by a name, of a family or of the type itself."""
+
+    cdef dict numbers
+    cdef list held
+
+    def __init__(self, names):
+        members = {}
+        for t, name in enumerate(names):
+            members.setdefault(name, []).append(t)
+        self.numbers = {name: number for number, name in enumerate(members)}
+        self.held = [np.array(found, np.int32).tobytes() for found in members.values()]
+
+    cdef void put(self, object name, uint64_t* types, bint into):
+        """Puts the types of a name into a set or takes them out; nothing for a name that is not known."""
+        cdef object number = self.numbers.get(name)
+        cdef const int32_t* found
+        cdef Py_ssize_t i
+        if number is None:
+            return
+        held = <bytes>self.held[number]
+        found = <const int32_t*>PyBytes_AS_STRING(held)
+        for i in range(len(held) // 4):
+            if into:
+                types[found[i] >> 6] |= <uint64_t>1 << (found[i] & 63)
+            else:
+                types[found[i] >> 6] &= ~(<uint64_t>1 << (found[i] & 63))
+
+    cdef bint change(self, object allowed, object denied, uint64_t* types, int words):
+        """Keeps of a set what two lists leave; whether they say anything."""
+        cdef uint64_t chosen[TYPE_WORDS]
+        if not allowed and not denied:
+            return False
+        if allowed:
+            memset(chosen, 0, sizeof(chosen))
+            for name in <frozenset>allowed:
+                self.put(name, chosen, True)
+            keep_bits(types, chosen, words)
+        for name in <frozenset>denied:
+            self.put(name, types, False)
+        return True
+
+
+cdef class Table:
+    """A `SizeTable` with its axes as arrays."""
+
+    cdef list held
+    cdef int axes[3]
+    cdef const double* values[3]
+    cdef const int32_t* row_of
+    cdef const int16_t* rank
+    cdef const double* price
+    cdef object arch
+
+    def __init__(self, table):
+        cdef int i
+        self.held = [
+            *(Held(np.array(axis, np.float64), "<f8") for axis in (table.counts, table.vcpus, table.memories_gib)),
+            Held(table.row_of, "<i4"), Held(table.rank, "<i2"), Held(table.price_nanos, "<f8"),
+        ]
+        for i in range(3):
+            self.values[i] = <const double*>(<Held>self.held[i]).data
+            self.axes[i] = (<Held>self.held[i]).size // 8
+        self.row_of = <const int32_t*>(<Held>self.held[3]).data
+        self.rank = <const int16_t*>(<Held>self.held[4]).data
+        self.price = <const double*>(<Held>self.held[5]).data
+        self.arch = table.arch
+
+    cdef Py_ssize_t row(self, double count, double vcpus, double memory):
+        """The row of the smallest size with at least this much; -1 if nothing is that large."""
+        cdef int i = first_at_least(self.values[0], self.axes[0], count)
+        cdef int j = first_at_least(self.values[1], self.axes[1], vcpus)
+        cdef int k = first_at_least(self.values[2], self.axes[2], memory)
+        if i == self.axes[0] or j == self.axes[1] or k == self.axes[2]:
+            return -1
+        return self.row_of[(<Py_ssize_t>i * self.axes[1] + j) * self.axes[2] + k]
+
+
+cdef struct Rows:
+    # The cheapest large enough offers of each cell, [option][region], as `CheapestBySize`. Null: there are none.
+    const double* price
+    const int16_t* rank
+    bint exact
+
+
+cdef class Sizes:
+    """Size tables and sets of types by what they have."""
+
+    cdef dict tables, memory_of, by_model, by_arch
+    cdef Amounts vcpus, memory, gpus, gpu_memory, disk, network
+    cdef Members families, names
+    cdef bytes no_gpu, every
+    cdef int words, cells
+
+    def __init__(self, index, int words, int cells):
+        snapshot, sets = index.snapshot, index.type_sets
+        types = snapshot.types
+        self.words = words
+        self.cells = cells
+        self.tables = {key: Table(table) for key, table in snapshot.tables.items()}
+        self.memory_of = {name: (memory.least, memory.most) for name, memory in sets.model_memory.items()}
+        self.vcpus, self.memory = Amounts(types.vcpus, words), Amounts(types.memory_gib, words)
+        self.gpus, self.gpu_memory = Amounts(types.gpu_count, words), Amounts(types.gpu_memory_gib, words)
+        self.disk, self.network = Amounts(types.local_storage_gb, words), Amounts(types.network_gbps, words)
+        self.families = Members(index.family_of)
+        self.names = Members(snapshot.type_names)
+        self.no_gpu = words_of(sets.no_gpu, words)
+        self.every = words_of(sets.all, words)
+        self.by_model = {name: words_of(found, words) for name, found in sets.by_model.items()}
+        self.by_arch = {name: words_of(found, words) for name, found in sets.by_arch.items()}
+
+    cdef int cheapest(self, object size, Rows* found, double* prices, int16_t* ranks) except -1:
+        """As `SearchIndex.cheapest_of_size`; what is mixed of several rows is put into `prices` and `ranks`."""
+        cdef double vcpus = slot(size, at_vcpus), memory = slot(size, at_memory), least, most, count, each
+        cdef Rows one
+        cdef int i
+        gpus = <tuple>slot(size, at_gpus)
+        arch = slot(size, at_arch)
+        found.price = NULL
+        found.exact = True
+        if not gpus:
+            self._row(None, arch, 0.0, vcpus, memory, found)
+            return 0
+        for need in gpus:
+            if type(need) is not GpuNeed:
+                raise TypeError("a need of GPUs is something else")
+            count = slot(need, at_gpu_count)
+            each = slot(need, at_gpu_memory)
+            for model in <tuple>slot(need, at_models):
+                known = self.memory_of.get(model)
+                if known is None:
+                    continue
+                least, most = <tuple>known
+                if most < each:
+                    continue
+                self._row(model, arch, count, vcpus, memory, &one)
+                if one.price == NULL:
+                    continue
+                if least < each:
+                    one.exact = False
+                if found.price == NULL:
+                    found[0] = one
+                    continue
+                for i in range(self.cells):
+                    prices[i] = one.price[i] if one.price[i] < found.price[i] else found.price[i]
+                    ranks[i] = one.rank[i] if one.rank[i] < found.rank[i] else found.rank[i]
+                found.exact = found.exact and one.exact
+                found.price = prices
+                found.rank = ranks
+        if found.price == NULL:
+            found.exact = True
+        return 0
+
+    cdef void _row(self, object model, object arch, double count, double vcpus, double memory, Rows* found):
+        cdef Py_ssize_t row = -1
+        cdef Table table
+        known = self.tables.get((model, arch))
+        if known is None and arch is not None:
+            known = self.tables.get((model, None))
+        found.price = NULL
+        found.exact = True
+        if known is None:
+            return
+        table = <Table>known
+        row = table.row(count, vcpus, memory)
+        if row < 0:
+            return
+        found.price = table.price + row * self.cells
+        found.rank = table.rank + row * self.cells
+        found.exact = table.arch == arch
+
+    cdef void with_gpus(self, object size, uint64_t* types):
+        """Keeps types whose accelerators are what a size asks for, as `TypeSets.with_gpus`."""
+        cdef uint64_t found[TYPE_WORDS]
+        cdef uint64_t some[TYPE_WORDS]
+        cdef const uint64_t* held
+        cdef int i
+        gpus = <tuple>slot(size, at_gpus)
+        if not gpus:
+            if not slot(size, at_type):
+                keep_bits(types, <const uint64_t*>PyBytes_AS_STRING(self.no_gpu), self.words)
+            return
+        memset(found, 0, sizeof(found))
+        for need in gpus:
+            memset(some, 0, sizeof(some))
+            for model in <tuple>slot(need, at_models):
+                known = self.by_model.get(model)
+                if known is not None:
+                    held = <const uint64_t*>PyBytes_AS_STRING(<bytes>known)
+                    for i in range(self.words):
+                        some[i] |= held[i]
+            keep_bits(some, self.gpus.of(slot(need, at_gpu_count)), self.words)
+            keep_bits(some, self.gpu_memory.of(slot(need, at_gpu_memory)), self.words)
+            for i in range(self.words):
+                found[i] |= some[i]
+        keep_bits(types, found, self.words)
+
+
+cdef int _same_rate[BUCKETS]
+"""The first bucket of the same rate: what is not published is held to be like the median."""
+cdef double _bucket_rates[BUCKETS]
+cdef int _b
+for _b in range(BUCKETS):
+    _same_rate[_b] = RATE_OF_BUCKET.index(RATE_OF_BUCKET[_b])
+    _bucket_rates[_b] = RATE_OF_BUCKET[_b]
+
+
+cdef class Catalog:
+    """The arrays and names of one snapshot, and what was made of a project's state."""
+
+    cdef object index
+    cdef Sizes sizes
+    cdef list held, made, noted, region_numbers, names
+    cdef dict region_names, zone_rows, country_words, partition_words, kept_rates, kept_blocks, zoned, family_numbers
+    cdef int regions, types, type_words, geographies, tiers, families
+    cdef uint64_t every[REGION_WORDS]
+    cdef uint64_t public[REGION_WORDS]
+    cdef uint64_t by_cloud[MOST_CLOUDS][REGION_WORDS]
+    cdef const int32_t* cell_start
+    cdef const int64_t* price
+    cdef const int16_t* type_of
+    cdef const int8_t* bucket
+    cdef const int8_t* basis
+    cdef const int32_t* as_of
+    cdef const uint16_t* zone_bits
+    cdef const int8_t* cloud_of
+    cdef const int8_t* geography
+    cdef const int64_t* pair_nanos
+    cdef const double* tier_from
+    cdef const int64_t* tier_nanos
+    cdef const int16_t* family_of  # [type]: of one cloud
+    cdef const int16_t* type_name  # [type]: the same for types of one name
+    cdef const int16_t* region_name
+    cdef const uint64_t* cell_types  # [cell of on demand and spot]: types with an offer
+
+    def __init__(self, index):
+        snapshot, sets = index.snapshot, index.region_sets
+        offers, egress = snapshot.offers, snapshot.egress
+        self.index = index
+        self.names = list(snapshot.type_names)
+        self.regions, self.types = index.region_count, len(snapshot.type_names)
+        self.type_words = (self.types + 63) // 64
+        self.made = [None] * len(offers.type_index)
+        self.noted = [None] * len(offers.type_index)
+        self.zoned, self.kept_rates, self.kept_blocks, self.country_words = {}, {}, {}, {}
+        self.sizes = Sizes(index, self.type_words, OPTION_COUNT * self.regions)
+        self.geographies, self.tiers = egress.internet_tier_from_gib.shape[1:]
+        families = [(snapshot.type_cloud(t), family) for t, family in enumerate(index.family_of)]
+        self.family_numbers = {family: number for number, family in enumerate(dict.fromkeys(families))}
+        self.families = len(self.family_numbers)
+        region_names = [region.name for region in snapshot.regions]
+        arrays = (
+            (offers.cell_start, "<i4"), (offers.price_nanos, "<i8"), (offers.type_index, "<i2"), (offers.bucket, "|i1"),
+            (offers.basis, "|i1"), (offers.as_of, "<i4"), (snapshot.type_region_zones, "<u2"),
+            (snapshot.region_cloud, "|i1"), (egress.region_geography, "|i1"), (egress.pair_nanos, "<i8"),
+            (egress.internet_tier_from_gib, "<f8"), (egress.internet_tier_nanos, "<i8"),
+            (np.array([self.family_numbers[family] for family in families], np.int16), "<i2"),
+            (_first_of(self.names), "<i2"), (_first_of(region_names), "<i2"), (self._types_by_cell(offers), "|u1"),
+        )
+        self.held = [Held(array, kind) for array, kind in arrays]
+        self.cell_start = <const int32_t*>(<Held>self.held[0]).data
+        self.price = <const int64_t*>(<Held>self.held[1]).data
+        self.type_of = <const int16_t*>(<Held>self.held[2]).data
+        self.bucket = <const int8_t*>(<Held>self.held[3]).data
+        self.basis = <const int8_t*>(<Held>self.held[4]).data
+        self.as_of = <const int32_t*>(<Held>self.held[5]).data
+        self.zone_bits = <const uint16_t*>(<Held>self.held[6]).data
+        self.cloud_of = <const int8_t*>(<Held>self.held[7]).data
+        self.geography = <const int8_t*>(<Held>self.held[8]).data
+        self.pair_nanos = <const int64_t*>(<Held>self.held[9]).data
+        self.tier_from = <const double*>(<Held>self.held[10]).data
+        self.tier_nanos = <const int64_t*>(<Held>self.held[11]).data
+        self.family_of = <const int16_t*>(<Held>self.held[12]).data
+        self.type_name = <const int16_t*>(<Held>self.held[13]).data
+        self.region_name = <const int16_t*>(<Held>self.held[14]).data
+        self.cell_types = <const uint64_t*>(<Held>self.held[15]).data
+        self._name_regions(snapshot, region_names, sets)
+
+    def _types_by_cell(self, offers):
+        cells = 2 * self.regions
+        found = np.zeros((cells, self.type_words * 64), np.bool_)
+        for cell in range(cells):
+            found[cell, offers.type_index[offers.cell_start[cell] : offers.cell_start[cell + 1]]] = True
+        return np.packbits(found, axis=1, bitorder="little")
+
+    def _name_regions(self, snapshot, region_names, sets):
+        cdef int c, size = REGION_WORDS * 8
+        self.region_names = {name: region_names.index(name) for name in region_names}
+        self.region_numbers = [
+            {region.name: r for r, region in enumerate(snapshot.regions) if region.cloud is cloud} for cloud in CLOUDS
+        ]
+        self.zone_rows = {}
+        for zone, places in self.index.zone_places.items():
+            row = np.zeros(self.regions, np.uint16)
+            for r, bit in places:
+                row[r] = bit
+            self.zone_rows[zone] = row.tobytes()
+        self.partition_words = {
+            name: words_of(found, REGION_WORDS) for name, found in sets.by_partition.items()
+        }
+        memcpy(self.every, PyBytes_AS_STRING(words_of(sets.all, REGION_WORDS)), size)
+        memcpy(self.public, PyBytes_AS_STRING(words_of(sets.public, REGION_WORDS)), size)
+        for c, cloud in enumerate(CLOUDS):
+            memcpy(self.by_cloud[c], PyBytes_AS_STRING(words_of(sets.by_cloud.get(cloud, 0), REGION_WORDS)), size)
+
+    cdef inline int bucket_of(self, Py_ssize_t k):
+        return _same_rate[self.bucket[k] if self.bucket[k] >= 0 else BUCKETS - 1]
+
+    cdef int region_of(self, object key) except -2:
+        """The number of a region by its key; -1 for a key that the catalogue does not know."""
+        if type(key) is not RegionKey:
+            return -1
+        number = (<dict>self.region_numbers[cloud_code(slot(key, at_key_cloud))]).get(slot(key, at_key_region))
+        return -1 if number is None else number
+
+    cdef const uint64_t* of_countries(self, frozenset countries) except NULL:
+        """Regions in any of the countries; the last lists are kept."""
+        known = self.country_words.get(countries)
+        if known is None:
+            if len(self.country_words) >= 2_048:
+                self.country_words.clear()
+            known = words_of(self.index.region_sets.of_countries(countries), REGION_WORDS)
+            self.country_words[countries] = known
+        return <const uint64_t*>PyBytes_AS_STRING(<bytes>known)
+
+    cdef tuple offers(self, int k, int region, int option):
+        """Offer k in the first two zones that offer it."""
+        made = self.made[k]
+        if made is None:
+            made = self.made[k] = self.index.offers_in_zones(k, region, option)
+        return made
+
+    cdef Rates rates_of(self, object book):
+        cdef Rates found
+        kept = self.kept_rates.get(id(book))
+        if kept is not None:
+            return <Rates>kept
+        while len(self.kept_rates) >= 64:
+            self.kept_rates.pop(next(iter(self.kept_rates)), None)
+        snapshot = self.index.snapshot
+        found = Rates(book, self.family_numbers, self.families, snapshot.region_index, snapshot.type_index, self.regions)
+        self.kept_rates[id(book)] = found
+        return found
+
+    cdef Blocks blocks_of(self, object active):
+        cdef Blocks found
+        cdef Pattern pattern
+        kept = self.kept_blocks.get(id(active))
+        if kept is not None:
+            return <Blocks>kept
+        while len(self.kept_blocks) >= 64:
+            self.kept_blocks.pop(next(iter(self.kept_blocks)), None)
+        found = Blocks(active, self.regions)
+        for block in active.blocks:
+            if self.pattern(block.cloud, block.region, block.zone, block.instance_type, block.option, &pattern):
+                pattern.region = self.index.snapshot.region_index.get((block.cloud, block.region), -1)
+                if pattern.region < 0 or (pattern.zones != NULL and not pattern.zones[pattern.region]):
+                    continue
+                pattern.next = found.first[pattern.region]
+                found.first[pattern.region] = found.count
+                found.patterns[found.count] = pattern
+                found.count += 1
+                found.ends.append(block.end_time)
+        self.kept_blocks[id(active)] = found
+        return found
+
+    cdef bint pattern(self, cloud, str region, str zone, str name, option, Pattern* made) except -1:
+        """Offers by their parts; false where nothing of the catalogue is meant."""
+        made.cloud = made.region = made.name = -1
+        made.zones = NULL
+        made.next = -1
+        if option is None:
+            made.options = ALL_OPTIONS
+        elif option is _on_demand:
+            made.options = _on_demand_bits
+        else:
+            made.options = option_bits((option,))
+        if cloud is not None:
+            made.cloud = cloud_code(cloud)
+        if region:
+            number = self.region_names.get(region)
+            if number is None:
+                return False
+            made.region = number
+        if name:
+            number = self.sizes.names.numbers.get(name)
+            if number is None:
+                return False
+            made.name = self.type_name[(<const int32_t*>PyBytes_AS_STRING(<bytes>self.sizes.names.held[number]))[0]]
+        if zone:
+            row = self.zone_rows.get(zone)
+            if row is None:
+                return False
+            made.zones = <const uint16_t*>PyBytes_AS_STRING(<bytes>row)
+        return True
+
+
+cdef int cloud_code(object cloud) except -1:
+    if cloud is _aws:
+        return 0
+    if cloud is _azure:
+        return 1
+    if cloud is _gcp:
+        return 2
+    return CLOUDS.index(cloud)
+
+
+cdef int _on_demand_bits = option_bits((PurchaseOption.ON_DEMAND,))
+cdef object _aws = CLOUDS[0], _azure = CLOUDS[1], _gcp = CLOUDS[2]
+
+
+cdef object _first_of(list names):
+    """[i] the first place of the same name."""
+    places = {}
+    return np.array([places.setdefault(name, i) for i, name in enumerate(names)], np.int16)

@@ -1,0 +1,121 @@
+# What keeps offers out, and what was learned of them: blocks of a request, reported failures, and rates.
+
+cdef struct Pattern:
+    # Offers by their parts; -1 is any. `zones` [region] are the bits of a zone, null for whole offers. Of `Blocks`,
+    # `region` is a region and not a name of regions.
+    int cloud, region, name, options
+    const uint16_t* zones
+    int next  # of `Blocks`
+
+
+cdef class Blocks:
+    """Reported failures that hold, by when they end; made once for as long as they are the same."""
+
+    cdef object active
+    cdef Pattern* patterns
+    cdef int* first  # [region]: the first of its patterns, and from there `next`; -1 for none
+    cdef list ends  # of the patterns, ascending
+    cdef int count
+
+    def __init__(self, active, int regions):
+        cdef int r
+        self.active = active
+        self.ends = []
+        self.patterns = <Pattern*>malloc((len(active.blocks) + 1) * sizeof(Pattern))
+        self.first = <int*>malloc(regions * sizeof(int))
+        if self.patterns == NULL or self.first == NULL:
+            raise MemoryError
+        for r in range(regions):
+            self.first[r] = -1
+
+    def __dealloc__(self):
+        free(self.patterns)
+        free(self.first)
+
+
+cdef struct Place:
+    int32_t key  # type * regions + region, -1 for a free place
+    double interruptions, hours
+
+
+cdef struct RateTable:
+    const double* families  # [family]: interruptions, hours; hours below 0 where nothing is known
+    const Place* places  # found by a hash of the key
+    uint32_t mask
+
+
+cdef double _prior_hours = PRIOR_HOURS
+
+
+cdef inline uint32_t _hash(int32_t key):
+    cdef uint32_t mixed = <uint32_t>key * <uint32_t>2654435769
+    return mixed ^ (mixed >> 15)
+
+
+cdef inline bint is_learned(const RateTable* table, int family):
+    return table.families[2 * family + 1] >= 0.0
+
+
+cdef double learned_rate(const RateTable* table, int family, int32_t key, double prior):
+    """As `RateBook.rate` of a region as a whole, for a family that it knows."""
+    cdef double interruptions = table.families[2 * family], hours = table.families[2 * family + 1], rate
+    cdef uint32_t at = _hash(key) & table.mask
+    cdef const Place* place
+    while True:
+        place = &table.places[at]
+        if place.key < 0:
+            return (prior * _prior_hours + interruptions) / (_prior_hours + hours)
+        if place.key == key:
+            break
+        at = (at + 1) & table.mask
+    rate = (prior * _prior_hours + (interruptions - place.interruptions)) / (_prior_hours + (hours - place.hours))
+    return (rate * _prior_hours + place.interruptions) / (_prior_hours + place.hours)
+
+
+cdef class Rates:
+    """What a `RateBook` knows, by family, and by type and region."""
+
+    cdef object book
+    cdef RateTable table
+    cdef double* families
+    cdef Place* places
+    cdef dict zones  # by offer: its zones, the safest first, each with its bit
+
+    def __init__(self, book, dict family_numbers, int families, region_index, type_index, int regions):
+        cdef uint32_t size = 16, at
+        cdef int i
+        self.book = book
+        self.zones = {}
+        known = list(book.places())
+        while size < 2 * len(known):
+            size *= 2
+        self.families = <double*>malloc(families * 2 * sizeof(double))
+        self.places = <Place*>malloc(size * sizeof(Place))
+        if self.families == NULL or self.places == NULL:
+            raise MemoryError
+        self.table.families, self.table.places, self.table.mask = self.families, self.places, size - 1
+        for i in range(families):
+            self.families[2 * i + 1] = -1.0
+        for at in range(size):
+            self.places[at].key = -1
+        for family, (interruptions, hours) in book.families():
+            number = family_numbers.get(family)
+            if number is not None:
+                i = number
+                self.families[2 * i] = interruptions
+                self.families[2 * i + 1] = hours
+        for (cloud, region, name), (interruptions, hours) in known:
+            r, t = region_index.get((cloud, region)), type_index.get((cloud, name))
+            if r is None or t is None:
+                continue
+            i = <int>t * regions + <int>r
+            at = _hash(i) & self.table.mask
+            while self.places[at].key >= 0:
+                at = (at + 1) & self.table.mask
+            self.places[at].key = i
+            self.places[at].interruptions = interruptions
+            self.places[at].hours = hours
+
+    def __dealloc__(self):
+        free(self.families)
+        free(self.places)
