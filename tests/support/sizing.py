@@ -39,10 +39,16 @@ def series(
 
 
 def flat(
-    metric: Metric, value: float, unit: Unit = Unit.PERCENT, *, hours: int = TWO_WEEKS, device: str = ""
+    metric: Metric,
+    value: float,
+    unit: Unit = Unit.PERCENT,
+    *,
+    hours: int = TWO_WEEKS,
+    device: str = "",
+    statistic: Statistic = Statistic.AVERAGE,
 ) -> RawSeries:
     """The same value in every hour."""
-    return series(metric, np.full(hours, value), unit, device=device)
+    return series(metric, np.full(hours, value), unit, device=device, statistic=statistic)
 
 
 def instance(

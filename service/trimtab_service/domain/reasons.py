@@ -131,6 +131,9 @@ class AdviceReason(Reason):
     GPU_SPEED_ESTIMATED = "How much faster or slower another GPU model is, is an estimate from its data sheet."
     SHARE_NEEDS_OTHERS = "A slice costs its part only if others use the rest of the GPU; alone, the whole is paid."
     LESS_THAN_A_WEEK = "The series cover less than a full week, so weekly peaks may be missing."
+    PEAKS_ABOVE_SIZE = (
+        "For moments within intervals the load rose above the size, which means of intervals do not show."
+    )
     PEAKS_NOT_SEEN = "The series are means of their intervals; peaks within an interval are not seen."
     SAVING_UNDER_FLOOR = "The saving is under the money floor."
     NOT_WORTH_THE_DISRUPTION = "The saving is small against the disruption of the change."

@@ -8,7 +8,6 @@ from typing import Final
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import Cloud, PurchaseOption
 
-
 NODE_TYPE_TAG: Final = "kubernetes:node-type"
 """Tag of a container: the instance type of its nodes, which its price is a share of."""
 

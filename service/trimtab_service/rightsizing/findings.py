@@ -1,9 +1,10 @@
 """What was found, and why: the finding and the reasons of a whole advice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
+from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.rightsizing import Action, DimensionProjection, Finding, RightsizingOption
@@ -16,6 +17,9 @@ _SHRINKING: Final = frozenset(OVER.values()) | {
     AdviceReason.GPU_COUNT_OVER_PROVISIONED,
     AdviceReason.GROUP_TOO_LARGE,
 }
+_FELT: Final = frozenset({Dimension.CPU, Dimension.MEMORY, Dimension.GPU, Dimension.GPU_MEMORY})
+"""Dimensions whose short peaks are felt at once."""
+_HALF: Final = 0.5
 _HELD_BACK: Final = (AdviceReason.SAVING_UNDER_FLOOR, AdviceReason.NOT_WORTH_THE_DISRUPTION)
 
 
@@ -63,9 +67,25 @@ def overall_reasons(  # noqa: PLR0913, PLR0917 - all that there is to say
         told.append(AdviceReason.LEVEL_FROM_THROTTLED_HOUR_COST)
     if readings.span < _WEEK:
         told.append(AdviceReason.LESS_THAN_A_WEEK)
-    if any(not load.peaks_seen for load in readings.loads):
-        told.append(AdviceReason.PEAKS_NOT_SEEN)
+    told += _of_peaks(options[0] if options else current, readings)
     return tuple(dict.fromkeys(told))
+
+
+def _of_peaks(best: RightsizingOption, readings: Readings) -> Iterator[AdviceReason]:
+    """What moments within the intervals do to the best size, where anything is known of them.
+
+    Network and disks, which most clouds tell as sums only, matter from half of what the size has of them.
+    """
+    projections = {one.dimension: one for one in best.dimensions}
+    for load in readings.loads:
+        seen = projections.get(load.dimension)
+        if seen is None or (load.dimension not in _FELT and seen.max_utilization < _HALF):
+            continue
+        if load.moment_peak is not None:
+            if load.moment_peak > seen.capacity * (1 + ROUNDING):
+                yield AdviceReason.PEAKS_ABOVE_SIZE
+        elif not load.peaks_seen:
+            yield AdviceReason.PEAKS_NOT_SEEN
 
 
 def _lacks(projection: DimensionProjection, needs: Needs) -> bool:

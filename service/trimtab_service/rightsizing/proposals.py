@@ -134,8 +134,8 @@ class Proposals:
 def _request_part(present: Present, asked: Capacity) -> float:
     """What requests cost against the present ones: by their shares of the node, or else the mean of their parts.
 
-    Without a node, which of them is dear is the node's matter, so each dimension counts alike. What is not requested now
-    is left out on both sides: asking for it changes no bill.
+    Without a node, which of them is dear is the node's matter, so each dimension counts alike. What is not requested
+    now is left out on both sides: asking for it changes no bill.
     """
     own = present.capacity
     both = [

@@ -1,6 +1,7 @@
 """A resource's telemetry as loads: one grid series a dimension, in the dimension's unit, for the whole resource."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from trimtab_service.domain.rightsizing import SeriesSummary, TelemetrySummary
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.regular import already_regular
 from trimtab_service.rightsizing.series import MAX_POINTS, STEPS_S, Rules, Series, common_step, regularize
-from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry, loads_once
+from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry, loads_once, moments
 from trimtab_service.rightsizing.units import DIMENSION_OF, Scale, scale_of
 
 _PLAUSIBLE: Final = 1.5
@@ -30,8 +31,9 @@ _STAMP_LIMIT: Final = 2.0**40
 class Load:
     """What a resource used of one dimension. `series` is of the whole resource, or of one instance (`is_per_instance`).
 
-    `peaks_seen`: the points are maxima of their intervals. `devices` is how many GPUs were measured one by one, and
-    `device_peak` the highest use of one of them (0 where only the whole is known).
+    `peaks_seen`: the points are maxima of their intervals. `moment_peak` is how high it rose within an interval where
+    the points are means and maxima came beside them; None where nobody says. `devices` is how many GPUs were measured
+    one by one, and `device_peak` the highest use of one of them (0 where only the whole is known).
     """
 
     dimension: Dimension
@@ -40,6 +42,7 @@ class Load:
     peaks_seen: bool
     devices: int = 0
     device_peak: float = 0.0
+    moment_peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +86,8 @@ def read(telemetry: Telemetry, present: Present, lookback: timedelta, instant: d
     found: dict[Dimension, list[_Read]] = {}
     others: dict[Metric, list[Series]] = {}
     summaries: list[SeriesSummary] = []
-    for raw in loads_once(telemetry.series):
+    once = loads_once(telemetry.series)
+    for raw in once:
         dimension = DIMENSION_OF.get(raw.metric)
         if dimension is None:
             series = _event_series(raw, rules, now)
@@ -99,8 +103,9 @@ def read(telemetry: Telemetry, present: Present, lookback: timedelta, instant: d
         if series.values.size:
             found.setdefault(dimension, []).append(_Read(raw, scale, series))
     instances = next(iter(others.get(Metric.INSTANCES, ())), None)
+    peaks = _moment_peaks(moments(telemetry.series, once), present, now - lookback.total_seconds())
     loads = tuple(
-        _load(dimension, found[dimension], present, instances, rules, now)
+        replace(_load(dimension, found[dimension], present, instances, rules, now), moment_peak=peaks.get(dimension))
         for dimension in DIMENSIONS
         if dimension in found
     )
@@ -178,6 +183,23 @@ def _load(  # noqa: PLR0913, PLR0917 - series of a dimension, and how they are r
         len(devices),
         max((float(np.nanmax(one.series.values, initial=0.0)) for one in devices), default=0.0),
     )
+
+
+def _moment_peaks(series: Sequence[RawSeries], present: Present, since: float) -> dict[Dimension, float]:
+    """Of a single machine, and a single GPU: the moments of several are not the same ones."""
+    found: dict[Dimension, float] = {}
+    if present.is_group or not series:
+        return found
+    given = [(dimension, raw) for raw in series if (dimension := DIMENSION_OF.get(raw.metric))]
+    several = {one for one, count in Counter(dimension for dimension, _ in given).items() if count > 1}
+    for dimension, raw in given:
+        scale = scale_of(raw, dimension, present, bounded=present.resource.kind is not ResourceKind.CONTAINER)
+        if dimension in several or scale is None:
+            continue
+        believed = (raw.epoch_seconds >= since) & (raw.values <= scale.whole * _PLAUSIBLE) & (raw.values >= 0)
+        if believed.any():
+            found[dimension] = min(float(raw.values[believed].max()), scale.whole) * scale.factor
+    return found
 
 
 def _step_of(series: Sequence[Series]) -> int:

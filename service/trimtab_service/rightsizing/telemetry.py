@@ -1,6 +1,6 @@
 """Measured series as they come in, before they are put on a grid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,3 +63,11 @@ def loads_once(series: Iterable[RawSeries]) -> tuple[RawSeries, ...]:
             if not (has_peaks and has_others) or (one.statistic is Statistic.MAXIMUM) is wants_peaks
         ]
     return tuple(chosen)
+
+
+def moments(series: Sequence[RawSeries], kept: Sequence[RawSeries]) -> tuple[RawSeries, ...]:
+    """Maxima that `loads_once` (whose answer `kept` is) left for the averages: how high the load rose for moments."""
+    if len(kept) == len(series):
+        return ()
+    own = {id(one) for one in kept}
+    return tuple(one for one in series if id(one) not in own and one.statistic is Statistic.MAXIMUM)

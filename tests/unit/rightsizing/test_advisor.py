@@ -539,6 +539,32 @@ def test_a_span_under_a_week_says_so(starter: CatalogSnapshot) -> None:
     assert short.confidence < whole.confidence
 
 
+def _reasons_of(starter: CatalogSnapshot, *more: RawSeries) -> set[Why]:
+    measured = [flat(Metric.CPU, 10), flat(Metric.MEMORY, 20, statistic=Statistic.MAXIMUM), *more]
+    return set(advice(starter, M5_4XLARGE, measured).reasons)
+
+
+def test_what_peaks_do_within_intervals_is_said_where_it_is_known(starter: CatalogSnapshot) -> None:
+    """Means alone hide them; maxima beside the means show whether they would have been above the size."""
+    assert Why.PEAKS_NOT_SEEN in _reasons_of(starter)
+    calm = _reasons_of(starter, flat(Metric.CPU, 12, statistic=Statistic.MAXIMUM))
+    assert not calm & {Why.PEAKS_NOT_SEEN, Why.PEAKS_ABOVE_SIZE}
+    spiky = _reasons_of(starter, flat(Metric.CPU, 90, statistic=Statistic.MAXIMUM))
+    assert Why.PEAKS_ABOVE_SIZE in spiky
+    assert Why.PEAKS_NOT_SEEN not in spiky
+    nonsense = _reasons_of(starter, flat(Metric.CPU, 1e9, statistic=Statistic.MAXIMUM))
+    assert Why.PEAKS_NOT_SEEN in nonsense
+
+
+def test_sums_of_a_network_that_decides_nothing_are_no_warning(starter: CatalogSnapshot) -> None:
+    """Most clouds tell network as sums only: that is said where the network decides the size, and not else."""
+    maxima = flat(Metric.CPU, 12, statistic=Statistic.MAXIMUM)
+    some = flat(Metric.NETWORK_IN, 1e6, Unit.BYTES_PER_SECOND)
+    assert Why.PEAKS_NOT_SEEN not in _reasons_of(starter, maxima, some)
+    much = flat(Metric.NETWORK_IN, 1.1e9, Unit.BYTES_PER_SECOND)
+    assert Why.PEAKS_NOT_SEEN in _reasons_of(starter, maxima, much)
+
+
 def test_killed_without_a_series_of_memory_needs_more_than_it_has(starter: CatalogSnapshot) -> None:
     """A kill is a measure too: the present memory was not enough."""
     kills = np.zeros(TWO_WEEKS)
