@@ -27,6 +27,7 @@ from trimtab_service.rightsizing.ports import SourceKind
 
 _TABLE: Final = "accounts"
 TARGETS: Final = "targets"
+REPLICATIONS: Final = "replications"
 """The table that `target_configuration` reads."""
 PROBES: Final = "probes"
 """The table that `watch_configuration` reads."""
@@ -59,8 +60,8 @@ def read_document(path: Path) -> dict[str, object]:
 
 def parse_accounts(document: Mapping[str, object]) -> tuple[CloudAccount, ...]:
     """The accounts of a parsed file. Raises ConfigError as `load_accounts` does."""
-    holds = f"the file holds [[{_TABLE}]], [[{TARGETS}]], [[{PROBES}]] and [{DEPENDENCIES}]"
-    known = {_TABLE, TARGETS, PROBES, DEPENDENCIES}
+    known = {_TABLE, TARGETS, PROBES, REPLICATIONS, DEPENDENCIES}
+    holds = f"the file holds [[{_TABLE}]], [[{TARGETS}]], [[{PROBES}]], [[{REPLICATIONS}]] and [{DEPENDENCIES}]"
     faults = [f"cloud_accounts: unknown key {key!r}; {holds}" for key in document if key not in known]
     tables = document.get(_TABLE, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

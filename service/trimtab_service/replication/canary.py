@@ -8,7 +8,15 @@ from typing import Final
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.replication.checksums import NO_CHECKSUMS, Crc32c, Tally
-from trimtab_service.replication.ports import ABSENT, Attributes, ChangedError, Content, GoneError, ObjectStore
+from trimtab_service.replication.ports import (
+    ABSENT,
+    Attributes,
+    ChangedError,
+    Content,
+    CutOffError,
+    GoneError,
+    ObjectStore,
+)
 
 _LONGEST: Final = 4096
 _TRIES: Final = 3
@@ -29,10 +37,10 @@ def read_canary(store: ObjectStore, key: str, deadline: datetime) -> Canary | No
         head = store.head(key, deadline)
         if not 0 < head.size <= _LONGEST:
             raise _no_canary(store, key)
-        data = b"".join(store.read(key, head.version, 0, head.size, deadline).pieces)
+        data = b"".join(store.read(key, head.version, 0, None, deadline).pieces)
     except GoneError:
         return None
-    except ChangedError:
+    except (ChangedError, CutOffError):
         return read_canary(store, key, deadline)
     try:
         time = datetime.fromisoformat(str(json.loads(data)["time"]))

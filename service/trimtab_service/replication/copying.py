@@ -19,6 +19,7 @@ from trimtab_service.replication.ports import (
     Attributes,
     ChangedError,
     Content,
+    CutOffError,
     Head,
     LostUploadError,
     ObjectStore,
@@ -27,8 +28,9 @@ from trimtab_service.replication.ports import (
     Whole,
 )
 from trimtab_service.replication.progress import Done, KeptUpload, Outcome
-from trimtab_service.replication.stamps import Stamp, stamped, unstamped, written
+from trimtab_service.replication.stamps import STAMP, Stamp, stamped, unstamped, written
 
+_TRIES: Final = 3
 _MOST_PARTS: Final = 9_000
 """S3 takes ten thousand parts of an object."""
 
@@ -66,9 +68,8 @@ def copy_object(around: Around, head: Head, expected: str) -> Done:
         return _copy_in_parts(around, head, expected)
     data, found, tally = b"", head, Tally(around.crc32c, head.checksums)
     if head.size:
-        reading = around.source.read(head.key, head.version, 0, head.size, around.deadline(head.size))
-        found = reading.head
-        data = _collected(around, reading.pieces, head.size)
+        told, data = _collected(around, head, 0, None)
+        found = told or head
     if found.attributes is None:
         found = _pinned(around, head)
     tally.add(data)
@@ -77,7 +78,7 @@ def copy_object(around: Around, head: Head, expected: str) -> Done:
     attributes = _copied(around.source, replace(found, version=head.version, size=head.size), mine.md5)
     around.check()
     stored = around.destination.put(head.key, Content(data, mine, attributes), expected, around.deadline(head.size))
-    _prove(around, stored, head.size, mine)
+    _prove(around, stored, head.size, mine, attributes)
     return Done(Outcome.COPIED, sent=head.size)
 
 
@@ -121,7 +122,7 @@ def _copy_in_parts(around: Around, listed: Head, expected: str) -> Done:
         give_up(around, head.key, kept)
         raise
     around.journal.drop_uploads(around.held, [head.key])
-    _prove(around, stored, head.size, mine)
+    _prove(around, stored, head.size, mine, attributes)
     return Done(Outcome.COPIED, sent=head.size - sent, reread=reread)
 
 
@@ -164,16 +165,24 @@ def _pinned(around: Around, listed: Head) -> Head:
 
 
 def _part(around: Around, head: Head, start: int, length: int) -> bytes:
-    reading = around.source.read(head.key, head.version, start, length, around.deadline(length))
-    return _collected(around, reading.pieces, length)
+    return _collected(around, head, start, length)[1]
 
 
-def _collected(around: Around, pieces: Iterable[bytes], length: int) -> bytes:
-    data = b"".join(_paced(around, pieces))
-    if len(data) != length:
-        message = f"{around.source.uri}: {len(data)} bytes came where {length} were asked for"
-        raise UnavailableError(ErrorReason.SOURCE_FAILED, message)
-    return data
+def _collected(around: Around, head: Head, start: int, length: int | None) -> tuple[Head | None, bytes]:
+    """Bytes of the pinned version; None: all. What breaks off is asked for again, a few times."""
+    wanted = head.size if length is None else length
+    cause = ""
+    for _ in range(_TRIES):
+        reading = around.source.read(head.key, head.version, start, length, around.deadline(wanted))
+        try:
+            data = b"".join(_paced(around, reading.pieces))
+        except CutOffError as error:
+            cause = str(error)
+            continue
+        if len(data) == wanted:
+            return reading.head, data
+        cause = f"{around.source.uri}: {len(data)} bytes came where {wanted} were asked for"
+    raise UnavailableError(ErrorReason.SOURCE_FAILED, cause)
 
 
 def _paced(around: Around, pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -193,9 +202,11 @@ def _agree(mine: Checksums, told: Checksums, store: ObjectStore) -> None:
         raise CorruptError(f"the bytes of {store.uri} do not have the {', '.join(faults)} that it tells")
 
 
-def _prove(around: Around, stored: Head, size: int, mine: Checksums) -> None:
-    """The destination must have what was sent; what is not so is taken away again."""
+def _prove(around: Around, stored: Head, size: int, mine: Checksums, sent: Attributes) -> None:
+    """The destination must have what was sent; what is not so is taken away again, if it is ours still."""
     if stored.size == size and not mine.faults(stored.checksums):
         return
+    if (stored.attributes or Attributes()).metadata.get(STAMP) != sent.metadata[STAMP]:
+        raise ChangedError
     around.destination.delete(stored.key, stored.version, around.deadline())
     raise CorruptError(f"{around.destination.uri} did not keep what was sent to it")

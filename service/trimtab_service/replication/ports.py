@@ -28,6 +28,10 @@ class LostUploadError(Exception):
     """The store knows nothing (any more) of a write in parts."""
 
 
+class CutOffError(Exception):
+    """Bytes that were being read broke off; they are worth asking for again. The text is safe to show."""
+
+
 class NotAcceptedError(Exception):
     """The store takes no object of that key, size or metadata. The text says why and is safe to show."""
 
@@ -69,9 +73,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An object (with its attributes) and the bytes asked for. Its pieces may raise UnavailableError."""
+    """The bytes asked for; iterating may raise CutOffError. `head` is None where a read tells nothing but them."""
 
-    head: Head
+    head: Head | None
     pieces: Iterable[bytes]
 
 
@@ -128,8 +132,8 @@ class ObjectStore(Protocol):
         """With attributes and all checksums that are kept. Raises GoneError."""
         ...
 
-    def read(self, key: str, version: str, start: int, length: int, deadline: datetime) -> Reading:
-        """Bytes of that version as they are stored, at least one. Raises GoneError, ChangedError."""
+    def read(self, key: str, version: str, start: int, length: int | None, deadline: datetime) -> Reading:
+        """Bytes of that version as they are stored, at least one; None: all. Raises GoneError, ChangedError."""
         ...
 
     def put(self, key: str, content: Content, expected: str, deadline: datetime) -> Head:

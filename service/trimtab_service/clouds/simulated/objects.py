@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from trimtab_service.clouds.buckets import BucketEnd, Use
+from trimtab_service.clouds.patience import Patience
 from trimtab_service.replication.checksums import Checksums
 from trimtab_service.replication.ports import (
     ABSENT,
@@ -31,6 +33,7 @@ from trimtab_service.replication.ports import (
 _LONGEST_KEY: Final = 1024
 _PIECE: Final = 1 << 16
 _SEEDED: Final = 12
+TRAINED_INTO: Final = "models-aws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +98,14 @@ class SimulatedBucket:
         with self._lock:
             return self._get(key).head
 
-    def read(self, key: str, version: str, start: int, length: int, deadline: datetime) -> Reading:
+    def read(self, key: str, version: str, start: int, length: int | None, deadline: datetime) -> Reading:
         """As the port says."""
         del deadline
         with self._lock:
             kept = self._get(key)
         if kept.head.version != version:
             raise ChangedError
-        data = kept.data[start : start + length]
+        data = kept.data[start:] if length is None else kept.data[start : start + length]
         return Reading(kept.head, (data[at : at + _PIECE] for at in range(0, len(data), _PIECE)))
 
     def put(self, key: str, content: Content, expected: str, deadline: datetime) -> Head:
@@ -195,12 +198,14 @@ def checksums_of(data: bytes) -> Checksums:
     return Checksums(md5=hashlib.md5(data, usedforsecurity=False).hexdigest(), crc32=f"{zlib.crc32(data):08x}")
 
 
-def seeded_bucket(name: str, clock: Callable[[], datetime]) -> SimulatedBucket:
-    """A bucket that a team has already written models to."""
-    bucket = SimulatedBucket(name, clock)
-    for number in range(_SEEDED):
-        size = 1_000 * (number + 1)
-        bucket.write(f"models/{number:03}/weights.bin", hashlib.shake_256(f"{name}{number}".encode()).digest(size))
+def open_bucket(end: BucketEnd, use: Use, patience: Patience) -> SimulatedBucket:
+    """A bucket of an account of kind `simulated`. The one that models are trained into has some already."""
+    del use
+    bucket = SimulatedBucket(f"{end.account.name}/{end.bucket}", patience.clock)
+    if end.bucket == TRAINED_INTO:
+        for number in range(_SEEDED):
+            data = hashlib.shake_256(f"{bucket.uri}{number}".encode()).digest(1_000 * (number + 1))
+            bucket.write(f"models/{number:03}/weights.bin", data)
     return bucket
 
 

@@ -1,0 +1,1 @@
+"""Replication on the clouds' own clients against servers of object stores."""
