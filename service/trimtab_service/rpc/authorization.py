@@ -102,14 +102,15 @@ class Guard:
             raise self._denied("")
         return ""
 
-    def _admit_project(self, principal: Principal, project: str) -> None:
+    def may(self, principal: Principal, project: str) -> bool:
+        """Whether the principal holds the method's role in a project."""
         # A grant's key is `*` for the deployment, so the same word in a request must never reach that key.
-        held = (
-            principal.may_everywhere(self._role)
-            if project in {_ANY, EVERY_PROJECT}
-            else principal.may(self._role, project)
-        )
-        if not held:
+        if project in {_ANY, EVERY_PROJECT}:
+            return principal.may_everywhere(self._role)
+        return principal.may(self._role, project)
+
+    def _admit_project(self, principal: Principal, project: str) -> None:
+        if not self.may(principal, project):
             raise self._denied(project)
 
     def _denied(self, project: str) -> PermissionDeniedError:

@@ -1,6 +1,7 @@
 """Decisions as records of the log, and back."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -59,6 +60,21 @@ def record_of(  # noqa: PLR0913 - what a record is made of
         reserved,
         context=_context(prior_draws),
     )
+
+
+@lru_cache(maxsize=4_096)
+def revisions_bytes(  # noqa: PLR0913, PLR0917 - the fields of the message
+    catalog: str, policy: int, learned: int, commitment: int, hours_per_month: float, hours_per_year: float
+) -> bytes:
+    """What a decision depended on, as its serialised `Revisions`."""
+    return pb.Revisions(
+        catalog_version=catalog,
+        policy_revision=policy,
+        learned_revision=learned,
+        commitment_revision=commitment,
+        hours_per_month=hours_per_month,
+        hours_per_year=hours_per_year,
+    ).SerializeToString(deterministic=True)
 
 
 def logged_decision(record: DecisionRecord) -> pb.Decision:

@@ -26,6 +26,7 @@ _LARGEST_BYTES: Final = 2_048
 """Of a workload: larger ones are rarely asked for twice, and a caller must not fill the memory with them."""
 
 Key = tuple[bytes, int]
+"""The workload's canonical bytes, and how many fallbacks are wanted: -1 when the request does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +83,28 @@ class DecisionMemo:
         self._count = 0
         self._snapshot: object = None
 
-    def find(self, request: pb.PlaceRequest, view: View, project: str, instant: datetime) -> Kept | None:
-        """The decision that the request gives at `instant`, when it is known."""
+    @property
+    def keeps(self) -> bool:
+        """Whether it remembers at all."""
+        return self._most > 0
+
+    def find(self, key: Key, view: View, project: str, instant: datetime) -> Kept | None:
+        """The decision that the request of this key gives at `instant`, when it is known."""
         scope = self._scopes.get(project)
         if scope is None or not scope.is_of(view, instant.toordinal()):
             return None
-        # What is not part of the key would pass unchecked.
-        return None if request.request_id else scope.decisions.get(_key(request))
+        return scope.decisions.get(key)
 
     def keep(
         self,
-        request: pb.PlaceRequest,
+        key: Key,
         view: View,
         project: str,
         instant: datetime,
         record: DecisionRecord,
     ) -> None:
         """Remember a decision that depends on nothing but the view and the day. The caller has checked that."""
-        if not self._most:
-            return
-        key = _key(request)
-        if len(key[0]) > _LARGEST_BYTES:
+        if not self._most or len(key[0]) > _LARGEST_BYTES:
             return
         scope = self._scopes.get(project)
         if scope is None or not scope.is_of(view, instant.toordinal()):
@@ -129,6 +131,9 @@ class DecisionMemo:
         self._count = 0
 
 
-def _key(request: pb.PlaceRequest) -> Key:
+def key_of(request: pb.PlaceRequest) -> Key | None:
+    """What a request's decision is known by; None when the request says more, which would pass unchecked."""
+    if request.request_id:
+        return None
     fallbacks = request.max_fallbacks if request.HasField("max_fallbacks") else -1
     return request.workload.SerializeToString(deterministic=True), fallbacks

@@ -90,6 +90,7 @@ class Pipeline:
 def _unary(pipeline: Pipeline, method: Method) -> Unary:
     """Compose a unary method. Everything is bound to local names here, because this runs on every call."""
     parse, admit, act, full_name = _parser(pipeline, method), method.guard.admit, method.act, method.full_name
+    plain, cap = method.plain, pipeline.max_message_bytes
     authenticate = pipeline.authenticator.authenticate
     limiter = pipeline.limiter(full_name)
     enter, leave = limiter.enter, limiter.leave
@@ -102,17 +103,19 @@ def _unary(pipeline: Pipeline, method: Method) -> Unary:
     def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
         started = timer()
         subject = ""
-        budget = answer = call = None
-        reply = b""
+        budget = answer = call = reply = None
         try:
             remaining = _remaining(context, default_s)
             principal = authenticate(context)
             subject = principal.subject
             budget = enter(principal)
-            request = parse(data)
-            project = admit(principal, request)
-            call = Call(context, full_name, principal, project, now() + remaining)
-            reply = act(request, call).SerializeToString()
+            if plain is not None and len(data) <= cap:
+                reply = plain(data, principal)
+            if reply is None:
+                request = parse(data)
+                project = admit(principal, request)
+                call = Call(context, full_name, principal, project, now() + remaining)
+                reply = act(request, call).SerializeToString()
         except Exception as error:  # noqa: BLE001 - the outermost stage: whatever comes becomes a status
             answer = report.status(error, context, subject, call)
         finally:

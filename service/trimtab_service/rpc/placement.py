@@ -16,13 +16,16 @@ from trimtab_service.domain.errors import (
     Violation,
 )
 from trimtab_service.domain.events import body as body_of
+from trimtab_service.domain.identity import Principal
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.decision_log import NO_DRAWS, logged_decision
 from trimtab_service.rpc.desk import Answer, PlacementDesk
 from trimtab_service.rpc.place_parser import check_batch, parse_outcomes
+from trimtab_service.rpc.plain_desk import plain_method
 from trimtab_service.rpc.replay import Replayer
+from trimtab_service.rpc.service import PlainMethod
 from trimtab_service.rpc.splicing import field_bytes
 from trimtab_service.rpc.status import status_of
 from trimtab_service.rpc.world import World
@@ -61,6 +64,10 @@ class PlacementServicer:
         self._replayer = replayer
         self._clock = clock
         self._batch_cap = batch_cap
+
+    def plain_place(self, may: Callable[[Principal, str], bool]) -> PlainMethod | None:
+        """The short way of `place`, for callers that `may`; None where it is not built."""
+        return plain_method(self._desk.plain, may)
 
     def place(self, request: pb.PlaceRequest, call: Call) -> Answer:
         """One decision."""

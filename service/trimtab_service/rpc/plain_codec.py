@@ -6,7 +6,7 @@ give the same query and the same bytes.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Protocol
 
 from trimtab_service import compiled
@@ -22,7 +22,6 @@ from trimtab_service.rpc.size_parser import MAX_GPU_NEEDS
 from trimtab_service.rpc.surroundings_parser import MAX_DATA_SETS, MAX_READ_GIB, MAX_READS
 from trimtab_service.rpc.vocabulary import Vocabulary
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WIRE: Final = compiled.load("wire")
 
 
@@ -49,17 +48,22 @@ def read_plain(vocabulary: Vocabulary, data: bytes, project: str) -> PlaceQuery 
     """
     if _WIRE is None:
         return None
+    return reader_of(vocabulary).read(data, project)
+
+
+def reader_of(vocabulary: Vocabulary) -> RequestReader:
+    """The reader against a vocabulary, made once. Only where it is built."""
     if vocabulary.reader is None:
         vocabulary.reader = _reader(vocabulary)
     reader: RequestReader = vocabulary.reader
-    return reader.read(data, project)
+    return reader
 
 
 def write_plain(
     decision: Decision, *, name: str, instant: datetime, workload_id: str, revisions: bytes
 ) -> bytes | None:
     """The bytes that `encode_decision` gives, for a decision that places on whole offers; else None."""
-    return None if _WRITER is None else _WRITER.write(decision, name, instant, workload_id, revisions)
+    return None if WRITER is None else WRITER.write(decision, name, instant, workload_id, revisions)
 
 
 def _options(numbers: Sequence[int]) -> tuple[PurchaseOption, ...] | None:
@@ -81,6 +85,5 @@ def _reader(vocabulary: Vocabulary) -> RequestReader:
     return reader
 
 
-_WRITER: Final[DecisionWriter | None] = (
-    None if _WIRE is None else _WIRE.DecisionWriter(offer_bytes, KEPT_OFFERS, DIFFERS, _EPOCH)
-)
+WRITER: Final[DecisionWriter | None] = None if _WIRE is None else _WIRE.DecisionWriter(offer_bytes, KEPT_OFFERS, DIFFERS)
+"""None where it is not built."""

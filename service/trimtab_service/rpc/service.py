@@ -15,10 +15,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from trimtab_service.domain.identity import Principal
 from trimtab_service.rpc.access import ACCESS, Access
 from trimtab_service.rpc.authorization import Guard
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+PlainMethod = Callable[[bytes, Principal], bytes | None]
+"""A method's short way, from the request's bytes to the answer's. It looks itself at whether the principal may, and says
+None where it does not know: then the request is parsed, and answered or refused, as always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Method:
     request: type[Message]
     act: Callable[..., Any]
     guard: Guard
+    plain: PlainMethod | None = None
     streams: bool = False
     """Answers with a stream."""
 
@@ -70,11 +76,14 @@ def _method(service: Service, descriptor: MethodDescriptor) -> Method:
         raise ValueError(f"{type(service.servicer).__name__} does not answer {full_name}")  # noqa: TRY004 - one kind of refusal
     if descriptor.client_streaming and descriptor.server_streaming:
         raise ValueError(f"{full_name} streams both ways; batch methods serve that better")
+    guard = Guard(full_name, access, descriptor.input_type)
+    plain = getattr(service.servicer, f"plain_{snake_case(descriptor.name)}", None)
     return Method(
         full_name=full_name,
         request=GetMessageClass(descriptor.input_type),
         act=act,
-        guard=Guard(full_name, access, descriptor.input_type),
+        guard=guard,
+        plain=None if plain is None else plain(guard.may),
         streams=bool(descriptor.server_streaming),
         uploads=bool(descriptor.client_streaming),
     )

@@ -1,6 +1,6 @@
 """The decision log: what was asked, what was answered, and with which revisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from trimtab_service import compiled
 from trimtab_service.domain.errors import NotFoundError
 from trimtab_service.domain.filters import FieldKind
 from trimtab_service.domain.reasons import ErrorReason
@@ -76,19 +77,13 @@ FIELDS: Final = {
 }
 
 
-_CREATE, _VALID, _RELEASE = (_COLUMNS.index(name) for name in ("create_time", "valid_until", "release_time"))
-_POSTGRESQL: Final = postgresql_dialect(paramstyle="format")  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
-_INSERT_NEW: Final[Mapping[str, str]] = {
-    "postgresql": str(
-        postgresql_insert(DECISIONS).on_conflict_do_nothing().compile(dialect=_POSTGRESQL, column_keys=_COLUMNS)
-    ),
-    "sqlite": str(
-        sqlite_insert(DECISIONS)
-        .on_conflict_do_nothing()
-        .compile(dialect=sqlite_dialect(paramstyle="qmark"), column_keys=_COLUMNS)
-    ),
-}
+_TIMES: Final = tuple(_COLUMNS.index(name) for name in ("create_time", "valid_until", "release_time"))
+_FRESH: Final = _COLUMNS.index("release_time")
+"""Columns before what becomes of a decision later. Those behind are empty for almost every one that is made."""
 
+_NOTHING_YET: Final = (None,) * (len(_COLUMNS) - _FRESH)
+_POSTGRESQL: Final = postgresql_dialect(paramstyle="format")  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
+_SQLITE: Final = sqlite_dialect(paramstyle="qmark")
 
 _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows of one statement. Few sizes, so that the driver keeps each prepared; 256 rows are under both engines' limits
@@ -99,8 +94,9 @@ class DecisionSink:
     """Writes records of the log; one that is there already is left as it is.
 
     This is the one statement that runs as often as decisions are made. It is compiled once, values go to the driver
-    as they are (binding each by its column's type would double the cost of a row), and many rows go in one statement:
-    drivers give up the interpreter's lock around each, and a server that decides takes long to get it back.
+    as they are (binding each by its column's type would double the cost of a row), those that a row does not have yet
+    not at all, and many rows go in one statement: drivers give up the interpreter's lock around each, and a server that
+    decides takes long to get it back.
     """
 
     __slots__ = ()
@@ -108,38 +104,53 @@ class DecisionSink:
     def write(self, conn: Connection, records: Sequence[DecisionRecord]) -> None:
         """Insert all of them. Part of a group, or of the unit that draws a reservation."""
         # A compiled insert takes its values in the order of the table, which is the record's (a test holds it).
-        rows: Sequence[tuple[Any, ...]] = records
-        if conn.dialect.name == "sqlite":
-            rows = [_with_integer_times(record) for record in records]
+        width = _FRESH if all(record[_FRESH:] == _NOTHING_YET for record in records) else len(_COLUMNS)
+        sqlite = conn.dialect.name == "sqlite"
         begin = 0
         for size in _CHUNKS:
-            while len(rows) - begin >= size:
-                chunk = rows[begin : begin + size]
-                conn.exec_driver_sql(_insert_of(conn.dialect.name, size), tuple(chain.from_iterable(chunk)))
-                begin += size
+            while len(records) - begin >= size:
+                end = begin + size
+                values = (
+                    _sqlite_values(records, begin, end, width, _TIMES)
+                    if sqlite
+                    else tuple(chain.from_iterable(record[:width] for record in records[begin:end]))
+                )
+                conn.exec_driver_sql(_insert_of(conn.dialect.name, width, size), values)
+                begin = end
 
 
 @cache
-def _insert_of(dialect: str, rows: int) -> str:
-    """The insert of so many rows: the compiled one with its list of values repeated."""
-    statement = _INSERT_NEW[dialect]
+def _insert_of(dialect: str, width: int, rows: int) -> str:
+    """The insert of so many rows of so many columns: the compiled one with its list of values repeated."""
+    columns = _COLUMNS[:width]
+    statement = str(
+        sqlite_insert(DECISIONS).on_conflict_do_nothing().compile(dialect=_SQLITE, column_keys=columns)
+        if dialect == "sqlite"
+        else postgresql_insert(DECISIONS).on_conflict_do_nothing().compile(dialect=_POSTGRESQL, column_keys=columns)
+    )
     begin = statement.index("VALUES (") + len("VALUES ")
     end = statement.index(")", begin) + 1
     return statement[:begin] + ", ".join([statement[begin:end]] * rows) + statement[end:]
 
 
-def _with_integer_times(record: DecisionRecord) -> tuple[Any, ...]:
-    """What `UtcTimestamp` binds on SQLite."""
-    created, valid, released = record.create_time, record.valid_until, record.release_time
-    return (
-        *record[:_CREATE],
-        to_micros(created),
-        *record[_CREATE + 1 : _VALID],
-        None if valid is None else to_micros(valid),
-        record.reserved,
-        None if released is None else to_micros(released),
-        *record[_RELEASE + 1 :],
-    )
+def flat_values(
+    records: Sequence[DecisionRecord], begin: int, end: int, width: int, times: tuple[int, ...]
+) -> tuple[Any, ...]:
+    """The first `width` values of records `begin` to `end`, in one tuple, as `columns` binds them on SQLite."""
+    flat: list[Any] = []
+    for record in records[begin:end]:
+        values: list[Any] = list(record[:width])
+        for place in times:
+            if place < width and values[place] is not None:
+                values[place] = to_micros(values[place])
+        flat.extend(values)
+    return tuple(flat)
+
+
+_WIRE: Final = compiled.load("wire")
+_sqlite_values: Final[Callable[[Sequence[DecisionRecord], int, int, int, tuple[int, ...]], tuple[Any, ...]]] = (
+    flat_values if _WIRE is None else _WIRE.flat_values
+)
 
 
 DECISION_SINK: Final = DecisionSink()

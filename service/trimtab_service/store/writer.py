@@ -79,12 +79,8 @@ class _Job:
     future: Future[Any]
 
 
-@dataclass(slots=True)
-class _Record:
-    sink: Sink[Any]
-    record: object
-    size: int
-
+_Record = tuple[Sink[Any], object, int]
+"""Where a record goes, the record, its size. A tuple, because one is made for every decision."""
 
 _Settled = tuple[_Job, Any, BaseException | None]
 
@@ -152,10 +148,10 @@ class GroupCommitWriter:
                 self._dropped_total += 1
                 return False
             self._taken += 1
-            self._records.append(_Record(sink, record, size))
+            self._records.append((sink, record, size))
             self._record_bytes += size
             waiting = len(self._records)
-            if waiting in (1, GROUP):
+            if waiting in {1, GROUP}:
                 self._work.notify()
         return True
 
@@ -241,7 +237,7 @@ class GroupCommitWriter:
             records: list[_Record] = []
             if time.monotonic() >= self._retry_at:
                 records = [self._records.popleft() for _ in range(min(GROUP, len(self._records)))]
-                self._record_bytes -= sum(record.size for record in records)
+                self._record_bytes -= sum(size for _, _, size in records)
             self._in_hand = len(jobs) + len(records)
         return jobs, records
 
@@ -293,7 +289,7 @@ class GroupCommitWriter:
             self._retry_at = time.monotonic() + self._retry_s
             self._retry_s = min(self._retry_s * 2, _RETRY_LAST_S)
             self._records.extendleft(reversed(records))
-            self._record_bytes += sum(record.size for record in records)
+            self._record_bytes += sum(size for _, _, size in records)
         if not known:
             _LOG.warning("store_lost", cause=error.metadata.get("cause"))
 
@@ -336,8 +332,8 @@ def _copy(error: UnavailableError) -> UnavailableError:
 def _insert(conn: Connection, records: list[_Record]) -> int:
     """Write the records of a group, kind by kind; returns how many the database refused for good."""
     by_sink: dict[int, tuple[Sink[Any], list[object]]] = {}
-    for record in records:
-        by_sink.setdefault(id(record.sink), (record.sink, []))[1].append(record.record)
+    for sink, record, _ in records:
+        by_sink.setdefault(id(sink), (sink, []))[1].append(record)
     return sum(_insert_all(conn, sink, of_kind) for sink, of_kind in by_sink.values())
 
 

@@ -14,7 +14,7 @@ from trimtab_service.catalog.storage import open_snapshot
 from trimtab_service.placement.state import ProjectState
 from trimtab_service.policy.policy_set import PolicySet
 from trimtab_service.rpc.desk import make
-from trimtab_service.rpc.memo import DecisionMemo
+from trimtab_service.rpc.memo import DecisionMemo, key_of
 from trimtab_service.rpc.vocabulary import Vocabulary
 from trimtab_service.rpc.world import View
 
@@ -31,13 +31,16 @@ def view(tmp_path: Path) -> View:
 
 def known(memo: DecisionMemo, request: PlaceRequest, view: View, project: str = "p") -> bool:
     """Whether the decision of a request is remembered."""
-    return memo.find(request, view, project, NOW) is not None
+    key = key_of(request)
+    return key is not None and memo.find(key, view, project, NOW) is not None
 
 
 def remember(memo: DecisionMemo, request: PlaceRequest, view: View, project: str = "p") -> None:
     """Decide, and keep it."""
     made = make(request, view, project=project, instant=NOW, decision_id="d")
-    memo.keep(request, view, project, NOW, made.record)
+    key = key_of(request)
+    assert key is not None
+    memo.keep(key, view, project, NOW, made.record)
 
 
 def test_small_requests_are_remembered_and_large_ones_are_not(view: View) -> None:
