@@ -13,7 +13,7 @@ from trimtab_service.domain.failover import RunState, StepState
 from trimtab_service.failover.journal import Held, LeaseLostError
 from trimtab_service.failover.machine import advance
 from trimtab_service.failover.ports import StaleTokenError
-from trimtab_service.failover.run import Outcome, Verdict
+from trimtab_service.failover.run import Command, Outcome, Steering, Verdict
 from trimtab_service.store.engines import Database
 from trimtab_service.store.failover_leases import StoredRunJournal
 
@@ -79,6 +79,21 @@ def test_a_commit_whose_answer_was_lost_is_made_again_under_the_same_token(rooms
     again = ours.change(held, "a", LONG, lambda run, now: advance(run, first, now))
     assert again == once
     assert [step.state for step in again.steps] == [StepState.DONE, StepState.BEGUN]
+
+
+def test_what_a_person_decides_while_nothing_is_to_be_done_is_seen(rooms: FailoverRoom) -> None:
+    """The holder of a paused run looks at it again: it has been told to go on, and goes on."""
+    keep(rooms, plan(notes(2)))
+    rooms.runs.start(asked(), no_request())
+    ours = journal(rooms)
+    begun = ours.change(claimed(ours, "a", LONG).run, "a", LONG, lambda run, now: advance(run, (), now))
+    failed = (Outcome("tell-0", Verdict.FAILED),)
+    paused = ours.change(begun, "a", LONG, lambda run, now: advance(run, failed, now))
+    assert paused.state is RunState.PAUSED
+    rooms.runs.steer(PROJECT, paused.run_id, Steering(Command.SKIP_STEP, "ann", "tell-0"), no_request())
+    assert not ours.release(paused)
+    again = ours.change(paused, "a", LONG, lambda run, now: advance(run, (), now))
+    assert [step.state for step in again.steps] == [StepState.SKIPPED, StepState.BEGUN]
 
 
 def test_processes_that_race_take_every_run_once(rooms: FailoverRoom) -> None:

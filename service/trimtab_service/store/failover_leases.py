@@ -4,11 +4,12 @@ A change reads nothing when the run is still as its holder knows it: the guarded
 changed it is it read again, and then the token decides.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select, and_, or_, select, tuple_, update
 
@@ -27,6 +28,8 @@ from trimtab_service.store.failover_tables import FAILOVER_RUNS
 from trimtab_service.store.idempotency import RequestKey
 from trimtab_service.store.writer import GroupCommitWriter
 
+T = TypeVar("T")
+
 _R: Final = FAILOVER_RUNS.c
 _KEPT_PLANS: Final = 64
 _AT_ONCE: Final = 4
@@ -44,7 +47,8 @@ class StoredRunJournal:
         self._writer = writer
         self._plans = plans
         self._clock = clock
-        self._at_once = threading.BoundedSemaphore(_AT_ONCE)
+        limited = database.dialect == "postgresql"
+        self._at_once = threading.BoundedSemaphore(_AT_ONCE) if limited else contextlib.nullcontext()
         self._kept: dict[tuple[str, str, int], FailoverPlan] = {}
 
     def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
@@ -53,23 +57,28 @@ class StoredRunJournal:
             # Mostly there is none, and nobody should have to wait for a lock to be told so.
             if conn.execute(_waiting(instant_of(conn, self._clock), 1, children_only=children_only)).first() is None:
                 return ()
-        with self._database.write() as conn:
+
+        def take(conn: Connection) -> tuple[Run, ...]:
             now = instant_of(conn, self._clock)
             query = _waiting(now, most, children_only=children_only).with_for_update(skip_locked=True)
             found = load_all(conn, [(row.project, row.run_id) for row in conn.execute(query)])
             tokens = services.next_tokens(conn, found)
             changes = [(run, claimed(run, owner, token, now)) for run, token in zip(found, tokens, strict=True)]
-            taken = save_all(conn, changes, now, (owner, now + lease))
-        return tuple(Held(run, self._plan(run)) for run in taken)
+            return save_all(conn, changes, now, (owner, now + lease))
+
+        return tuple(Held(run, self._plan(run)) for run in self._written(take))
 
     def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
         """As the port says, in one statement."""
         own = [(run.project, run.run_id, run.token) for run in held]
         ours = and_(tuple_(_R.project, _R.run_id, _R.token).in_(own), _R.end_time.is_(None))
-        with self._database.write() as conn:
-            renewed = update(FAILOVER_RUNS).where(ours).values(lease_until=instant_of(conn, self._clock) + lease)
-            rows = conn.execute(renewed.returning(_R.project, _R.run_id, _R.state)).all()
-        return {f"projects/{project}/failoverRuns/{run_id}": RunState(state) for project, run_id, state in rows}
+
+        def renewed(conn: Connection) -> dict[str, RunState]:
+            longer = update(FAILOVER_RUNS).where(ours).values(lease_until=instant_of(conn, self._clock) + lease)
+            rows = conn.execute(longer.returning(_R.project, _R.run_id, _R.state))
+            return {f"projects/{project}/failoverRuns/{run_id}": RunState(state) for project, run_id, state in rows}
+
+        return self._written(renewed)
 
     def change(self, run: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
         """As the port says."""
@@ -88,19 +97,29 @@ class StoredRunJournal:
         ours = and_(
             _R.project == run.project, _R.run_id == run.run_id, _R.token == run.token, _R.version == run.version
         )
-        with self._at_once, self._database.write() as conn:
-            return conn.execute(update(FAILOVER_RUNS).where(ours).values(lease_until=NEVER)).rowcount == 1
+        given_back = update(FAILOVER_RUNS).where(ours).values(lease_until=NEVER)
+        with self._at_once:
+            return self._written(lambda conn: conn.execute(given_back).rowcount == 1)
+
+    def _written(self, unit: Callable[[Connection], T]) -> T:
+        """SQLite has one writer at a time, so threads share its commits; PostgreSQL's need not queue for each other.
+
+        Whoever finds a SQLite file locked sleeps up to a tenth of a second before he looks again.
+        """
+        if self._database.dialect == "sqlite":
+            return self._writer.run(unit)
+        with self._database.write() as conn:
+            return unit(conn)
 
     def _committed(self, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
-        """SQLite has one writer at a time, so its threads share commits; PostgreSQL's need not queue for each other."""
         if self._database.dialect == "sqlite":
-            return self._writer.run(lambda conn: self._change(conn, known, owner, lease, transition))
+            return self._written(lambda conn: self._change(conn, known, owner, lease, transition))
         with self._at_once:
             with self._database.read() as conn:
                 now = self._instant(conn, known)
                 change = transition(known, now)
                 if not change:
-                    return known
+                    return _still(conn, known)
                 if not _tells(change):
                     return save_at_once(conn, known, change, now, (owner, lease))
             with self._database.write() as conn:
@@ -110,7 +129,7 @@ class StoredRunJournal:
         now = self._instant(conn, known)
         change = transition(known, now)
         if not change:
-            return known
+            return _still(conn, known)
         saved = save(conn, known, change, now, (owner, now + lease))
         if _tells(change):
             services.tell(conn, replace(change, run=saved), now)
@@ -181,6 +200,14 @@ class StoredChildRuns:
             return
         said = Steering(Command.ABORT, run.started_by, reason=reason)
         self._runs.steer(run.project, run.run_id, said, _unremembered(run))
+
+
+def _still(conn: Connection, known: Run) -> Run:
+    """It, unless somebody else has changed it: what a rule leaves as it is may be another run by now."""
+    ours = and_(_R.project == known.project, _R.run_id == known.run_id)
+    if conn.execute(select(_R.version).where(ours)).scalar_one() != known.version:
+        raise RunMovedError
+    return known
 
 
 def _tells(change: Change) -> bool:
