@@ -26,6 +26,7 @@ class ComputeEngineFake:
     that code. A change with a requestId that was used before answers the first operation and does nothing.
     A managed group of another template replaces its instances once it is read, if it is PROACTIVE and not `stuck`.
     `page_size` is how many places a page of an aggregated list holds. Instances answer to their id as to their name.
+    Machines that a managed group is resized to never come up, unless `boots`: then they are there at once.
     """
 
     def __init__(self, page_size: int = 1_000) -> None:
@@ -33,6 +34,7 @@ class ComputeEngineFake:
         self.permissions: set[str] = set()
         self.refuse = ""
         self.stuck: set[str] = set()
+        self.boots = False
         self.unreachable: list[str] = []
         self._page_size = page_size
         self._operations: dict[str, dict[str, Any]] = {}
@@ -134,6 +136,8 @@ class ComputeEngineFake:
                 found["guestAccelerators"] = seen.json.get("guestAccelerators", [])
             case "resize":
                 found["targetSize"] = int(seen.query["size"])
+                if self.boots:
+                    found["currentActions"] = {"none": found["targetSize"]}
             case _:
                 for key in seen.json.keys() & _MERGED:
                     found.setdefault(key, {}).update(seen.json[key])

@@ -17,6 +17,9 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
+import dns.tsig
+import dns.tsigkeyring
+import dns.update
 import pytest
 
 ZONE: Final = "example.test"
@@ -43,6 +46,15 @@ class RunningNameServer:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def put(self, name: str, kind: str, ttl: int, *values: str) -> None:
+        """Set a record, as the owner of the zone would."""
+        owned = dns.update.UpdateMessage(
+            ZONE, keyring=dns.tsigkeyring.from_text({_KEY_NAME: _SECRET}), keyalgorithm=dns.tsig.HMAC_SHA256
+        )
+        owned.replace(f"{name}.", ttl, kind, *values)
+        answer = dns.query.tcp(owned, self.host, timeout=5, port=self.port).rcode()
+        assert answer == dns.rcode.NOERROR, answer
 
     def texts(self, name: str, kind: str) -> list[str]:
         """Values of a record as the server answers them now."""
