@@ -36,6 +36,7 @@ class RunningService:
     server: RpcServer
     settings: Settings
     channel: grpc.Channel
+    registry: CollectorRegistry
     placement: PlacementServiceStub
     catalog: CatalogServiceStub
     policy: PolicyServiceStub
@@ -74,6 +75,7 @@ def running_service(
             server=server,
             settings=chosen,
             channel=channel,
+            registry=registry,
             placement=PlacementServiceStub(channel),
             catalog=CatalogServiceStub(channel),
             policy=PolicyServiceStub(channel),
