@@ -8,12 +8,12 @@ that is and how much want is tolerated tells them apart; they are statements abo
 |---|---|---|---|
 | safe | half a percent of the time | 100 | 1,000 |
 | balanced | half a percent | 20 | 400 |
-| economy | ten percent | 1.5 | 20 |
+| economy | ten percent | 1.75 | 40 |
 
 The tolerance is what a percentile is, P99.5 and P90; around it the rates let a resource pay for less want where that
 is cheap, and keep it from being given up where it is dear. `safe` and `balanced` add headroom for how much the load
 grows from day to day. `economy` forgets by half each day, and adds
-3 %. None is lowered by a weekend. Which constants were tried on what is told in `tests/bench/rightsizing_quality.py`.
+2.5 %. None is lowered by a weekend. Which constants were tried on what is told in `tests/bench/rightsizing_quality.py`.
 
 For memory they differ in the headroom over the observed peak and never go below it.
 `aws-compute-optimizer`, `vpa` and `krr` are models of those systems for comparison (design page, 1.1, 1.4, 1.6, 5.2).
@@ -95,10 +95,10 @@ BALANCED: Final = Profile(
 
 ECONOMY: Final = Profile(
     name="economy",
-    version=2,
+    version=3,
     source="trimtab",
     recipes=_recipes(
-        Recipe(LeastRegret(1.5, 20.0, 0.10), _LOOK_BACK_DAYS, half_life_days=1.0, headroom=0.03, weekday_aware=True),
+        Recipe(LeastRegret(1.75, 40.0, 0.10), _LOOK_BACK_DAYS, half_life_days=1.0, headroom=0.025, weekday_aware=True),
         Recipe(PEAK, _LOOK_BACK_DAYS, headroom=0.05, never_below_peak=True),
     ),
 )
