@@ -51,6 +51,7 @@ READ_ONLY = (
     "Export",
     "Advise",
     "Check",
+    "Compare",
 )
 PREPOSITIONS = {"By", "For", "From", "In", "Of", "On", "To", "With"}
 

@@ -21,6 +21,7 @@ from trimtab.v1 import (
     policy_service_pb2,
     purchasing_service_pb2,
     recommendation_service_pb2,
+    replication_service_pb2,
     rightsizing_service_pb2,
 )
 from trimtab_service.domain.identity import Grant, Role
@@ -37,6 +38,7 @@ FILES = (
     recommendation_service_pb2,
     purchasing_service_pb2,
     failover_service_pb2,
+    replication_service_pb2,
 )
 SERVICES: list[ServiceDescriptor] = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 METHODS: dict[str, MethodDescriptor] = {

@@ -24,6 +24,7 @@ from trimtab.v1 import (
     policy_service_pb2,
     purchasing_service_pb2,
     recommendation_service_pb2,
+    replication_service_pb2,
     rightsizing_service_pb2,
 )
 
@@ -36,6 +37,7 @@ _MODULES: Final = (
     recommendation_service_pb2,
     purchasing_service_pb2,
     failover_service_pb2,
+    replication_service_pb2,
 )
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = tuple(
     service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()

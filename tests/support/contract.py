@@ -20,6 +20,7 @@ from trimtab.v1 import (
     policy_service_pb2,
     purchasing_service_pb2,
     recommendation_service_pb2,
+    replication_service_pb2,
     rightsizing_service_pb2,
 )
 
@@ -32,6 +33,7 @@ FILES = (
     recommendation_service_pb2,
     purchasing_service_pb2,
     failover_service_pb2,
+    replication_service_pb2,
 )
 METHODS: dict[str, MethodDescriptor] = {
     f"/{service.full_name}/{method.name}": method

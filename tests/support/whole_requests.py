@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from tests.support.whole_advice import PREFERENCES, whole_recommendation_requests, whole_rightsizing_requests
 from tests.support.whole_failover import whole_failover_requests
 from tests.support.whole_purchase import whole_purchasing_requests
+from tests.support.whole_replication import whole_replication_requests
 from tests.support.whole_values import ANYWHERE, IRELAND, USD, UUID
 from trimtab.v1 import (
     catalog_service_pb2,
@@ -302,4 +303,5 @@ def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, li
         **whole_recommendation_requests(project),
         **whole_purchasing_requests(project),
         **whole_failover_requests(project, UUID, workload()),
+        **whole_replication_requests(project, UUID),
     }

@@ -68,6 +68,7 @@ SERVICES: Final = (
     "trimtab.v1.RecommendationService",
     "trimtab.v1.PurchasingService",
     "trimtab.v1.FailoverService",
+    "trimtab.v1.ReplicationService",
 )
 """Services of the contract."""
 

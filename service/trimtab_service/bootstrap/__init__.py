@@ -14,12 +14,15 @@ from trimtab.v1 import (
     policy_service_pb2,
     purchasing_service_pb2,
     recommendation_service_pb2,
+    replication_service_pb2,
     rightsizing_service_pb2,
 )
 from trimtab_service.bootstrap.failover import FailoverRooms
 from trimtab_service.bootstrap.failover import assemble as assemble_failover
 from trimtab_service.bootstrap.lifecycle import Rooms
 from trimtab_service.bootstrap.lifecycle import assemble as assemble_lifecycle
+from trimtab_service.bootstrap.replication import ReplicatedTargets, ReplicationRooms
+from trimtab_service.bootstrap.replication import assemble as assemble_replication
 from trimtab_service.bootstrap.sizing import House
 from trimtab_service.bootstrap.sizing import assemble as assemble_sizing
 from trimtab_service.bootstrap.targets import failover_file
@@ -36,6 +39,7 @@ from trimtab_service.failover.watching import Watch
 from trimtab_service.observability.state_metrics import StateMetrics, StateSample
 from trimtab_service.placement.index import index_of
 from trimtab_service.recommendations.ports import Actuators
+from trimtab_service.replication.runner import Pacing
 from trimtab_service.rightsizing.ports import TelemetrySources
 from trimtab_service.rpc.catalog import CatalogServicer
 from trimtab_service.rpc.commitments import CommitmentServicer
@@ -94,6 +98,8 @@ class Overrides:
     """What failovers move."""
     conduct: Conduct = field(default_factory=Conduct)
     """How failovers are carried out."""
+    replication_pacing: Pacing = field(default_factory=Pacing)
+    """How often replications are looked after."""
     dependencies: Dependencies | None = None
     """What the deployment hangs on, instead of what the file says."""
     watches: tuple[Watch, ...] | None = None
@@ -191,13 +197,18 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         )
     )
 
+    replication = assemble_replication(
+        ReplicationRooms(
+            settings=settings, database=database, writer=writer, clock=given.clock, pacing=given.replication_pacing
+        )
+    )
     stated = failover_file(settings, given.clock)
     failover = assemble_failover(
         FailoverRooms(
             world=world,
             database=database,
             writer=writer,
-            targets=given.targets or stated.targets,
+            targets=ReplicatedTargets(given.targets or stated.targets, replication),
             dependencies=given.dependencies or stated.dependencies,
             conduct=given.conduct,
             watches=stated.watches if given.watches is None else given.watches,
@@ -244,12 +255,14 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
         ),
         (recommendation_service_pb2, "RecommendationService", lifecycle.servicer),
         (failover_service_pb2, "FailoverService", failover.servicer),
+        (replication_service_pb2, "ReplicationService", replication.servicer),
     )
     return Application(
         services=[Service(module.DESCRIPTOR.services_by_name[name], servicer) for module, name, servicer in services],
         probes=_probes(library, database, follower),
         close=(
             *failover.close,
+            *replication.close,
             *lifecycle.close,
             *sizing.close,
             metrics.close,
@@ -313,7 +326,8 @@ def _probes(library: CatalogLibrary, database: Database, follower: JournalFollow
             "store",
             store,
             services=tuple(
-                f"trimtab.v1.{name}Service" for name in ("Policy", "Commitment", "Recommendation", "Failover")
+                f"trimtab.v1.{name}Service"
+                for name in ("Policy", "Commitment", "Recommendation", "Failover", "Replication")
             ),
         ),
         Probe("journal", journal),

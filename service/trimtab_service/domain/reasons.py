@@ -37,6 +37,7 @@ class ErrorReason(Reason):
     ALREADY_EXISTS = "A resource of that name exists."
     ETAG_MISMATCH = "The resource was changed since it was read; read it again."
     STATE_CONFLICT = "The resource is not in a state that allows the call."
+    REPLICA_STALE = "The copy is older than its target, or its age is not known; an override needs a reason."
     ROOM_CONFLICT = "Commitment room or quota was drawn by another caller meanwhile; ask again."
     UNAUTHENTICATED = "No credential, or one that is malformed, expired or not trusted."
     PERMISSION_DENIED = "The caller has no role that allows this method on this project."

@@ -108,6 +108,12 @@ ACCESS: Mapping[str, Access] = {
     "/trimtab.v1.FailoverService/ExportFailoverEvidence": _on(Role.VIEWER, "name"),
     "/trimtab.v1.FailoverService/ExportRunbook": _on(Role.OPERATOR, "name"),
     "/trimtab.v1.FailoverService/AdviseDrStrategy": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.ReplicationService/ListReplications": _on(Role.VIEWER, "parent"),
+    "/trimtab.v1.ReplicationService/GetReplication": _on(Role.VIEWER, "name"),
+    "/trimtab.v1.ReplicationService/StartReplication": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.ReplicationService/PauseReplication": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.ReplicationService/ReverseReplication": _on(Role.OPERATOR, "name"),
+    "/trimtab.v1.ReplicationService/CompareReplication": _on(Role.VIEWER, "name"),
 }
 """Full method name to what it needs."""
 

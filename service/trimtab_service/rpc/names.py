@@ -14,6 +14,7 @@ _FLEET_ANALYSIS: Final = re.compile(rf"projects/({_ID})/fleetAnalyses/({_ID})\Z"
 _RECOMMENDATION: Final = re.compile(rf"projects/({_ID})/recommendations/({_ID})\Z")
 _FAILOVER_PLAN: Final = re.compile(rf"projects/({_ID})/failoverPlans/({_ID})\Z")
 _FAILOVER_RUN: Final = re.compile(rf"projects/({_ID})/failoverRuns/({_ID})\Z")
+_REPLICATION: Final = re.compile(rf"projects/({_ID})/replications/({_ID})\Z")
 _POLICY: Final = re.compile(rf"(?:(projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)/)?policies/({_ID})\Z")
 _POLICY_PARENT: Final = re.compile(rf"(?:projects/{_ID}(?:/workloads/[a-z0-9-]{{1,128}})?)?\Z")
 _CATALOG: Final = re.compile(r"catalogs/([a-z0-9-]{1,128})\Z")
@@ -60,6 +61,12 @@ def failover_plan(name: str, field: str = "name") -> tuple[str, str]:
 def failover_run(name: str, field: str = "name") -> tuple[str, str]:
     """Project and failover run ids."""
     project, own = _groups(_FAILOVER_RUN, name, field, "projects/{project}/failoverRuns/{failover_run}")
+    return project, own
+
+
+def replication(name: str, field: str = "name") -> tuple[str, str]:
+    """Project and replication ids."""
+    project, own = _groups(_REPLICATION, name, field, "projects/{project}/replications/{replication}")
     return project, own
 
 

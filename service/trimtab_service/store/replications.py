@@ -15,6 +15,7 @@ from trimtab_service.replication.progress import UNBEGUN, KeptUpload, Progress
 from trimtab_service.store.engines import Database
 from trimtab_service.store.failover_rows import NEVER
 from trimtab_service.store.failover_runs import instant_of
+from trimtab_service.store.failover_tables import FAILOVER_RUNS
 from trimtab_service.store.idempotency import RequestKey, once
 from trimtab_service.store.replication_tables import REPLICATION_UPLOADS, REPLICATIONS
 from trimtab_service.store.serial import take_turn
@@ -22,6 +23,7 @@ from trimtab_service.store.writer import GroupCommitWriter
 
 _R: Final = REPLICATIONS.c
 _U: Final = REPLICATION_UPLOADS.c
+_F: Final = FAILOVER_RUNS.c
 _TOGETHER: Final = 500
 _NEW: Final[Mapping[str, Any]] = {
     "progress": orjson.dumps(to_document(UNBEGUN)),
@@ -104,6 +106,12 @@ class ReplicationStore:
             return b"{}"
 
         return self._change(name, key, turn, timeout_s)
+
+    def live_runs(self) -> tuple[tuple[str, str, str, int], ...]:
+        """Failovers under way, of any project: project, run, plan, and the plan's revision."""
+        query = select(_F.project, _F.run_id, _F.plan_id, _F.plan_revision).where(_F.end_time.is_(None))
+        with self._database.read() as conn:
+            return tuple((row[0], row[1], row[2], row[3]) for row in conn.execute(query))
 
     def claim(self, definitions: Mapping[str, str], owner: str, lease: timedelta) -> Held | None:
         """As the port says."""
