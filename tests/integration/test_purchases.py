@@ -35,6 +35,9 @@ from trimtab_service.domain.recommendations import FieldChange, Operation, Opera
 from trimtab_service.domain.resources import CloudResource, ResourceKind
 from trimtab_service.purchasing.ports import ProviderQuestion
 from trimtab_service.recommendations.ports import Actuator
+from trimtab_service.store.engines import open_database
+from trimtab_service.store.purchase_budget import StoredPurchaseBudget
+from trimtab_service.store.schema import migrate
 
 USAGE_TYPE = "BoxUsage:m5.xlarge"
 YEAR = timedelta(days=365)
@@ -77,9 +80,17 @@ def purchase(commitment: str = "10", **said: str) -> tuple[CloudResource, Operat
     return resource, Operation(OperationKind.PURCHASE_COMMITMENT, said.get("OfferId", "flexible"), changes)
 
 
+def budget_of(account: CloudAccount) -> StoredPurchaseBudget:
+    """The account's days, in a store beside its credentials."""
+    assert account.credentials_file is not None
+    database = open_database(f"sqlite:///{account.credentials_file.parent / 'budget.sqlite'}")
+    migrate(database)
+    return StoredPurchaseBudget(database, lambda: datetime.now(UTC))
+
+
 def buyer(account: CloudAccount) -> Actuator:
     """The account's actuator."""
-    actuator = connect(account, Patience(sleep=lambda _: None)).actuator
+    actuator = connect(account, Patience(sleep=lambda _: None), budget_of(account)).actuator
     assert actuator is not None
     return actuator
 
@@ -147,10 +158,10 @@ def test_what_moved_or_is_too_large_is_not_bought(
 
 
 def test_the_cap_of_a_day_counts_whoever_bought(api: SavingsPlansApi, account: CloudAccount) -> None:
-    """Two purchases of 40 fit into 80, a third of 1 does not; those of the day before do not count."""
+    """Ours of 40 and another's of 40 fill 80, a third of 1 does not fit; another's of the day before does not count."""
     actuator = buyer(account)
-    for name in ("one", "two"):
-        actuator.carry_out(*purchase("40", OfferId=name), name, soon())
+    actuator.carry_out(*purchase("40", OfferId="one"), "one", soon())
+    api.plans.insert(0, {**api.plans[0], "savingsPlanId": "sp-other", "tags": {}})
     with pytest.raises(FailedPreconditionError, match="on top of the 80"):
         actuator.carry_out(*purchase("1", OfferId="three"), "three", soon())
     yesterday = datetime.now(UTC) - timedelta(hours=25)
@@ -165,7 +176,8 @@ def test_an_account_without_caps_buys_nothing(api: SavingsPlansApi, tmp_path: Pa
         found = open_clouds([poor], Patience()).actuators.find("p", *purchase())
         assert found is None
     with aws_account(api, tmp_path) as rich:
-        assert not buyer(rich).handles(*purchase(Kind="KIND_AWS_RESERVED_INSTANCE_STANDARD"))
+        assert not buyer(rich).handles(*purchase(Kind="KIND_GCP_FLEXIBLE_CUD"))
+        assert not connect(rich, Patience()).actuator.handles(*purchase())  # type: ignore[union-attr] # it has one
         assert not buyer(rich).handles(*purchase(PlanHash=""))
 
 
@@ -271,7 +283,9 @@ class Buyers:
 @pytest.fixture
 def buyers(tmp_path: Path, account: CloudAccount) -> Iterator[Buyers]:
     """A service with the account's actuators."""
-    clouds, issuer = open_clouds([account], Patience(sleep=lambda _: None)), oidc.Issuer()
+    days = budget_of(account)
+    clouds = open_clouds([account], Patience(sleep=lambda _: None), lambda of, patience: connect(of, patience, days))
+    issuer = oidc.Issuer()
     with running_service(
         tmp_path / "data",
         overrides=Overrides(actuators=clouds.actuators, sources=Sources({})),
@@ -325,42 +339,95 @@ def test_a_price_that_moved_since_the_approval_ends_the_application(
     assert buyers.owned(parent) == []
 
 
-def test_another_plan_since_the_approval_is_not_bought_with_it(
-    buyers: Buyers, api: SavingsPlansApi, parent: str
-) -> None:
-    """What is bought is the plan that was approved, by its hash, whatever was planned since."""
-    found = buyers.advised(parent)
-    buyers.approved(found)
-    request = question(parent, hours=480)
+def planned_anew(buyers: Buyers, parent: str, hours: int = 480) -> pb.PurchasePlan:
+    """A plan of the same scope over other usage."""
+    request = question(parent, hours=hours)
     del request.offers[:2]
+    del request.demand.series[1:]
     request.offers[0].quote.usage_type = USAGE_TYPE
     request.offers[0].quote.rate.CopyFrom(usd("0.13"))
-    again = buyers.service.purchasing.OptimizePurchasePlan(request, timeout=60, metadata=buyers.ada)
+    plan: pb.PurchasePlan = buyers.service.purchasing.OptimizePurchasePlan(request, timeout=60, metadata=buyers.ada)
+    return plan
+
+
+def test_a_newer_plan_takes_the_approval_of_the_older_one(buyers: Buyers, api: SavingsPlansApi, parent: str) -> None:
+    """Neither is bought: the older one is replaced under the same name, which nobody has claimed or approved."""
+    found = buyers.advised(parent)
+    buyers.approved(found)
+    again = planned_anew(buyers, parent)
     assert again.verdict == pb.PurchasePlan.VERDICT_BUY
-    buyers.applied(again.recommendation, execute=True)
-    approved = {one.after for group in found.operation_groups for op in group.operations for one in op.changes}
-    assert {plan["tags"]["trimtab:plan"] for plan in api.plans} <= approved - {again.plan_hash}
+    assert again.recommendation == found.name
+    answer = buyers.applied(found.name, execute=True)
+    assert not answer.executed
+    assert set(answer.obstacles) == {"NOT_CLAIMED", "APPROVAL_REQUIRED"}
+    assert api.plans == []
+    stands = buyers.service.recommendation.GetRecommendation(
+        recommendation_pb.GetRecommendationRequest(name=found.name), timeout=30, metadata=buyers.ada
+    )
+    assert stands.state == recommendation_pb.Recommendation.STATE_ACTIVE
+    said = {one.after for group in stands.operation_groups for op in group.operations for one in op.changes}
+    assert again.plan_hash in said
+    claim = recommendation_pb.ClaimRecommendationRequest(name=found.name, request_id=str(uuid.uuid4()))
+    buyers.approved(buyers.service.recommendation.ClaimRecommendation(claim, timeout=30, metadata=buyers.ada))
+    assert buyers.applied(found.name, execute=True).executed
+    assert {plan["tags"]["trimtab:plan"] for plan in api.plans} == {again.plan_hash}
+
+
+def test_the_same_plan_again_leaves_claim_and_approval(buyers: Buyers, api: SavingsPlansApi, parent: str) -> None:
+    """Asking the same twice is no news."""
+    planned_anew(buyers, parent)
+    first = planned_anew(buyers, parent)
+    claim = recommendation_pb.ClaimRecommendationRequest(name=first.recommendation, request_id=str(uuid.uuid4()))
+    buyers.approved(buyers.service.recommendation.ClaimRecommendation(claim, timeout=30, metadata=buyers.ada))
+    if planned_anew(buyers, parent).plan_hash == first.plan_hash:  # the hour may have turned
+        assert buyers.applied(first.recommendation, execute=True).executed
+        assert len(api.plans) == 1
+
+
+def test_a_plan_to_buy_nothing_withdraws_the_one_before(buyers: Buyers, api: SavingsPlansApi, parent: str) -> None:
+    """What was approved is over when a newer plan finds that there is nothing to buy."""
+    found = buyers.advised(parent)
+    buyers.approved(found)
+    request = question(parent, hours=240)
+    for one in request.offers:
+        one.rate = 1.2
+        one.rates.clear()
+    plan = buyers.service.purchasing.OptimizePurchasePlan(request, timeout=60, metadata=buyers.ada)
+    assert plan.verdict in {pb.PurchasePlan.VERDICT_BUY_NOTHING, pb.PurchasePlan.VERDICT_UNSUPPORTED}
+    assert not buyers.applied(found.name, execute=True).executed
+    assert api.plans == []
+    stands = buyers.service.recommendation.GetRecommendation(
+        recommendation_pb.GetRecommendationRequest(name=found.name), timeout=30, metadata=buyers.ada
+    )
+    assert stands.state == recommendation_pb.Recommendation.STATE_EXPIRED
 
 
 def test_buying_and_comparing_need_exactly_their_policies(api: SavingsPlansApi, account: CloudAccount) -> None:
     """What is called is what `deploy/iam` allows, beside the tag that AWS asks for by itself."""
     called: set[str] = set()
     connection = observed(
-        account, Patience(sleep=lambda _: None), lambda service, name: called.add(f"{service}:{name}")
+        account,
+        Patience(sleep=lambda _: None),
+        lambda service, name: called.add(f"{service}:{name}"),
+        budget_of(account),
     )
     assert connection.actuator is not None
     assert connection.advisor is not None
     connection.actuator.carry_out(*purchase(), "t", soon())
-    assert called == _allowed("aws-purchases.json") - {"savingsplans:TagResource"}
+    reserved = {name for name in allowed("aws-purchases.json") if name.startswith("ec2:")}
+    assert called == allowed("aws-purchases.json") - reserved - {"savingsplans:TagResource"} | {
+        "ec2:DescribeReservedInstances"
+    }
     called.clear()
     api.advice = {"SavingsPlansPurchaseRecommendation": {}}
     connection.advisor.recommend(
         ProviderQuestion(CommitmentKind.AWS_COMPUTE_SAVINGS_PLAN, YEAR, Payment.NO_UPFRONT, timedelta(days=7)), soon()
     )
-    assert called == _allowed("aws-purchase-advice.json")
+    assert called == allowed("aws-purchase-advice.json")
 
 
-def _allowed(name: str) -> set[str]:
+def allowed(name: str) -> set[str]:
+    """The actions of a policy."""
     document = json.loads((Path(__file__).parents[2] / "deploy" / "iam" / name).read_text(encoding="utf-8"))
     found: set[str] = set()
     for statement in document["Statement"]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support.http_fake import Answer, HttpFake, Seen
+from tests.support.reserved_instances_api import ReservedInstancesApi
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.rightsizing.ports import SourceKind
@@ -47,9 +48,12 @@ class SavingsPlansApi:
     tokens: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
     advice: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    reserved: ReservedInstancesApi = field(default_factory=ReservedInstancesApi)
 
     def respond(self, seen: Seen) -> Answer:  # noqa: PLR0911 - an answer a call
         """The answer of AWS."""
+        if seen.path == "/" and "x-amz-target" not in seen.headers:
+            return self.reserved.respond(seen.body)
         body = seen.json or {}
         if seen.path == "/":
             return self._advised(seen, body)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.configuration import load_accounts
-from trimtab_service.clouds.kinds import Connection, connect
+from trimtab_service.clouds.kinds import BUYERS, Connection, connect, connect_buyer
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.simulated.connection import SIMULATED_ACCOUNT
 from trimtab_service.clouds.simulated.connection import connect as connect_simulated
@@ -30,6 +30,7 @@ from trimtab_service.rpc.world import World
 from trimtab_service.store.engines import Database
 from trimtab_service.store.fleet import FleetStore
 from trimtab_service.store.profiles import ProfileStore
+from trimtab_service.store.purchase_budget import StoredPurchaseBudget
 from trimtab_service.store.recommendations import RecommendationStore
 from trimtab_service.store.simulated_worlds import SimulatedWorldStore
 from trimtab_service.store.writer import GroupCommitWriter
@@ -69,7 +70,8 @@ def assemble(house: House) -> Sizing:
     # One command and it runs: without accounts of its own a deployment shows a simulated one.
     accounts = load_accounts(settings.cloud_accounts) if settings.cloud_accounts else (SIMULATED_ACCOUNT,)
     worlds = SimulatedWorldStore(house.database, house.clock)
-    clouds = open_clouds(accounts, Patience(clock=house.clock), partial(_connect, worlds))
+    budget = StoredPurchaseBudget(house.database, house.clock)
+    clouds = open_clouds(accounts, Patience(clock=house.clock), partial(_connect, worlds, budget))
     sources = house.sources or clouds.sources
     pool = WorkerPool(settings.analysis_workers)
     desk = SizingDesk(
@@ -110,10 +112,14 @@ def assemble(house: House) -> Sizing:
     )
 
 
-def _connect(worlds: SimulatedWorldStore, account: CloudAccount, patience: Patience) -> Connection:
-    """As each kind is connected; a simulated cloud is one for all processes, as a real one is."""
+def _connect(
+    worlds: SimulatedWorldStore, budget: StoredPurchaseBudget, account: CloudAccount, patience: Patience
+) -> Connection:
+    """As each kind is connected; a simulated cloud is one for all processes, as a real one and the budget are."""
     if account.kind is SourceKind.SIMULATED:
         return connect_simulated(account, patience, worlds)
+    if account.kind in BUYERS:
+        return connect_buyer(account, patience, budget)
     return connect(account, patience)
 
 

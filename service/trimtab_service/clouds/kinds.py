@@ -9,7 +9,7 @@ from typing import Final, cast
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.purchasing.ports import ProviderAdvisor
-from trimtab_service.recommendations.ports import Actuator
+from trimtab_service.recommendations.ports import Actuator, PurchaseBudget
 from trimtab_service.rightsizing.ports import SourceKind, TelemetrySource
 
 
@@ -53,6 +53,10 @@ _KINDS: Final[dict[SourceKind, _Kind]] = {
 }
 
 
+BUYERS: Final = frozenset({SourceKind.CLOUDWATCH})
+"""Kinds that purchases are made through."""
+
+
 def missing_extra(kind: SourceKind) -> str:
     """The extra that has to be installed for a kind; empty when all is there. Imports no SDK."""
     wanted = _KINDS[kind]
@@ -63,6 +67,14 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     """The connection of an account; imports the SDK of its kind, and only that."""
     adapter = import_module(_KINDS[account.kind].adapter)
     return cast("Connect", adapter.connect)(account, patience)
+
+
+def connect_buyer(account: CloudAccount, patience: Patience, budget: PurchaseBudget) -> Connection:
+    """The same for an account of a kind that purchases are made through: within `budget`."""
+    adapter = import_module(_KINDS[account.kind].adapter)
+    return cast("Callable[[CloudAccount, Patience, PurchaseBudget], Connection]", adapter.connect)(
+        account, patience, budget
+    )
 
 
 def _installed(module: str) -> bool:

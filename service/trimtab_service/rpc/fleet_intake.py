@@ -10,7 +10,7 @@ from trimtab_service.domain.recommendations import RecommendationContent, Transi
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.identity import exclusive_group_of
 from trimtab_service.rpc.ids import NewId
-from trimtab_service.store import recommendation_sweeps
+from trimtab_service.store import recommendation_renewal, recommendation_sweeps
 from trimtab_service.store.recommendation_intake import Intake
 from trimtab_service.store.recommendation_rows import Prepared
 from trimtab_service.store.serial import take_turn
@@ -33,6 +33,15 @@ class FleetIntake:
         taken = Intake(project, now, self.lifetime, self.new_id).take(conn, prepared)
         names = {identity: made.name for identity, made in zip(distinct, taken, strict=True)}
         return [names[content.identity] for content in contents]
+
+    def take_in_anew(self, conn: Connection, project: str, content: RecommendationContent, now: datetime) -> str:
+        """As `take_in`, of one, and what is claimed of it is refreshed too: the claim and its approval are void."""
+        recommendation_renewal.give_back_stale(conn, project, content, now, self.lifetime)
+        return self.take_in(conn, project, [content], now)[0]
+
+    def withdraw(self, conn: Connection, project: str, identity: str, now: datetime) -> None:
+        """There is nothing to do about this finding any more, whoever has it in hand."""
+        recommendation_renewal.withdraw(conn, project, identity, now, self.lifetime)
 
     def retire(self, conn: Connection, project: str, resources: Sequence[CloudResource], now: datetime) -> None:
         """Take back what was recommended for resources that are in order now."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from trimtab.v1 import commitment_service_pb2 as commitment_pb
 from trimtab_service.domain.commitments import Commitment
+from trimtab_service.domain.coverage import RESERVATIONS
 from trimtab_service.domain.errors import AlreadyExistsError
 from trimtab_service.domain.money import nanos_from_usd
 from trimtab_service.domain.recommendations import Operation, OperationKind
@@ -35,17 +36,25 @@ class PurchaseBook:
         said = {change.field: change.after for change in operation.changes}
         name = hashlib.sha256(f"{said['PlanHash']}/{operation.resource_id}".encode()).hexdigest()
         own, now = f"bought-{name[:_ID_LENGTH]}", self._clock()
+        kind, nanos = (
+            KINDS[commitment_pb.Commitment.Kind.Value(said["Kind"])],
+            nanos_from_usd(Decimal(said["CommitmentPerHour"])),
+        )
+        units = float(said.get("Units") or 0.0) if kind in RESERVATIONS else 0.0
         commitment = Commitment(
             project=project,
             commitment_id=own,
-            kind=KINDS[commitment_pb.Commitment.Kind.Value(said["Kind"])],
+            kind=kind,
             cloud=resource.cloud,
             start_time=now,
             end_time=now + timedelta(seconds=int(said["TermSeconds"])),
             region=said.get("Region", ""),
             family=said.get("Family", ""),
-            spend_nanos_per_hour=nanos_from_usd(Decimal(said["CommitmentPerHour"])),
-            discount_fraction=max(1.0 - float(said["Rate"]), 0.0),
+            instance_type=said.get("Sku", "") if units else "",
+            instances=units,
+            price_nanos_per_hour=round(nanos / units) if units else 0,
+            spend_nanos_per_hour=0 if units else nanos,
+            discount_fraction=0.0 if units else max(1.0 - float(said["Rate"]), 0.0),
         )
         key = ResourceId(project, f"projects/{project}", own)
         with contextlib.suppress(AlreadyExistsError):

@@ -1,5 +1,6 @@
 """A purchase plan as a recommendation: what is bought first, through whom, and what it saves a month."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -9,6 +10,8 @@ from google.type.money_pb2 import Money as MoneyMessage
 from trimtab.v1 import commitment_service_pb2 as commitment_pb
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab_service.domain.money import Money
+from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.purchasing import UsageKey
 from trimtab_service.domain.recommendations import (
     FieldChange,
     Impact,
@@ -44,9 +47,7 @@ def content_of_plan(plan: pb.PurchasePlan) -> RecommendationContent | None:
     largest = max(now, key=lambda purchase: _micros(purchase.commitment_per_hour))
     # A recommendation is of one cloud; the others' purchases are found again when it is carried out and planned anew.
     now = [purchase for purchase in now if purchase.offer.cloud == largest.offer.cloud]
-    resource = CloudResource(
-        resource_id="commitments", cloud=CLOUD_OF[largest.offer.cloud], region="", kind=ResourceKind.INSTANCE_GROUP
-    )
+    resource = _commitments_of(CLOUD_OF[largest.offer.cloud])
     per_hour = Money(sum(_micros(purchase.commitment_per_hour) for purchase in now)).usd
     return RecommendationContent(
         identity=identity_of(Kind.PURCHASE, resource),
@@ -62,6 +63,24 @@ def content_of_plan(plan: pb.PurchasePlan) -> RecommendationContent | None:
         confidence=1.0 - max((purchase.probability_below_break_even for purchase in now), default=0.0),
         catalog_version=plan.catalog_version,
     )
+
+
+def identities_over(
+    plan: pb.PurchasePlan, content: RecommendationContent | None, keys: Iterable[UsageKey]
+) -> tuple[str, ...]:
+    """Recommendations of earlier plans that this one leaves nothing of: those of its clouds for which it buys nothing.
+
+    A search that was stopped has not found that.
+    """
+    if plan.certificate.ending != pb.OptimalityCertificate.ENDING_OPTIMAL:
+        return ()
+    clouds = {key.cloud for key in keys} - ({content.resource.cloud} if content is not None else set())
+    return tuple(identity_of(Kind.PURCHASE, _commitments_of(cloud)) for cloud in sorted(clouds))
+
+
+def _commitments_of(cloud: Cloud) -> CloudResource:
+    """What a purchase changes: the commitments of a cloud, whatever they are for."""
+    return CloudResource("commitments", cloud, region="", kind=ResourceKind.INSTANCE_GROUP)
 
 
 def _monthly(plan: pb.PurchasePlan) -> int:

@@ -20,12 +20,13 @@ from trimtab_service.purchasing.policies import Policy
 from trimtab_service.purchasing.policy_report import LADDERS
 from trimtab_service.purchasing.ports import ProviderAdvisors
 from trimtab_service.rpc import bounds, names
-from trimtab_service.rpc.advice_keeping import Intake, Kept
+from trimtab_service.rpc.advice_keeping import Kept
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.demand_parser import PendingDemand
 from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fleet_intake import FleetIntake
 from trimtab_service.rpc.inventory_demand import InventoryDemand
-from trimtab_service.rpc.purchase_content import content_of_plan
+from trimtab_service.rpc.purchase_content import content_of_plan, identities_over
 from trimtab_service.rpc.purchase_desk import Asked, PurchaseDesk
 from trimtab_service.rpc.purchase_encoder import PurchaseEncoder
 from trimtab_service.rpc.purchase_parser import PurchaseParser
@@ -49,7 +50,7 @@ class PurchasingServicer:
         self,
         desk: PurchaseDesk,
         writer: GroupCommitWriter,
-        intake: Intake,
+        intake: FleetIntake,
         advisors: ProviderAdvisors,
         inventory: InventoryDemand,
     ) -> None:
@@ -275,6 +276,7 @@ class PurchasingServicer:
 
     def _keep(self, key: RequestKey, plan: pb.PurchasePlan, asked: Asked, call: Call) -> Kept:
         content = content_of_plan(plan)
+        over = identities_over(plan, content, asked.request.usage.keys)
         proof = plan.certificate.evidence
         # Larger than all the rest, and of use to whoever asked first only: what is kept goes without it.
         plan.certificate.evidence = b""
@@ -284,8 +286,9 @@ class PurchasingServicer:
             nonlocal is_first
             is_first = True
             if content is not None:
-                taken: Sequence[str] = self._intake.take_in(conn, key.project, [content], asked.instant)
-                plan.recommendation = taken[0]
+                plan.recommendation = self._intake.take_in_anew(conn, key.project, content, asked.instant)
+            for identity in over:
+                self._intake.withdraw(conn, key.project, identity, asked.instant)
             return plan.SerializeToString()
 
         kept = self._writer.run(lambda conn: once(conn, key, asked.instant, lambda: enter(conn)), call.time_remaining())

@@ -24,10 +24,11 @@ class StoredPurchaseBudget:
     def take(self, purchase: Purchase, held: Mapping[str, int], cap_nanos: int, since: datetime) -> int | None:
         """As the port says."""
         with self._database.change() as conn:
-            taken = dict(conn.execute(_of_day(purchase.account, since)).tuples().all())
+            rows = conn.execute(_of_day(purchase.account, since)).all()
+            taken = {str(row.purchase): int(row.nanos_per_hour) for row in rows}
             others = {**held, **taken}
             others.pop(purchase.key, None)
-            total = sum(others.values())
+            total: int = sum(others.values())
             if total + purchase.nanos_per_hour > cap_nanos:
                 return total
             self._write(conn, purchase)

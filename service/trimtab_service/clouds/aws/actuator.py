@@ -10,11 +10,11 @@ from trimtab_service.clouds.aws.endpoint_changes import EndpointChanges
 from trimtab_service.clouds.aws.faults import RefusedError, refused
 from trimtab_service.clouds.aws.group_changes import GroupChanges
 from trimtab_service.clouds.aws.instance_changes import InstanceChanges
-from trimtab_service.clouds.aws.savings_plans import SavingsPlanPurchases, savings_plan_of
+from trimtab_service.clouds.aws.purchases import Purchases
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.recommendations import Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource, ResourceKind
-from trimtab_service.recommendations.ports import Effect, Observed
+from trimtab_service.recommendations.ports import Effect, Observed, PurchaseBudget
 
 _OPERATIONS: Final[Mapping[ResourceKind, frozenset[OperationKind]]] = {
     ResourceKind.INSTANCE: frozenset(
@@ -26,16 +26,17 @@ _OPERATIONS: Final[Mapping[ResourceKind, frozenset[OperationKind]]] = {
 
 
 class AwsActuator:
-    """An Actuator of instances, Auto Scaling groups and SageMaker endpoints, and a buyer of Savings Plans.
+    """An Actuator of instances, Auto Scaling groups and SageMaker endpoints, and a buyer of commitments.
 
     Field names: `State` and `InstanceType` of instances; `InstanceType`, `MinSize`, `MaxSize`, `DesiredCapacity` of
     groups; `InstanceType` and `InitialInstanceCount` of endpoints.
     """
 
-    def __init__(self, calls: AwsCalls) -> None:
+    def __init__(self, calls: AwsCalls, budget: PurchaseBudget | None = None) -> None:
+        """Without a `budget`, which keeps the day's purchases, it buys nothing."""
         self._account = calls.account
         self._changes = _changes(calls)
-        self._purchases: Change = SavingsPlanPurchases(calls)
+        self._purchases = None if budget is None else Purchases(calls, budget)
 
     def handles(self, resource: CloudResource, operation: Operation) -> bool:
         """Whether it is of this account and regions, and the operation one of its kind."""
@@ -44,7 +45,8 @@ class AwsActuator:
                 resource.cloud is Cloud.AWS
                 and resource.account in {"", self._account.account}
                 and self._account.max_purchase_nanos_per_hour > 0
-                and savings_plan_of(operation) is not None
+                and self._purchases is not None
+                and self._purchases.sells(operation)
             )
         here = (resource.cloud, resource.account) == (Cloud.AWS, self._account.account)
         if not here or resource.region not in self._account.regions:
@@ -66,8 +68,11 @@ class AwsActuator:
             raise refused(str(error)) from error
 
     def _change(self, resource: CloudResource, operation: Operation) -> Change:
-        buys = operation.kind is OperationKind.PURCHASE_COMMITMENT
-        return self._purchases if buys else self._changes[resource.kind]
+        if operation.kind is not OperationKind.PURCHASE_COMMITMENT:
+            return self._changes[resource.kind]
+        if self._purchases is None:
+            raise refused(f"{operation.resource_id}: nothing is bought here")
+        return self._purchases
 
 
 def _changes(calls: AwsCalls) -> Mapping[ResourceKind, Change]:

@@ -48,6 +48,17 @@ class AwsCalls:
         except ExpiredCredentialError as error:
             raise source_failed(str(error)) from error
 
+    def once(
+        self, service: str, region: str, operation: str, parameters: Mapping[str, object], deadline: datetime
+    ) -> dict[str, Any]:
+        """As `call`, sent once: for what would be done a second time. After UnavailableError it may have been done."""
+        doing = f"{service} {operation}"
+        timeout_s = self.patience.call_timeout_s(min(deadline, self.patience.clock() + self.account.call_timeout))
+        try:
+            return _within(timeout_s, doing, lambda: self._sent(service, region, operation, parameters))
+        except (PassingFault, ExpiredCredentialError) as error:
+            raise source_failed(str(error)) from error
+
     def pages(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], deadline: datetime
     ) -> Iterator[dict[str, Any]]:
