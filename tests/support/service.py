@@ -19,6 +19,7 @@ from trimtab.v1.placement_service_pb2_grpc import PlacementServiceStub
 from trimtab.v1.policy_service_pb2_grpc import PolicyServiceStub
 from trimtab.v1.purchasing_service_pb2_grpc import PurchasingServiceStub
 from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from trimtab.v1.replication_service_pb2_grpc import ReplicationServiceStub
 from trimtab.v1.rightsizing_service_pb2_grpc import RightsizingServiceStub
 from trimtab_service.bootstrap import Overrides, compose
 from trimtab_service.config import Settings
@@ -45,6 +46,7 @@ class RunningService:
     recommendation: RecommendationServiceStub
     purchasing: PurchasingServiceStub
     failover: FailoverServiceStub
+    replications: ReplicationServiceStub
 
 
 @contextlib.contextmanager
@@ -84,6 +86,7 @@ def running_service(
             recommendation=RecommendationServiceStub(channel),
             purchasing=PurchasingServiceStub(channel),
             failover=FailoverServiceStub(channel),
+            replications=ReplicationServiceStub(channel),
         )
     finally:
         channel.close()

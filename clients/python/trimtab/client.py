@@ -15,6 +15,7 @@ from trimtab.placement import Placement
 from trimtab.policies import Policies
 from trimtab.purchasing import Purchasing
 from trimtab.recommendations import Recommendations
+from trimtab.replication import Replications
 from trimtab.rightsizing import Rightsizing
 from trimtab.v1 import placement_service_pb2
 
@@ -43,6 +44,7 @@ class Client:
         "policies",
         "purchasing",
         "recommendations",
+        "replications",
         "rightsizing",
     )
 
@@ -89,6 +91,7 @@ class Client:
         self.fleet_analyses = FleetAnalyses(self.channel, caller)
         self.purchasing = Purchasing(self.channel, caller)
         self.recommendations = Recommendations(self.channel, caller)
+        self.replications = Replications(self.channel, caller)
         self.rightsizing = Rightsizing(self.channel, caller)
 
     def place(  # noqa: PLR0913 - as `Placement.place`

@@ -99,6 +99,12 @@ CALLS: dict[str, Callable[[trimtab.Client], object]] = {
     "ExportFailoverEvidence": lambda client: client.failover.export_failover_evidence("r"),
     "ExportRunbook": lambda client: client.failover.export_runbook("p"),
     "AdviseDrStrategy": lambda client: client.failover.advise_dr_strategy(AdviseDrStrategyRequest()),
+    "ListReplications": lambda client: list(client.replications.list_replications()),
+    "GetReplication": lambda client: client.replications.get_replication("r"),
+    "StartReplication": lambda client: client.replications.start_replication("r"),
+    "PauseReplication": lambda client: client.replications.pause_replication("r"),
+    "ReverseReplication": lambda client: client.replications.reverse_replication("r"),
+    "CompareReplication": lambda client: list(client.replications.compare_replication("r")),
 }
 
 

@@ -20,6 +20,7 @@ from trimtab.cli import (
     policy,
     purchase,
     recommendations,
+    replication,
     rightsize,
 )
 from trimtab.cli.exits import Exit, of_error
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
         purchase,
         recommendations,
         failover,
+        replication,
         catalog,
         policy,
         commitment,
