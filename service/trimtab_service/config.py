@@ -148,6 +148,14 @@ class Settings:
     recommendation_retention: timedelta = _setting(
         timedelta(days=400), values.duration(3600, 86_400 * 3650), "How long closed recommendations are kept."
     )
+    failover_run_retention: timedelta = _setting(
+        timedelta(days=1_826),
+        values.duration(86_400, 86_400 * 3650),
+        "How long ended failover runs are kept, each with its whole chain of events.",
+    )
+    failover_report_retention: timedelta = _setting(
+        timedelta(days=7), values.duration(3600, 86_400 * 365), "How long the words of a silent observer are kept."
+    )
     change_windows: tuple[ChangeWindow, ...] = _setting(
         (),
         values.change_windows,

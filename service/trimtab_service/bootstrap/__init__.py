@@ -285,6 +285,8 @@ def retention(settings: Settings) -> Retention:
         analyses=settings.analysis_retention,
         profiles=settings.profile_retention,
         recommendations=settings.recommendation_retention,
+        failover_runs=settings.failover_run_retention,
+        failover_reports=settings.failover_report_retention,
     )
 
 

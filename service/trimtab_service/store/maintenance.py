@@ -10,7 +10,15 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, tuple_
 
 from trimtab_service.domain.errors import UnavailableError
-from trimtab_service.store import decisions, fleet, journal, profiles, recommendation_sweeps
+from trimtab_service.store import (
+    decisions,
+    failover_evaluations,
+    failover_sweeps,
+    fleet,
+    journal,
+    profiles,
+    recommendation_sweeps,
+)
 from trimtab_service.store.engines import Database
 from trimtab_service.store.serial import LOCK_PRODUCT, LOCK_PRUNE
 from trimtab_service.store.tables import REQUESTS, RESERVATIONS
@@ -30,6 +38,8 @@ class Retention:
     profiles: timedelta = timedelta(days=35)
     recommendations: timedelta = timedelta(days=400)
     leases: timedelta = timedelta(days=30)
+    failover_runs: timedelta = timedelta(days=1_826)
+    failover_reports: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,10 @@ class Pruned:
     profiles: int = 0
     recommendations: int = 0
     leases: int = 0
+    failover_runs: int = 0
+    failover_versions: int = 0
+    failover_reports: int = 0
+    failover_evaluations: int = 0
 
 
 class Maintenance:
@@ -74,6 +88,16 @@ class Maintenance:
                 lambda conn, limit: recommendation_sweeps.prune(conn, now - kept.recommendations, limit)
             ),
             leases=self._all(lambda conn, limit: recommendation_sweeps.prune_leases(conn, now - kept.leases, limit)),
+            failover_runs=self._all(
+                lambda conn, limit: failover_sweeps.prune_runs(conn, now - kept.failover_runs, limit)
+            ),
+            failover_versions=self._all(
+                lambda conn, limit: failover_sweeps.prune_versions(conn, now - kept.failover_runs, limit)
+            ),
+            failover_reports=self._all(
+                lambda conn, limit: failover_sweeps.prune_reports(conn, now - kept.failover_reports, limit)
+            ),
+            failover_evaluations=self._all(failover_evaluations.prune_evaluations),
         )
 
     def start(self, clock: Callable[[], datetime], every_s: float = 600.0) -> None:

@@ -149,7 +149,7 @@ def test_dns_takes_the_answers_that_are_wanted() -> None:
 def test_no_check_reaches_where_clouds_keep_credentials(address: str, allowed: bool) -> None:
     """Not by its own address, nor by another spelling; an allow-list narrows further and never widens."""
     assert Reachable().allows(address) is allowed
-    assert networks(["169.254.0.0/16", "fe80::/10"]).allows(address) is False  # type: ignore[attr-defined] # a Reachable
+    assert networks(["169.254.0.0/16", "fe80::/10"]).allows(address) is False
 
 
 _PROBE = """
