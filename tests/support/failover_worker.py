@@ -19,6 +19,7 @@ from tests.support.recording_targets import Record, RecordedTargets
 from trimtab_service.domain.failover import RunState, StepState
 from trimtab_service.failover.execution import Conduct, Surroundings
 from trimtab_service.failover.journal import Held, RunJournal, Transition
+from trimtab_service.failover.ports import Targets
 from trimtab_service.failover.run import Run
 from trimtab_service.failover.runner import Runner
 from trimtab_service.rpc.ids import new_ulid
@@ -60,11 +61,13 @@ class _Doom:
     """
 
     fate: Fate
+    also: Callable[[str, str], None] = lambda point, step_id: None
     came: set[str] = field(default_factory=set)
     quiet: threading.Lock = field(default_factory=threading.Lock)
 
     def at(self, point: str, step_id: str) -> None:
-        """Here it ends, or stands still, once."""
+        """Here it ends, or stands still, once; and here a test may do what it likes."""
+        self.also(point, step_id)
         if (step_id, point) == (self.fate.step_id, self.fate.point) and not self.came:
             self.came.add(point)
             with self.quiet:
@@ -114,15 +117,25 @@ class Worker:
     close: Callable[[], None]
 
 
-def worker(dsn: str, record: Path, owner: str, fate: Fate | None = None, conduct: Conduct = SHORT) -> Worker:
-    """Put one together. Call `close`."""
-    doom = _Doom(fate or Fate())
+def worker(
+    dsn: str,
+    record: Path,
+    owner: str,
+    fate: Fate | None = None,
+    conduct: Conduct = SHORT,
+    *,
+    at: Callable[[str, str], None] = lambda point, step_id: None,
+    clock: Callable[[], datetime] = utc_now,
+    targets: Targets | None = None,
+) -> Worker:
+    """Put one together. Call `close`. `at` is called at every point with it and the step; `clock` is its host's."""
+    doom = _Doom(fate or Fate(), at)
     database = open_database(dsn)
     writer = GroupCommitWriter(database)
     plans = FailoverPlanStore(database, writer)
-    runs = FailoverRunStore(database, writer, clock=utc_now, new_id=new_ulid, maximum=10_000)
-    journal = StoredRunJournal(database, writer, plans, utc_now)
-    targets = RecordedTargets(
+    runs = FailoverRunStore(database, writer, clock=clock, new_id=new_ulid, maximum=10_000)
+    journal = StoredRunJournal(database, writer, plans, clock)
+    recorded = RecordedTargets(
         Record(
             record,
             before=lambda key: doom.at("before_effect", key.rsplit("/", 1)[-1]),
@@ -132,11 +145,11 @@ def worker(dsn: str, record: Path, owner: str, fate: Fate | None = None, conduct
     runner = Runner(
         Surroundings(
             journal=_DoomedJournal(journal, doom),
-            targets=targets,
+            targets=targets or recorded,
             children=StoredChildRuns(database, runs),
             healthy_sides=lambda _: None,
             owner=owner,
-            clock=utc_now,
+            clock=clock,
             conduct=conduct,
         )
     )

@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
@@ -28,16 +29,21 @@ class FaultProxy:
     - `refuses`: connections are reset as soon as they are taken.
     - `resets_answers`: the request arrives, and instead of its answer the client gets a reset.
     `times` limits the faults to so many connections; None: to all.
+
+    `frozen` is different: halves whose bytes vanish at once, on connections that are open already too. Those are cut
+    when it is healed, for what was sent is lost.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int | None = None) -> None:
+        """Without a port `host` is the path of a Unix socket."""
         self.delay_s = 0.0
         self.dropped: frozenset[Way] = frozenset()
         self.refuses = False
         self.resets_answers = False
+        self.frozen: frozenset[Way] = frozenset()
         self.times: int | None = None
         self.connections = 0
-        self._target = (host, port)
+        self._target: tuple[str, int] | str = host if port is None else (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -56,6 +62,14 @@ class FaultProxy:
     def heal(self) -> None:
         """Forward everything again; connections that were spoilt stay so."""
         self.delay_s, self.dropped, self.refuses, self.resets_answers = 0.0, frozenset(), False, False
+        self.frozen = frozenset()
+
+    def cut(self) -> None:
+        """Reset every connection that is open now."""
+        with self._lock:
+            for one in self._open:
+                _abort(one)
+            self._open.clear()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,7 +98,7 @@ class FaultProxy:
                 _reset(client)
                 continue
             try:
-                server = socket.create_connection(self._target, timeout=10)
+                server = _connected(self._target)
             except OSError:
                 _reset(client)
                 continue
@@ -94,24 +108,52 @@ class FaultProxy:
             for source, sink, way in ((client, server, Way.TO_SERVER), (server, client, Way.TO_CLIENT)):
                 resets = self.resets_answers and way is Way.TO_CLIENT
                 pump = (source, sink, way in self.dropped, resets, self.delay_s)
-                threading.Thread(target=_pump, args=pump, daemon=True).start()
+                threading.Thread(target=self._pump, args=(way, *pump), daemon=True).start()
+
+    def _pump(
+        self, way: Way, source: socket.socket, sink: socket.socket, drops: bool, resets: bool, delay_s: float
+    ) -> None:
+        try:
+            _forward(lambda: way in self.frozen, source, sink, (drops, resets, delay_s))
+        except OSError:
+            _close(source)
+            _close(sink)
 
 
-def _pump(source: socket.socket, sink: socket.socket, drops: bool, resets: bool, delay_s: float) -> None:
-    try:
-        while data := source.recv(_CHUNK):
-            if resets:
-                _reset(sink)
-                return
-            if drops:
-                continue
-            if delay_s:
-                time.sleep(delay_s)
-            sink.sendall(data)
-        if not drops:
-            sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        _close(sink)
+def _forward(
+    is_frozen: Callable[[], bool], source: socket.socket, sink: socket.socket, faults: tuple[bool, bool, float]
+) -> None:
+    drops, resets, delay_s = faults
+    while data := source.recv(_CHUNK):
+        if resets:
+            _reset(sink)
+            return
+        if drops:
+            continue
+        if is_frozen():
+            while is_frozen():
+                time.sleep(0.005)
+            raise ConnectionResetError
+        if delay_s:
+            time.sleep(delay_s)
+        sink.sendall(data)
+    if not drops:
+        sink.shutdown(socket.SHUT_WR)
+
+
+def _connected(target: tuple[str, int] | str) -> socket.socket:
+    if not isinstance(target, str):
+        return socket.create_connection(target, timeout=10)
+    made = socket.socket(socket.AF_UNIX)
+    made.connect(target)
+    return made
+
+
+def _abort(one: socket.socket) -> None:
+    """Wake up who reads it, and let the peer see a reset."""
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _close(one)
 
 
 def _reset(one: socket.socket) -> None:

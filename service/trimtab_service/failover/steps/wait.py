@@ -21,8 +21,8 @@ class WaitStep:
         """The same."""
         del reach
         until = (call.step.begin_time or call.clock()) + self.action.duration
-        while (left := (until - call.clock()).total_seconds()) > 0:
-            call.hold.wait(min(left, max(call.pace_s, 0.01)))
+        # A clock that is set meanwhile makes it neither shorter nor longer.
+        call.hold.wait(max(0.0, (until - call.clock()).total_seconds()))
         return Effect(f"waited {self.action.duration.total_seconds():g} s")
 
     def undo(self, call: Call, reach: ProductionReach) -> Effect:
