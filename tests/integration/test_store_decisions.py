@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trimtab_service import compiled
 from trimtab_service.domain.errors import InvalidArgumentError, NotFoundError
 from trimtab_service.domain.filters import Filter, matches, parse_filter
 from trimtab_service.domain.reasons import ErrorReason
@@ -250,3 +251,35 @@ def test_pruning_takes_the_oldest_of_every_project_in_batches(log: DecisionLog, 
 def test_a_record_has_the_order_of_the_table() -> None:
     """Rows go to the driver as they are, so a record must list its values as the table lists its columns."""
     assert DecisionRecord._fields == tuple(DECISIONS.columns.keys())
+
+
+def test_the_compiled_form_hands_the_driver_the_same_values() -> None:
+    """Of both widths, with instants of any zone, with and without what may be empty; a naive instant is refused."""
+    wire = compiled.load("wire")
+    if wire is None:
+        return
+    elsewhere = timezone(timedelta(hours=-7, minutes=-30))
+    records = [
+        decision(0),
+        decision(1, reserved=True, valid_until=NOW.astimezone(elsewhere), expected_cost_micros=None),
+        decision(2, create_time=datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+        decision(3, create_time=datetime(2100, 2, 28, 23, 0, tzinfo=elsewhere), release_time=NOW, outcome="ran"),
+        decision(4, create_time=datetime(2000, 2, 29, tzinfo=UTC), context=b"{}"),
+    ]
+    width = len(DecisionRecord._fields)
+    times = tuple(place for place, name in enumerate(DecisionRecord._fields) if name.endswith(("_time", "_until")))
+    for columns in (width - 3, width):
+        asked = (records, 1, len(records), columns, times)
+        assert wire.flat_values(*asked) == decisions.flat_values(*asked)
+    for form in (wire.flat_values, decisions.flat_values):
+        with pytest.raises(ValueError, match="zone"):
+            form([decision(create_time=NOW.replace(tzinfo=None))], 0, 1, width, times)
+
+
+def test_records_that_are_marked_already_are_written_whole(database: Database, log: DecisionLog) -> None:
+    """Among others that are not, in a group of any size: an outcome, a release and a context come back."""
+    records = [decision(number) for number in range(90)]
+    records[50] = decision(50, outcome="ran", release_time=NOW, context=b"{}", reserved=True)
+    fill(database, *records)
+    for number in (0, 49, 50, 51, 89):
+        assert log.get("p", records[number].decision_id) == records[number]

@@ -85,5 +85,7 @@ def _reader(vocabulary: Vocabulary) -> RequestReader:
     return reader
 
 
-WRITER: Final[DecisionWriter | None] = None if _WIRE is None else _WIRE.DecisionWriter(offer_bytes, KEPT_OFFERS, DIFFERS)
+WRITER: Final[DecisionWriter | None] = (
+    None if _WIRE is None else _WIRE.DecisionWriter(offer_bytes, KEPT_OFFERS, DIFFERS)
+)
 """None where it is not built."""

@@ -22,8 +22,8 @@ from trimtab_service.rpc.authorization import Guard
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 PlainMethod = Callable[[bytes, Principal], bytes | None]
-"""A method's short way, from the request's bytes to the answer's. It looks itself at whether the principal may, and says
-None where it does not know: then the request is parsed, and answered or refused, as always."""
+"""A method's short way, from the request's bytes to the answer's. It looks itself at whether the principal may, and
+says None where it does not know: then the request is parsed, and answered or refused, as always."""
 
 
 @dataclass(frozen=True, slots=True)

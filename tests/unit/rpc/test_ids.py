@@ -1,11 +1,13 @@
 """Names of decisions are ULIDs of their instant, each another."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 from ulid import ULID
 
-from trimtab_service.rpc.ids import UlidSource, new_ulid, text_of
+from trimtab_service import compiled
+from trimtab_service.rpc.ids import AscendingUlids, UlidSource, new_ulid, text_of
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 456_789, tzinfo=UTC)
 
@@ -42,3 +44,28 @@ def test_randomness_is_the_sources() -> None:
     source = UlidSource(zeros)
     assert {source(NOW)[10:] for _ in range(100)} == {"0" * 16}
     assert len(asked) == 1
+
+
+def test_ids_of_one_instant_ascend_and_do_not_tell_the_next() -> None:
+    """Whatever the random bits are; an earlier instant begins anew, and the steps differ."""
+    random = Random(2)
+    ascending = AscendingUlids(UlidSource(random.randbytes))
+    made = [ascending(NOW) for _ in range(2_000)]
+    assert made == sorted(set(made))
+    values = [ULID.from_str(name.upper()) for name in made]
+    assert {value.milliseconds for value in values} == {int(NOW.timestamp() * 1_000)}
+    assert len({int(b) - int(a) for a, b in pairwise(values)}) > 1_000
+    assert ascending(NOW - timedelta(seconds=1)) < made[0]
+
+
+def test_the_compiled_source_makes_the_same_ids() -> None:
+    """Of the same random bytes, in bursts of one millisecond and over carries from one end of an id to the other."""
+    wire = compiled.load("wire")
+    if wire is None:
+        return
+    for drawn in (Random(1).randbytes(5_120), b"\xff" * 5_120, bytes(5_120)):
+        interpreted = AscendingUlids(UlidSource(lambda _, drawn=drawn: drawn))
+        built = wire.Ulids(lambda _, drawn=drawn: drawn)
+        for number in range(1_500):
+            instant = NOW + timedelta(microseconds=number // 7 * 900)
+            assert built(instant) == interpreted(instant)
