@@ -123,7 +123,8 @@ def expected_share(
     """Usage in the offer's scope from each change on, as a share of that of the last 30 days; empty without changes."""
     if not changes:
         return ()
-    recent = {key: float(row[-_LOOK_BACK:].mean()) for key, row in zip(usage.keys, usage.money, strict=True)}
+    # Sums, for only their proportion counts, and usage may have no hour yet.
+    recent = {key: float(row[-_LOOK_BACK:].sum()) for key, row in zip(usage.keys, usage.money, strict=True)}
     whole = sum(money for key, money in recent.items() if offer.covers(key))
     shares = []
     for change in sorted(changes, key=lambda one: one.effective):

@@ -56,6 +56,29 @@ def test_a_csv_file_is_asked_about_as_an_assumed_instance(advising: CannedServer
     assert max(len(line) for line in ran.out.splitlines()) <= 100
 
 
+def test_containers_and_own_types_are_described(advising: CannedServer, tmp_path: Path) -> None:
+    """A node's type goes along as the tag that prices a container; GPUs of an own type as its capacity."""
+    file = csv(tmp_path, ends=datetime.now(UTC))
+    line = "--kind container --vcpus 2 --memory 4GiB --node-type m5.2xlarge --gpus A100=0.5"
+    assert ask(advising, str(file), *line.split()).code == 0
+    resource = asked(advising).resource
+    assert resource.kind == pb.CloudResource.KIND_CONTAINER
+    assert dict(resource.tags) == {"kubernetes:node-type": "m5.2xlarge"}
+    assert (resource.capacity.gpu_model, resource.capacity.gpus) == ("A100", 0.5)
+    assert resource.instance_type == ""
+
+
+def test_what_to_bear_in_mind_is_said_of_each_of_many(server: CannedServer, tmp_path: Path) -> None:
+    """That nobody measured the memory is told beside the sizes, not only in the details of a single one."""
+    advice = over_provisioned()
+    advice.reasons[:] = ["CPU_OVER_PROVISIONED", "MEMORY_NOT_MEASURED"]
+    server.answer("Rightsize", advice)
+    for name in ("cpu_a.csv", "cpu_b.csv"):
+        csv(tmp_path, ends=datetime.now(UTC), name=name)
+    ran = ask(server, str(tmp_path))
+    assert ran.out.count("memory not measured: kept") == 2, ran.out
+
+
 def test_what_is_said_is_asked(advising: CannedServer, tmp_path: Path) -> None:
     """Each flag lands in its field."""
     file = csv(tmp_path, ends=datetime.now(UTC))

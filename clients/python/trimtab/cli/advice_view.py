@@ -25,6 +25,18 @@ _STYLES: Final = {
     _ADVICE.FINDING_SOURCE_FAILED: "bold red",
 }
 
+_CAVEATS: Final = {
+    "CPU_NOT_MEASURED": "CPU not measured: kept",
+    "MEMORY_NOT_MEASURED": "memory not measured: kept",
+    "GPU_NOT_MEASURED": "use of the GPUs not measured: kept",
+    "GPU_MEMORY_NOT_MEASURED": "GPU memory not measured: kept",
+    "LESS_THAN_A_WEEK": "less than a week of data",
+    "PEAKS_ABOVE_SIZE": "moments within intervals rose above the size",
+    "PEAKS_NOT_SEEN": "means only: peaks within intervals not seen",
+    "NO_PRICE": "no price known",
+}
+"""What to bear in mind, of an advice that is one of many."""
+
 Part = Table | Text | str
 
 
@@ -36,7 +48,8 @@ def advice_parts(advice: RightsizingAdvice, *, details: bool = True) -> list[Par
     if advice.missing:
         parts.append(out.listed(f"missing: {text}" for text in advice.missing))
     if not details:
-        return parts
+        caveats = [_CAVEATS[reason] for reason in advice.reasons if reason in _CAVEATS]
+        return [*parts, Text(f"  {'; '.join(caveats)}", style="dim")] if caveats else parts
     if advice.options:
         parts += [out.heading("The first option"), _dimensions(advice.options[0])]
     elif advice.HasField("current"):
@@ -120,10 +133,10 @@ def summary(advices: Sequence[RightsizingAdvice]) -> Table:
 
 
 def _options(options: Iterable[pb.RightsizingOption]) -> Table:
-    """`up to` is the upper end of the confidence interval of what was exceeded."""
+    """`95% up to` is the upper end of the confidence interval of what was exceeded, by days: few days tell little."""
     made = out.table(
-        *("  #", "option", "what", "month", "saves", "risk", "binding", "exceeded", "up to", "slack", "effort"),
-        right=["  #", "month", "saves", "risk", "exceeded", "up to", "slack"],
+        *("  #", "option", "what", "month", "saves", "risk", "binding", "exceeded", "95% up to", "slack", "effort"),
+        right=["  #", "month", "saves", "risk", "exceeded", "95% up to", "slack"],
     )
     for option in options:
         test, tested = option.back_test, option.HasField("back_test")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from trimtab import Client, vocabulary
 from trimtab.cli import output as out
+from trimtab.cli.advice_view import option_name
 from trimtab.cli.connection import Connection, Output
 from trimtab.cli.exits import Exit
 from trimtab.cli.flags import command
@@ -19,7 +20,12 @@ from trimtab.v1 import rightsizing_pb2
 from trimtab.v1 import rightsizing_service_pb2 as pb
 
 NAME = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name or id.")]
-SOURCE = Annotated[list[str], typer.Option("--source", "-s", help="A source of `trimtab fleet sources`; repeatable.")]
+SOURCE = Annotated[
+    list[str],
+    typer.Option(
+        "--source", "-s", help="A source of `trimtab fleet sources`; repeatable. Absent: the only one that there is."
+    ),
+]
 PROFILE = Annotated[str, typer.Option(help="safe, balanced, economy, aws-compute-optimizer, vpa or krr.")]
 LOOKBACK = Annotated[str, typer.Option(metavar="DURATION", help="How far back series are read, as 14d.")]
 REGION = Annotated[list[str], typer.Option(metavar="CLOUD:REGION", help="Only these regions; repeatable.")]
@@ -48,10 +54,10 @@ def add_commands(app: typer.Typer) -> None:
 
 def start(  # noqa: PLR0913 - what a fleet is, each an option
     *,
-    source: SOURCE,
+    source: SOURCE = [],  # noqa: B006 - typer's way to say repeatable
     profile: PROFILE = "",
     lookback: LOOKBACK = "",
-    region: REGION = [],  # noqa: B006 - typer's way to say repeatable
+    region: REGION = [],  # noqa: B006
     tag: TAG = [],  # noqa: B006
     max_read_cost: CAP = "",
     follow: Annotated[bool, typer.Option("--watch/--no-watch", help="Follow it to its end.")] = True,
@@ -59,9 +65,15 @@ def start(  # noqa: PLR0913 - what a fleet is, each an option
     output: Output,
     connection: Connection,
 ) -> None:
-    """Start an analysis, and follow it."""
+    """Start an analysis, and follow it.
+
+    trimtab fleet start -s vision-prod --region aws:eu-west-1 --max-read-cost 2
+
+    What it advises is kept: trimtab recommendations list
+    """
     request = _request(source, profile, lookback, region, tag, max_read_cost)
     with connection.client() as client:
+        _choose_source(client, request)
         made = client.fleet_analyses.start_fleet_analysis(request, request_id=request_id)
         if follow:
             _follow(client, made.name, "", as_json=output.json)
@@ -73,7 +85,7 @@ def start(  # noqa: PLR0913 - what a fleet is, each an option
 
 def estimate(  # noqa: PLR0913 - as start
     *,
-    source: SOURCE,
+    source: SOURCE = [],  # noqa: B006 - typer's way to say repeatable
     profile: PROFILE = "",
     lookback: LOOKBACK = "",
     region: REGION = [],  # noqa: B006
@@ -86,6 +98,7 @@ def estimate(  # noqa: PLR0913 - as start
     request = _request(source, profile, lookback, region, tag, max_read_cost)
     request.validate_only = True
     with connection.client() as client:
+        _choose_source(client, request)
         priced = client.fleet_analyses.start_fleet_analysis(request)
     if output.json:
         out.show_json(priced)
@@ -179,6 +192,16 @@ def _request(  # noqa: PLR0913, PLR0917 - the options of a command
     return request
 
 
+def _choose_source(client: Client, request: pb.StartFleetAnalysisRequest) -> None:
+    """Where no source was said, the one that there is; with several it is not guessed which."""
+    if request.telemetry_sources:
+        return
+    names = [one.telemetry_source for one in client.rightsizing.list_telemetry_sources()]
+    if len(names) != 1:
+        raise typer.BadParameter(f"say which: {', '.join(names) or 'none is configured'}", param_hint="--source")
+    request.telemetry_sources.extend(names)
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -200,6 +223,7 @@ def _follow(client: Client, name: str, resume_token: str, *, as_json: bool) -> N
     )
     last = pb.FleetAnalysis()
     best: list[pb.RightsizingAdvice] = []
+    unsized: list[pb.RightsizingAdvice] = []
     with Progress(*columns, console=out.console(stderr=True), transient=True) as progress:
         task = progress.add_task("waiting", total=None)
         for event in events:
@@ -208,15 +232,26 @@ def _follow(client: Client, name: str, resume_token: str, *, as_json: bool) -> N
                 progress.update(task, total=last.resources or None, description=_state(last))
                 continue
             best = _best([*best, event.advice])
+            if event.advice.finding in _UNSIZED and len(unsized) < _SHOWN:
+                unsized.append(event.advice)
             progress.advance(task)
     if best:
         out.show(out.heading("what saves most"), _advised(best))
+    if unsized:
+        out.show(out.heading("what could not be sized"), _unsized(unsized))
     _show(last, as_json=False)
     if last.state not in _OVER or last.state == pb.FleetAnalysis.STATE_FAILED:
         raise typer.Exit(Exit.FAILED)
 
 
 _SHOWN = 20
+_UNSIZED = frozenset(
+    {
+        pb.RightsizingAdvice.FINDING_INSUFFICIENT_DATA,
+        pb.RightsizingAdvice.FINDING_UNSUPPORTED,
+        pb.RightsizingAdvice.FINDING_SOURCE_FAILED,
+    }
+)
 
 
 def _best(advised: list[pb.RightsizingAdvice]) -> list[pb.RightsizingAdvice]:
@@ -242,12 +277,17 @@ def _advised(advised: Iterable[pb.RightsizingAdvice]) -> Table:
     return shown
 
 
+def _unsized(advised: Iterable[pb.RightsizingAdvice]) -> Table:
+    shown = out.table("resource", "finding", "why")
+    for one in advised:
+        shown.add_row(one.resource.resource_id, _finding(one), "; ".join(one.missing))
+    return shown
+
+
 def _size(option: rightsizing_pb2.RightsizingOption) -> str:
     if option.action == rightsizing_pb2.RightsizingOption.ACTION_STOP:
         return "stopped"
-    times = f"{option.count} x " if option.count > 1 else ""
-    share = f" ({option.gpu_share})" if option.gpu_share else ""
-    return f"{times}{option.instance_type or 'custom'}{share}"
+    return option_name(option)
 
 
 def _show(analysis: pb.FleetAnalysis, *, as_json: bool) -> None:

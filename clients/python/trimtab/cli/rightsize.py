@@ -86,6 +86,10 @@ def rightsize(  # noqa: PLR0913 - a command's arguments and options
 
     trimtab rightsize --source csv metrics/ --type m5.xlarge --region us-east-1
 
+    trimtab rightsize gpu.csv --type p3.8xlarge --compare --plot gpu.png
+
+    trimtab rightsize pod.csv --kind container --vcpus 2 --memory 4GiB --node-type m5.2xlarge
+
     Each csv file is one resource, unless a column or --resource says otherwise. Exit code 3: nothing could be sized.
     """
     if len(choice.profile) > 1 and not compare:

@@ -15,6 +15,9 @@ from trimtab.v1 import rightsizing_pb2 as pb
 ASSUMED_TYPE: Final = "m5.xlarge"
 """What a series is taken to be of when nobody says: the size that most examples of the field use. Always printed."""
 
+NODE_TYPE_TAG: Final = "kubernetes:node-type"
+"""Tag by which the service knows a container's node."""
+
 PROFILES: Final = ("safe", "balanced", "economy", "aws-compute-optimizer", "vpa", "krr")
 
 _RESOURCE = "Resource"
@@ -50,6 +53,13 @@ class ResourceFlags:
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory of a type of your own, as 64GiB.", rich_help_panel=_RESOURCE)
     ] = ""
+    gpus: Annotated[
+        str,
+        typer.Option(metavar="MODEL=COUNT", help="GPUs of a type of your own, as A100=4.", rich_help_panel=_RESOURCE),
+    ] = ""
+    node_type: Annotated[
+        str, typer.Option(help="Of a container: its node's type, which prices it.", rich_help_panel=_RESOURCE)
+    ] = ""
     arm_ready: Annotated[
         bool, typer.Option("--arm-ready", help="It is known to run on Arm.", rich_help_panel=_RESOURCE)
     ] = False
@@ -58,8 +68,12 @@ class ResourceFlags:
 
     def message(self, resource_id: str, *, assume: bool) -> pb.CloudResource:
         """The resource; with `assume` it gets a type where none is said."""
+        model, count = parse("--gpus", values.pair, self.gpus) if self.gpus else ("", "0")
         capacity = pb.Capacity(
-            vcpus=self.vcpus, memory_gib=parse("--memory", values.gib, self.memory) if self.memory else 0.0
+            vcpus=self.vcpus,
+            memory_gib=parse("--memory", values.gib, self.memory) if self.memory else 0.0,
+            gpu_model=model,
+            gpus=parse("--gpus", values.number, count),
         )
         own = capacity if capacity.ByteSize() else None
         return pb.CloudResource(
@@ -74,6 +88,7 @@ class ResourceFlags:
             workload_id=self.workload,
             team=self.team,
             arm_ready=self.arm_ready,
+            tags={NODE_TYPE_TAG: self.node_type} if self.node_type else None,
         )
 
 
