@@ -103,15 +103,17 @@ def _unary(pipeline: Pipeline, method: Method) -> Unary:
     def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
         started = timer()
         subject = ""
-        budget = answer = call = reply = None
+        budget = answer = call = None
+        reply = b""
         try:
             remaining = _remaining(context, default_s)
             principal = authenticate(context)
             subject = principal.subject
             budget = enter(principal)
-            if plain is not None and len(data) <= cap:
-                reply = plain(data, principal)
-            if reply is None:
+            short = None if plain is None or len(data) > cap else plain(data, principal)
+            if short is not None:
+                reply = short
+            else:
                 request = parse(data)
                 project = admit(principal, request)
                 call = Call(context, full_name, principal, project, now() + remaining)

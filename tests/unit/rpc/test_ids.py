@@ -1,5 +1,6 @@
 """Names of decisions are ULIDs of their instant, each another."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
@@ -58,14 +59,18 @@ def test_ids_of_one_instant_ascend_and_do_not_tell_the_next() -> None:
     assert ascending(NOW - timedelta(seconds=1)) < made[0]
 
 
+def always(drawn: bytes) -> Callable[[int], bytes]:
+    """A source of the same bytes."""
+    return lambda _size: drawn
+
+
 def test_the_compiled_source_makes_the_same_ids() -> None:
     """Of the same random bytes, in bursts of one millisecond and over carries from one end of an id to the other."""
     wire = compiled.load("wire")
     if wire is None:
         return
     for drawn in (Random(1).randbytes(5_120), b"\xff" * 5_120, bytes(5_120)):
-        interpreted = AscendingUlids(UlidSource(lambda _, drawn=drawn: drawn))
-        built = wire.Ulids(lambda _, drawn=drawn: drawn)
+        interpreted, built = AscendingUlids(UlidSource(always(drawn))), wire.Ulids(always(drawn))
         for number in range(1_500):
             instant = NOW + timedelta(microseconds=number // 7 * 900)
             assert built(instant) == interpreted(instant)
