@@ -44,7 +44,8 @@ def take_in(store_url: str, project: str, contents: Sequence[RecommendationConte
     database = open_database(store_url)
     writer = GroupCommitWriter(database)
     try:
-        return list(RecommendationStore(database, writer).take_in(project, contents, datetime.now(UTC), new_ulid))
+        store = RecommendationStore(database, writer)
+        return [one.recommendation() for one in store.take_in(project, contents, datetime.now(UTC), new_ulid)]
     finally:
         writer.close()
         database.close()

@@ -1,6 +1,7 @@
 """Column types that hold the same value, and sort it the same way, on both engines."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import BigInteger, Dialect, Integer, Text
@@ -21,6 +22,10 @@ def to_micros(instant: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """The aware UTC datetime of `to_micros`."""
     return _EPOCH + timedelta(microseconds=micros)
+
+
+_read_micros: Final = lru_cache(4_096)(from_micros)
+"""Rows that are read together were often written together."""
 
 
 class UtcTimestamp(TypeDecorator[datetime]):
@@ -46,7 +51,7 @@ class UtcTimestamp(TypeDecorator[datetime]):
         """UTC, whatever the session's time zone is."""
         if isinstance(value, datetime):
             return value.astimezone(UTC)
-        return from_micros(value) if isinstance(value, int) else None
+        return _read_micros(value) if isinstance(value, int) else None
 
 
 # Sorted by code point everywhere, as Python and SQLite do, not by the locale of a PostgreSQL database.

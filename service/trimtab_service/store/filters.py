@@ -41,8 +41,8 @@ def kinds(fields: Mapping[str, Filterable]) -> dict[str, FieldKind]:
 def compile_filter(tree: Filter | None, fields: Mapping[str, Filterable]) -> ColumnElement[bool]:
     """The condition that holds for exactly the rows that `domain.filters.matches` accepts.
 
-    Every part is true or false and never NULL, so that NOT means the same as in memory. A tree that was
-    parsed against other fields is a KeyError.
+    Every part is true or false and never NULL, so that NOT means the same as in memory. Columns that are never NULL
+    are compared plainly, which is what indexes are found by. A tree that was parsed against other fields is a KeyError.
     """
     match tree:
         case None:
@@ -65,10 +65,15 @@ def _comparison(comparison: Comparison, column: ColumnElement[Any]) -> ColumnEle
         case Operator.EQUAL:
             holds = column == wanted
         case Operator.NOT_EQUAL:
-            return not_(func.coalesce(column == wanted, false()))
+            return not_(_settled(column == wanted, column))
         case Operator.HAS:
             # Unlike LIKE this counts case on both engines and needs no escapes.
             holds = func.replace(column, wanted, "") != column
         case compared:
             holds = _COMPARE[compared](column, wanted)
-    return func.coalesce(holds, false())
+    return _settled(holds, column)
+
+
+def _settled(holds: ColumnElement[bool], column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """False where a column that may be NULL is."""
+    return holds if getattr(column, "nullable", True) is False else func.coalesce(holds, false())

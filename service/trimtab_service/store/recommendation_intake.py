@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -20,16 +20,21 @@ from sqlalchemy import (
     true,
 )
 
-from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
+from trimtab_service.domain.recommendations import (
+    Recommendation,
+    RecommendationContent,
+    State,
+    Transition,
+    TransitionReason,
+)
 from trimtab_service.recommendations.identity import SIZING_KINDS
 from trimtab_service.recommendations.lifecycle import REFRESHED, SERVICE
+from trimtab_service.store.recommendation_documents import read_content
 from trimtab_service.store.recommendation_rows import (
-    SELECTED,
+    WITHOUT_CONTENT,
     Prepared,
     StoredRecommendation,
     assembled,
-    etag_of,
-    first_transition,
     fresh,
     packed,
     refreshed,
@@ -40,8 +45,9 @@ from trimtab_service.store.recommendation_writes import (
     add_transitions,
     confirm,
     insert_rows,
-    replace_rows,
+    refresh_rows,
     take_numbers,
+    update_rows,
 )
 
 CHUNK: Final = 2_000
@@ -57,6 +63,22 @@ _REFRESHED: Final = frozenset(state.value for state in REFRESHED)
 _SIZING: Final = tuple(sorted(kind.value for kind in SIZING_KINDS))
 
 
+class Taken(NamedTuple):
+    """What a finding became. The row's content is left out; `content` is what it holds."""
+
+    row: StoredRecommendation
+    content: RecommendationContent
+
+    @property
+    def name(self) -> str:
+        """The recommendation's."""
+        return f"projects/{self.row.project}/recommendations/{self.row.recommendation_id}"
+
+    def recommendation(self) -> Recommendation:
+        """As the domain has it, but for what came after the first transition."""
+        return assembled(self.row, self.content)
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """One run's findings for one project, at one instant. What is ACTIVE lasts `lifetime` from then."""
@@ -66,8 +88,8 @@ class Intake:
     lifetime: timedelta
     new_id: Callable[[datetime], str]
 
-    def take(self, conn: Connection, prepared: Sequence[Prepared]) -> list[Recommendation]:
-        """Upsert by identity in the caller's transaction, which has the turn; one recommendation each, in order.
+    def take(self, conn: Connection, prepared: Sequence[Prepared]) -> list[Taken]:
+        """Upsert by identity in the caller's transaction, which has the turn; what each became, in order.
 
         Not there: made. ACTIVE and DISMISSED: refreshed, or only confirmed when nothing changed. EXPIRED and
         SUPERSEDED: refreshed and ACTIVE again. CLAIMED and FAILED: left as they are. Other sizing advice that is
@@ -78,26 +100,28 @@ class Intake:
         known = {row.identity: row for row in rows if row.identity in wanted}
         expire_time = self.now + self.lifetime
         added: list[StoredRecommendation] = []
-        changed: list[StoredRecommendation] = []
+        changed: list[tuple[StoredRecommendation, StoredRecommendation]] = []
         confirmed: list[str] = []
         steps: list[tuple[str, Transition]] = []
-        touched = [row for one in prepared if (row := known.get(one.content.identity)) is not None]
-        moving = len(prepared) - len(touched) + sum(_moves(one, known) for one in prepared)
+        moving = len(prepared) - len(known) + sum(_moves(one, known) for one in prepared)
         number = take_numbers(conn, self.project, moving) if moving else 0
-        taken: list[Recommendation] = []
+        frozen = _contents(
+            conn, self.project, [row.recommendation_id for row in known.values() if row.state not in _REFRESHED]
+        )
+        taken: list[Taken] = []
         for one in prepared:
             row = known.get(one.content.identity)
             if row is None:
                 made = fresh(self.project, self.new_id(self.now), one, self.now, expire_time, number)
                 number += 1
                 added.append(made)
-                taken.append(_made(made, one))
+                taken.append(Taken(made, one.content))
             elif row.state not in _REFRESHED:
-                taken.append(row.recommendation())
+                taken.append(Taken(row, frozen[row.recommendation_id]))
             elif not _moves(one, known):
                 confirmed.append(row.recommendation_id)
                 until = expire_time if row.state == State.ACTIVE else None
-                taken.append(assembled(row._replace(refresh_time=self.now, expire_time=until), one.content))
+                taken.append(Taken(row._replace(refresh_time=self.now, expire_time=until), one.content))
             else:
                 until = None if row.state == State.DISMISSED else expire_time
                 new = refreshed(row, one, self.now, until, number)
@@ -106,23 +130,23 @@ class Intake:
                     steps.append((row.recommendation_id, self._step(row, State.ACTIVE, TransitionReason.ADVISED)))
                     body = packed(replace(unpacked(row.body), superseded_by=""))
                     new = new._replace(state=State.ACTIVE.value, body=body)
-                changed.append(new)
-                taken.append(assembled(new, one.content))
+                changed.append((row, new))
+                taken.append(Taken(new, one.content))
         insert_rows(conn, added)
-        replace_rows(conn, changed)
+        refresh_rows(conn, changed)
         confirm(conn, self.project, confirmed, self.now, expire_time)
         add_transitions(conn, self.project, steps)
         self._supersede(conn, taken, [row for row in rows if row.identity not in wanted])
         return taken
 
-    def _supersede(
-        self, conn: Connection, taken: Sequence[Recommendation], others: Sequence[StoredRecommendation]
-    ) -> None:
+    def _supersede(self, conn: Connection, taken: Sequence[Taken], others: Sequence[StoredRecommendation]) -> None:
         """What earlier runs advised on the same resources, and this one replaces."""
+        if not others:
+            return
         by_group = {
             one.content.exclusive_group: one
             for one in taken
-            if one.content.kind in SIZING_KINDS and one.content.exclusive_group and one.state is State.ACTIVE
+            if one.content.kind in SIZING_KINDS and one.content.exclusive_group and one.row.state == State.ACTIVE
         }
         rivals = [
             row
@@ -132,8 +156,9 @@ class Intake:
         if not rivals:
             return
         number = take_numbers(conn, self.project, len(rivals))
-        replace_rows(
+        update_rows(
             conn,
+            ("state", "update_time", "expire_time", "change", "body"),
             [
                 row._replace(
                     state=State.SUPERSEDED.value,
@@ -165,7 +190,7 @@ def _moves(one: Prepared, known: dict[str, StoredRecommendation]) -> bool:
 
 
 def _live(conn: Connection, project: str, prepared: Sequence[Prepared]) -> list[StoredRecommendation]:
-    """What holds one of the identities, or is of the same resource as one."""
+    """What holds one of the identities, or is of the same resource as one; without contents."""
     groups = sorted({one.content.exclusive_group for one in prepared} - {""})
     alone = [one.content.identity for one in prepared if not one.content.exclusive_group]
     return _of_groups(conn, project, groups) + [
@@ -178,7 +203,7 @@ def _of_groups(
 ) -> list[StoredRecommendation]:
     found: list[StoredRecommendation] = []
     for part in _parts(groups, _LOOKUP):
-        live = SELECTED.where(_R.project == project, IS_LIVE)
+        live = WITHOUT_CONTENT.where(_R.project == project, IS_LIVE)
         if narrowing is not None:
             live = live.where(narrowing)
         query = _each(live, part) if conn.dialect.name == "postgresql" else live.where(_R.exclusive_group.in_(part))
@@ -197,21 +222,13 @@ def _each(live: Select[Any], groups: Sequence[str]) -> Select[Any]:
     return select(*one.c).select_from(keys).join(one, true())
 
 
-def _made(row: StoredRecommendation, prepared: Prepared) -> Recommendation:
-    """What `assembled` makes of a fresh row, without asking what is known to be empty."""
-    return Recommendation(
-        row.project,
-        row.recommendation_id,
-        etag_of(row.change),
-        State.ACTIVE,
-        prepared.content,
-        row.create_time,
-        row.update_time,
-        row.refresh_time,
-        row.expire_time,
-        (first_transition(row.create_time),),
-        content_hash=row.content_hash,
-    )
+def _contents(conn: Connection, project: str, ids: Sequence[str]) -> dict[str, RecommendationContent]:
+    """What stands in these rows, by id."""
+    found: dict[str, RecommendationContent] = {}
+    for part in _parts(ids, _LOOKUP):
+        wanted = select(_R.recommendation_id, _R.content).where(_R.project == project, _R.recommendation_id.in_(part))
+        found |= {own: read_content(data) for own, data in conn.execute(wanted)}
+    return found
 
 
 def _parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
@@ -221,7 +238,7 @@ def _parts(items: Sequence[str], size: int) -> Iterator[list[str]]:
 
 
 def sizing_of(conn: Connection, project: str, groups: Sequence[str]) -> list[StoredRecommendation]:
-    """The ACTIVE sizing advice on the resources of these groups."""
+    """The ACTIVE sizing advice on the resources of these groups, without contents."""
     rows = _of_groups(conn, project, groups)
     return [row for row in rows if row.state == State.ACTIVE and row.kind in _SIZING]
 

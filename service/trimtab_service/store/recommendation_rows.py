@@ -1,13 +1,12 @@
 """A recommendation between its row and the domain: what the columns hold, and what lists narrow by."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Select, select
+from sqlalchemy import Select, literal, select
 
 from trimtab_service.domain.documents import from_document, to_document
 from trimtab_service.domain.filters import FieldKind
@@ -25,7 +24,7 @@ from trimtab_service.recommendations.identity import RANK
 from trimtab_service.recommendations.intake import monthly_saving_micros, risk_of
 from trimtab_service.recommendations.lifecycle import SERVICE
 from trimtab_service.store.filters import Filterable
-from trimtab_service.store.recommendation_documents import content_bytes, read_content
+from trimtab_service.store.recommendation_documents import read_content, written
 from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
 
 VERIFY_AFTER: Final = timedelta(days=1)
@@ -75,6 +74,10 @@ class StoredRecommendation(NamedTuple):
 
 COLUMNS: Final = StoredRecommendation._fields
 SELECTED: Final[Select[Any]] = select(*(_R[name] for name in COLUMNS))
+WITHOUT_CONTENT: Final[Select[Any]] = select(
+    *(literal(b"").label(name) if name == "content" else _R[name] for name in COLUMNS)
+)
+"""For those who do not look at the content: it is most of a row."""
 
 FIELDS: Final[Mapping[str, Filterable]] = {
     **{
@@ -138,11 +141,6 @@ def body_of(recommendation: Recommendation) -> Body:
     )
 
 
-def hash_of(content: bytes) -> str:
-    """What an approval is bound to: 128 bits over the stored content."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
 def etag_of(change: int) -> str:
     """Another one after every change."""
     return f"{change:012x}"
@@ -194,8 +192,8 @@ class Prepared:
     @classmethod
     def of(cls, content: RecommendationContent) -> "Prepared":
         """Raises ValueError for texts that a database cannot keep."""
-        data = content_bytes(content)
-        return cls(content, data, hash_of(data))
+        parts = written(content)
+        return cls(content, parts.stored(), parts.digest())
 
 
 def fresh(project: str, own: str, prepared: Prepared, now: datetime, expire_time: datetime, change: int) -> Any:  # noqa: ANN401, PLR0913, PLR0917 - the parts of a row

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select
 from trimtab_service.domain.recommendations import State, Transition, TransitionReason
 from trimtab_service.recommendations.lifecycle import OPEN, SERVICE
 from trimtab_service.store.recommendation_intake import sizing_of
-from trimtab_service.store.recommendation_rows import SELECTED, StoredRecommendation
+from trimtab_service.store.recommendation_rows import WITHOUT_CONTENT, StoredRecommendation
 from trimtab_service.store.recommendation_tables import (
     RECOMMENDATION_OPERATIONS,
     RECOMMENDATION_RUNS,
@@ -17,7 +17,7 @@ from trimtab_service.store.recommendation_tables import (
     RECOMMENDATIONS,
     RESOURCE_LEASES,
 )
-from trimtab_service.store.recommendation_writes import add_transitions, replace_rows, take_numbers
+from trimtab_service.store.recommendation_writes import add_transitions, take_numbers, update_rows
 from trimtab_service.store.serial import take_turn
 
 _R: Final = RECOMMENDATIONS.c
@@ -27,7 +27,7 @@ _OPEN: Final = tuple(sorted(state.value for state in OPEN))
 def expire(conn: Connection, now: datetime, limit: int) -> int:
     """Expire up to `limit` ACTIVE recommendations whose time is over; returns how many."""
     take_turn(conn)
-    due = SELECTED.where(_R.expire_time < now).order_by(_R.expire_time).limit(limit)
+    due = WITHOUT_CONTENT.where(_R.expire_time < now).order_by(_R.expire_time).limit(limit)
     rows = [StoredRecommendation(*row) for row in conn.execute(due)]
     _close(conn, rows, now, TransitionReason.NOT_CONFIRMED)
     return len(rows)
@@ -36,7 +36,7 @@ def expire(conn: Connection, now: datetime, limit: int) -> int:
 def retire(
     conn: Connection, project: str, groups: list[str], now: datetime, reason: TransitionReason
 ) -> list[StoredRecommendation]:
-    """Expire the ACTIVE sizing advice of these exclusive groups; returns what it was."""
+    """Expire the ACTIVE sizing advice of these exclusive groups; returns what it was, without contents."""
     take_turn(conn)
     rows = sizing_of(conn, project, groups)
     _close(conn, rows, now, reason)
@@ -90,8 +90,9 @@ def _close(conn: Connection, rows: list[StoredRecommendation], now: datetime, re
         by_project[row.project].append(row)
     for project, own in sorted(by_project.items()):
         number = take_numbers(conn, project, len(own))
-        replace_rows(
+        update_rows(
             conn,
+            ("state", "update_time", "expire_time", "change"),
             [
                 row._replace(state=State.EXPIRED.value, update_time=now, expire_time=None, change=number + index)
                 for index, row in enumerate(own)

@@ -166,6 +166,13 @@ _partial("recommendations_by_other_kind", "kind <> 'rightsize'", _R.project, _R.
 _partial("recommendations_by_team", "team <> ''", _R.project, _R.team, _R.recommendation_id)
 Index("recommendations_by_cloud", _R.project, _R.cloud, _R.recommendation_id)
 Index("recommendations_by_resource", _R.project, _R.resource_id, _R.recommendation_id)
+Index("recommendations_by_update_time", _R.project, _R.update_time, _R.recommendation_id)
+# All that totals are made of, so that rows need not be read for them.
+Index(
+    "recommendations_by_total",
+    *(_R.project, _R.team, _R.state, _R.kind, _R.cloud, _R.account),
+    *(_R.monthly_saving_micros, _R.realized_monthly_saving_micros),
+)
 _partial("recommendations_by_expiry", "expire_time IS NOT NULL", _R.expire_time)
 _partial("recommendations_by_verification", "verify_time IS NOT NULL", _R.verify_time)
 Index(

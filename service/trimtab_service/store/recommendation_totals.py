@@ -1,15 +1,16 @@
 """Totals of recommendations, made by the database: exact integers, and what excludes each other counted once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, and_, case, cast, func, select
 
 from trimtab_service.domain.filters import parse_filter
 from trimtab_service.domain.recommendations import State
 from trimtab_service.recommendations.lifecycle import OPEN
 from trimtab_service.store.filters import compile_filter, kinds
+from trimtab_service.store.recommendation_intake import IS_LIVE
 from trimtab_service.store.recommendation_rows import FIELDS
 from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
 
@@ -49,47 +50,55 @@ def totals_of(
 
     Raises InvalidArgumentError for a bad filter.
     """
-    tree = parse_filter(filter_text, kinds(FIELDS))
-    is_open = _R.state.in_(_OPEN)
-    rivalry = case((and_(is_open, _R.exclusive_group != ""), _R.exclusive_group), else_=_R.recommendation_id)
-    place = func.row_number().over(
-        partition_by=(is_open, rivalry),
-        order_by=(_R.precedence, _R.monthly_saving_micros.desc(), _R.recommendation_id),
-    )
-    chosen: Mapping[str, ColumnElement[Any]] = {one.value: _R[one.value] for one in group_by}
-    placed = (
-        select(
-            *chosen.values(),
-            _R.state.label("stands"),
-            _R.monthly_saving_micros.label("saving"),
-            _R.realized_monthly_saving_micros.label("realized"),
-            place.label("place"),
-        )
-        .where(_R.project == project, compile_filter(tree, FIELDS))
-        .subquery()
-    )
-    of = placed.c
-    counts = of.stands.in_(_OPEN) & (of.place == 1)
-    left_out = of.stands.in_(_OPEN) & (of.place > 1)
-    succeeded = of.stands == State.SUCCEEDED.value
-    groups = [of[name] for name in chosen]
-    query = select(
-        *groups,
+    chosen = [_R[one.value] for one in group_by]
+    matching = and_(_R.project == project, compile_filter(parse_filter(filter_text, kinds(FIELDS)), FIELDS))
+    is_open, succeeded = _R.state.in_(_OPEN), _R.state == State.SUCCEEDED.value
+    every = select(
+        *chosen,
         func.count(),
-        _sum(left_out, 1),
-        _sum(counts, of.saving),
-        _sum(succeeded, of.saving),
-        _sum(succeeded, func.coalesce(of.realized, 0)),
-    ).group_by(*groups)
-    width = len(groups)
-    rows = [
-        Totals(tuple(str(value) for value in row[:width]), *(int(value or 0) for value in row[width:]))
-        for row in conn.execute(query)
-        if row[width]
-    ]
+        _sum(is_open, _R.monthly_saving_micros),
+        _sum(succeeded, _R.monthly_saving_micros),
+        _sum(succeeded, func.coalesce(_R.realized_monthly_saving_micros, 0)),
+    )
+    outdone = _outdone(conn, project, matching, chosen)
+    rows = []
+    for found in conn.execute(every.where(matching).group_by(*chosen)):
+        by = tuple(str(value) for value in found[: len(chosen)])
+        number, promised, applied, realized = (int(value or 0) for value in found[len(chosen) :])
+        if number:
+            excluded, micros = outdone.get(by, (0, 0))
+            rows.append(Totals(by, number, excluded, promised - micros, applied, realized))
     rows.sort(key=lambda row: (-row.promised_micros, -row.applied_micros, row.by))
     together = [sum(column) for column in zip(*(row[1:] for row in rows), strict=True)] or [0] * 5
     return tuple(rows), Totals((), *together)
+
+
+def _outdone(
+    conn: Connection, project: str, matching: ColumnElement[bool], chosen: Sequence[Column[Any]]
+) -> dict[tuple[str, ...], tuple[int, int]]:
+    """What others of the same exclusive group come before: how many and what they promise, by the columns chosen."""
+    # What is open is live, so most groups are seen from their index alone to have no rivals.
+    several = (
+        select(_R.exclusive_group)
+        .where(_R.project == project, IS_LIVE, _R.exclusive_group != "")
+        .group_by(_R.exclusive_group)
+        .having(func.count() > 1)
+    )
+    place = func.row_number().over(
+        partition_by=_R.exclusive_group,
+        order_by=(_R.precedence, _R.monthly_saving_micros.desc(), _R.recommendation_id),
+    )
+    placed = (
+        select(*chosen, _R.monthly_saving_micros.label("saving"), place.label("place"))
+        .where(matching, IS_LIVE, _R.state.in_(_OPEN), _R.exclusive_group.in_(several))
+        .subquery()
+    )
+    groups = [placed.c[column.name] for column in chosen]
+    query = select(*groups, func.count(), _sum(placed.c.place > 1, placed.c.saving)).where(placed.c.place > 1)
+    return {
+        tuple(str(value) for value in found[: len(chosen)]): (int(found[-2]), int(found[-1] or 0))
+        for found in conn.execute(query.group_by(*groups))
+    }
 
 
 def _sum(condition: ColumnElement[bool], value: Any) -> ColumnElement[Any]:  # noqa: ANN401 - a column or a number

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, select, update
 
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.store.columns import to_micros
@@ -26,6 +27,15 @@ _T: Final = RECOMMENDATION_TRANSITIONS.c
 _TIMES: Final = tuple(index for index, name in enumerate(COLUMNS) if name.endswith("_time"))
 _FEW: Final = 16
 """Up to this many rows a plain INSERT costs less than setting up a COPY."""
+
+_SETTLED: Final = (
+    *("project", "recommendation_id", "identity", "is_live", "state", "kind", "priority", "cloud", "team"),
+    *("resource_id", "exclusive_group", "create_time", "verify_time"),
+)
+"""What hardly ever changes when a finding is made again: the key, and what most indexes are over."""
+
+_SETTLED_OF: Final = attrgetter(*_SETTLED)
+_LIVELY: Final = tuple(name for name in COLUMNS if name not in _SETTLED)
 
 _CHUNKS: Final = (256, 32, 4, 1)
 """Rows of one statement on SQLite. Few sizes, so that the driver keeps each prepared."""
@@ -73,13 +83,48 @@ def insert_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
 
 
 def replace_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
-    """Put rows in the place of those of the same key. On both engines that costs what updating each column would."""
+    """Put whole rows in the place of those of the same key."""
     if not rows:
         return
     for project in {row.project for row in rows}:
         own = [row.recommendation_id for row in rows if row.project == project]
         conn.execute(delete(RECOMMENDATIONS).where(_R.project == project, _R.recommendation_id.in_(own)))
     insert_rows(conn, rows)
+
+
+def update_rows(conn: Connection, columns: Sequence[str], rows: Sequence[StoredRecommendation]) -> None:
+    """Write these columns of rows that are there; the others stay."""
+    if not rows:
+        return
+    if conn.dialect.name == "sqlite":
+        # By the driver's own loop, in the types of `UtcTimestamp`.
+        places = [COLUMNS.index(name) for name in (*columns, "project", "recommendation_id")]
+        conn.exec_driver_sql(
+            _sqlite_update(tuple(columns)), [itemgetter(*places)(_with_integer_times(row)) for row in rows]
+        )
+        return
+    statement = update(RECOMMENDATIONS).where(BY_KEY).values({name: bindparam(f"new_{name}") for name in columns})
+    conn.execute(
+        statement,
+        [
+            {"of_project": row.project, "of_id": row.recommendation_id}
+            | {f"new_{name}": getattr(row, name) for name in columns}
+            for row in rows
+        ],
+    )
+
+
+def refresh_rows(conn: Connection, pairs: Sequence[tuple[StoredRecommendation, StoredRecommendation]]) -> None:
+    """Put the second of each pair in the place of the first.
+
+    Where what most indexes are over stays, SQLite leaves those alone; PostgreSQL writes a new row to all of them.
+    """
+    if conn.dialect.name != "sqlite":
+        replace_rows(conn, [new for _, new in pairs])
+        return
+    few = [new for old, new in pairs if _SETTLED_OF(old) == _SETTLED_OF(new)]
+    update_rows(conn, _LIVELY, few)
+    replace_rows(conn, [new for old, new in pairs if _SETTLED_OF(old) != _SETTLED_OF(new)])
 
 
 def add_transitions(conn: Connection, project: str, made: Sequence[tuple[str, Transition]]) -> None:
@@ -144,10 +189,9 @@ def confirm(conn: Connection, project: str, ids: Sequence[str], now: datetime, e
     """Note that a run found the same again. That is no change: etags stay, and watchers are not told."""
     if not ids:
         return
+    until = case((_R.state == State.ACTIVE.value, literal(expire_time, _R.expire_time.type)), else_=_R.expire_time)
     mine = (_R.project == project) & _R.recommendation_id.in_(ids)
-    conn.execute(update(RECOMMENDATIONS).where(mine).values(refresh_time=now))
-    active = mine & (_R.state == State.ACTIVE.value)
-    conn.execute(update(RECOMMENDATIONS).where(active).values(expire_time=expire_time))
+    conn.execute(update(RECOMMENDATIONS).where(mine).values(refresh_time=now, expire_time=until))
 
 
 @cache
@@ -155,6 +199,12 @@ def _sqlite_insert(rows: int) -> str:
     """Many rows in one statement: the driver gives up the interpreter's lock around each."""
     marks = "(" + ", ".join("?" for _ in COLUMNS) + ")"
     return f"INSERT INTO recommendations ({', '.join(COLUMNS)}) VALUES {', '.join([marks] * rows)}"  # noqa: S608 - names of columns
+
+
+@cache
+def _sqlite_update(columns: tuple[str, ...]) -> str:
+    given = ", ".join(f"{name} = ?" for name in columns)
+    return f"UPDATE recommendations SET {given} WHERE project = ? AND recommendation_id = ?"  # noqa: S608 - names of columns
 
 
 def _with_integer_times(row: StoredRecommendation) -> tuple[Any, ...]:

@@ -1,6 +1,8 @@
 """Recommendations as they are kept."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +25,7 @@ from trimtab_service.store.engines import Database
 from trimtab_service.store.filters import compile_filter, kinds
 from trimtab_service.store.idempotency import RequestKey, once
 from trimtab_service.store.pages import ListRequest, Page
-from trimtab_service.store.recommendation_intake import CHUNK, Intake, is_taken
+from trimtab_service.store.recommendation_intake import CHUNK, Intake, Taken, is_taken
 from trimtab_service.store.recommendation_leases import is_held
 from trimtab_service.store.recommendation_pages import read_recommendations
 from trimtab_service.store.recommendation_rows import (
@@ -84,24 +86,29 @@ class RecommendationStore:
         contents: Sequence[RecommendationContent],
         now: datetime,
         new_id: Callable[[datetime], str],
-    ) -> tuple[Recommendation, ...]:
+    ) -> tuple[Taken, ...]:
         """Upsert what a run advises, by identity; what each became, in order. Of one identity twice, the last counts.
 
         Each 2,000 are one transaction of their own, beside the writer's thread: a run that dies in between has taken
-        in the first ones, and taking all of them in again changes nothing about those.
+        in the first ones, and taking all of them in again changes nothing about those. While one part is written, the
+        next is made ready. Raises ValueError for texts that a database cannot keep.
         """
-        distinct = {content.identity: content for content in contents}
-        prepared = [Prepared.of(content) for content in distinct.values()]
+        distinct = list({content.identity: content for content in contents}.values())
+        parts = [distinct[begin : begin + CHUNK] for begin in range(0, len(distinct), CHUNK)]
         intake = Intake(project, now, self.lifetime, new_id)
-        taken: dict[str, Recommendation] = {}
-        for begin in range(0, len(prepared), CHUNK):
-            part = prepared[begin : begin + CHUNK]
-            with self._database.change() as conn:
-                if len(prepared) > FEW:
-                    expect_many(conn)
-                for one, made in zip(part, intake.take(conn, part), strict=True):
-                    taken[one.content.identity] = made
-        return tuple(taken[content.identity] for content in contents)
+        taken: dict[str, Taken] = {}
+        many = len(distinct) > FEW
+        with ThreadPoolExecutor(1, "recommendation-intake") if len(parts) > 1 else nullcontext() as ahead:
+            waiting = None
+            for index, part in enumerate(parts):
+                prepared = _prepared(part) if waiting is None else waiting.result()
+                waiting = ahead.submit(_prepared, parts[index + 1]) if ahead and index + 1 < len(parts) else None
+                with self._database.change() as conn:
+                    if many:
+                        expect_many(conn)
+                    made = intake.take(conn, prepared)
+                taken |= {one.content.identity: one for one in made}
+        return tuple([taken[content.identity] for content in contents])
 
     def retire(
         self,
@@ -231,6 +238,10 @@ class RecommendationStore:
             )
             if self._writer.run(partial(_rows_of, taken.values(verify_time=now + _TAKEN_FOR))):
                 yield project, own
+
+
+def _prepared(contents: Sequence[RecommendationContent]) -> list[Prepared]:
+    return [Prepared.of(content) for content in contents]
 
 
 def _rows_of(statement: Update, conn: Connection) -> int:

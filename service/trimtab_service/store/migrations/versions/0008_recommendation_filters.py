@@ -24,3 +24,6 @@ def upgrade() -> None:
         op.create_index(name, _TABLE, columns, sqlite_where=rare, postgresql_where=rare)
     op.create_index("recommendations_by_cloud", _TABLE, ["project", "cloud", "recommendation_id"])
     op.create_index("recommendations_by_resource", _TABLE, ["project", "resource_id", "recommendation_id"])
+    op.create_index("recommendations_by_update_time", _TABLE, ["project", "update_time", "recommendation_id"])
+    summed = ["team", "state", "kind", "cloud", "account", "monthly_saving_micros", "realized_monthly_saving_micros"]
+    op.create_index("recommendations_by_total", _TABLE, ["project", *summed])
