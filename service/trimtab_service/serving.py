@@ -166,7 +166,7 @@ def run(settings: Settings, compose: Compose, runtime: Runtime, signals: Signals
             bound = server.start(place.address)
             if admin is not None:
                 admin.start()
-            _settle_memory()
+            settle_memory()
             log.info(
                 "listening" if runtime.workers == 1 else "worker listening",
                 address=str(bound),
@@ -195,7 +195,7 @@ def run(settings: Settings, compose: Compose, runtime: Runtime, signals: Signals
     return finished
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Leave what was loaded out of garbage collection from now on, and look for garbage less often.
 
     Decisions make no cycles, but enough short-lived tuples for a collection every few calls.

@@ -112,16 +112,16 @@ cdef class Kernel:
         cdef const unsigned char* own = <const unsigned char*>PyBytes_AS_STRING(learned)
         cdef int t
         while k < end:
-            t = self.catalog.type_of[k]
+            t = self.catalog.offers[k].t
             if (types[t >> 3] >> (t & 7)) & 1:
-                if (own[t >> 3] >> (t & 7)) & 1 or not (seen >> self.catalog.bucket_of(k)) & 1:
+                if (own[t >> 3] >> (t & 7)) & 1 or not seen >> self.catalog.offers[k].bucket & 1:
                     return k
             k += 1
         return -1
 
     def rate_bit(self, k):
         """The bit of offer k's bucket in `seen`."""
-        return 1 << self.catalog.bucket_of(k)
+        return 1 << self.catalog.offers[<int>k].bucket
 
 
 def kernel_of(index):

@@ -40,7 +40,7 @@ cdef object answer(
         bit = 1 << catalog.cloud_of[ask.picks[i].region]
         if not i:
             chosen, verdict = place, _placed
-            notes = _notes(catalog, notes, chosen, ask.picks[0].k)
+            notes = _notes(catalog, notes, chosen, &ask.picks[0])
             if ask.fallbacks and len(offers) > 1:
                 fallbacks.append(_new(_fallback, (_new(_placement, offers[1:2] + (<tuple>place)[1:]), _zone)))
         else:
@@ -52,7 +52,7 @@ cdef object answer(
 
 
 cdef object _place(Catalog catalog, Ask* ask, const Pick* pick, object offer, int today):
-    cdef int age = today - catalog.as_of[pick.k]
+    cdef int age = today - catalog.offers[pick.k].as_of
     cdef double egress = ask.egress[pick.region]
     cdef SpotTerms* terms
     cdef object compute = <int64_t>whole(pick.price * ask.factor)
@@ -78,15 +78,15 @@ cdef object _place(Catalog catalog, Ask* ask, const Pick* pick, object offer, in
 
 cdef tuple _offers(Catalog catalog, Ask* ask, const Pick* pick, Rates rates):
     """An offer in the zones where it may run, the best first; in the first two of them at least."""
-    cdef unsigned int listed = catalog.zone_bits[pick.t * catalog.regions + pick.region], zones = listed
+    cdef unsigned int listed = catalog.offers[pick.k].zones, zones = listed
     cdef bint own = rates is not None and pick.option and is_learned(ask.rates, catalog.family_of[pick.t])
     cdef list found
     if listed & (listed - 1) == 0:
-        return catalog.offers(pick.k, pick.region, pick.option)
+        return catalog.made(pick.k, pick.region, pick.option).offers
     if ask.patterns or ask.blocks != NULL:
-        barrier(catalog, ask, pick.t, pick.region, pick.option, &zones)
+        barrier(catalog, ask, &catalog.offers[pick.k], pick.region, pick.option, &zones)
     if zones == listed and not own:
-        return catalog.offers(pick.k, pick.region, pick.option)
+        return catalog.made(pick.k, pick.region, pick.option).offers
     found = []
     for name, bit in _zones(catalog, pick, rates if own else None):
         if zones & <unsigned int>bit:
@@ -95,7 +95,7 @@ cdef tuple _offers(Catalog catalog, Ask* ask, const Pick* pick, Rates rates):
             if offer is None:
                 if len(catalog.zoned) >= 65_536:
                     catalog.zoned.clear()
-                offer = catalog.zoned[key] = catalog.offers(pick.k, pick.region, pick.option)[0]._replace(zone=name)
+                offer = catalog.zoned[key] = catalog.made(pick.k, pick.region, pick.option).offers[0]._replace(zone=name)
             found.append(offer)
             if len(found) == 2:
                 break
@@ -114,22 +114,24 @@ cdef object _zones(Catalog catalog, const Pick* pick, Rates rates):
     if rates is not None:
         cloud, region = index.clouds[pick.region], index.snapshot.regions[pick.region].name
         family, name = index.family_of[pick.t], catalog.names[pick.t]
-        prior, rate = _bucket_rates[catalog.bucket_of(pick.k)], rates.book.rate
+        prior, rate = _bucket_rates[catalog.offers[pick.k].bucket], rates.book.rate
         by_rate = sorted((rate(cloud, family, region, name, zone, prior), i) for i, (zone, _) in enumerate(zones))
         zones = [zones[i] for _, i in by_rate]
         rates.zones[pick.k] = zones
     return zones
 
 
-cdef tuple _notes(Catalog catalog, tuple readings, object chosen, int k):
+cdef tuple _notes(Catalog catalog, tuple readings, object chosen, const Pick* pick):
     """As `answer.price_notes`; what is said of an offer's price is kept for the day."""
-    cdef object age = (<tuple>chosen)[7]
-    if age <= _stale_after and catalog.basis[k] == _list_price:
+    cdef int age = (<tuple>chosen)[7]
+    cdef Made made
+    if age <= _stale_after and catalog.offers[pick.k].basis == _list_price:
         return readings
-    known = catalog.noted[k]
-    if known is None or (<tuple>known)[0] != age:
-        known = catalog.noted[k] = (age, price_notes((), chosen))
-    return readings + <tuple>(<tuple>known)[1] if readings else <tuple>(<tuple>known)[1]
+    made = catalog.made(pick.k, pick.region, pick.option)
+    if made.age != age:
+        made.notes = price_notes((), chosen)
+        made.age = age
+    return readings + made.notes if readings else made.notes
 
 
 cdef object _until(Catalog catalog, Ask* ask, Blocks blocks, object until):

@@ -18,14 +18,15 @@ cdef extern from *:
         }
         return total;
     }
-    /* Adds reading from one source: `within` its own cloud, elsewhere by cloud and geography. */
-    static void add_read(double *sum, const double *within, const double *by_geography, int geographies,
-                         const int8_t *geography, const int8_t *cloud, int own, int n) {
-        for (int r = 0; r < n; r++)
-            sum[r] += cloud[r] == own ? within[r] : by_geography[cloud[r] * geographies + geography[r]];
+    /* Adds reading from one source, over the regions of one cloud: in its own by pairs, in others by geography. */
+    static void add_pairs(double *sum, const int64_t *pair, double thousand, int n) {
+        for (int r = 0; r < n; r++) sum[r] += whole((double)pair[r] * thousand);
     }
-    static void pair_row(double *cost, const int64_t *pair, double thousand, int n) {
-        for (int r = 0; r < n; r++) cost[r] = whole((double)pair[r] * thousand);
+    static void add_by_geography(double *sum, const double *cost, const int8_t *geography, int n) {
+        for (int r = 0; r < n; r++) sum[r] += cost[geography[r]];
+    }
+    static void add_same(double *sum, double cost, int n) {
+        for (int r = 0; r < n; r++) sum[r] += cost;
     }
     static void cost_row(double *cost, const double *price, const double *sum, double factor, int n) {
         for (int r = 0; r < n; r++) cost[r] = whole(price[r] * factor) + sum[r];
@@ -72,8 +73,9 @@ cdef extern from *:
     double EXACT
     double whole(double) nogil
     double tiered(const double*, const int64_t*, int, double, double) nogil
-    void add_read(double*, const double*, const double*, int, const int8_t*, const int8_t*, int, int) nogil
-    void pair_row(double*, const int64_t*, double, int) nogil
+    void add_pairs(double*, const int64_t*, double, int) nogil
+    void add_by_geography(double*, const double*, const int8_t*, int) nogil
+    void add_same(double*, double, int) nogil
     void cost_row(double*, const double*, const double*, double, int) nogil
     void lane_minima(const double*, double*, int) nogil
     int take_least(double*, double*, int, double*) nogil

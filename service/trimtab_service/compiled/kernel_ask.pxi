@@ -237,18 +237,16 @@ cdef bint read_patterns(Catalog catalog, Ask* ask, object work) except -1:
 
 cdef bint read_egress(Catalog catalog, Ask* ask, object work) except -1:
     """Sums what reading the data sets costs in each region, as `EgressRates.reads`."""
-    cdef double by_geography[MOST_CLOUDS * MOST_GEOGRAPHIES]
-    cdef double within[MOST_REGIONS]
+    cdef double by_geography[MOST_GEOGRAPHIES]
     cdef int sources[MOST_READS]
     cdef int reached[MOST_READS]
     cdef double sizes[MOST_READS]
-    cdef int regions = catalog.regions, geographies = catalog.geographies, seen = 0
-    cdef int i, c, g, own, source, private_clouds, at
-    cdef double gib, start, private
+    cdef int i, c, g, own, source, private_clouds, at, first, count, seen = 0
+    cdef double gib, start, known_start, private
     data_sets = <tuple>slot(work, at_data_sets)
     if len(data_sets) > MOST_READS:
         return False
-    memset(ask.egress, 0, regions * sizeof(double))
+    memset(ask.egress, 0, catalog.regions * sizeof(double))
     for data in data_sets:
         if type(data) is not DataSet:
             return False
@@ -263,27 +261,28 @@ cdef bint read_egress(Catalog catalog, Ask* ask, object work) except -1:
             for cloud in <tuple>slot(data, at_private_clouds) or CLOUDS:
                 private_clouds |= 1 << cloud_code(cloud)
         own = catalog.cloud_of[source]
-        for c in range(len(CLOUDS)):
+        known_start = -1.0
+        for c in range(catalog.clouds):
+            first = catalog.first_region[c]
+            count = catalog.first_region[c + 1] - first
             if private_clouds >> c & 1:
-                for g in range(geographies):
-                    by_geography[c * geographies + g] = private
-            elif c != own:
-                start = 0.0
-                for i in range(seen):
-                    if sources[i] == source and not reached[i] >> c & 1:
-                        start += sizes[i]
-                for g in range(geographies):
-                    at = (source * geographies + g) * catalog.tiers
-                    by_geography[c * geographies + g] = tiered(
-                        catalog.tier_from + at, catalog.tier_nanos + at, catalog.tiers, start, gib
-                    )
-        if private_clouds >> own & 1:
-            for i in range(regions):
-                within[i] = private
-            within[source] = 0.0
-        else:
-            pair_row(within, catalog.pair_nanos + source * regions, gib / 1000.0, regions)
-        add_read(ask.egress, within, by_geography, geographies, catalog.geography, catalog.cloud_of, own, regions)
+                add_same(ask.egress + first, private, count)
+                if c == own:
+                    ask.egress[source] -= private
+                continue
+            if c == own:
+                add_pairs(ask.egress + first, catalog.pair_nanos + source * catalog.regions + first, gib / 1000.0, count)
+                continue
+            start = 0.0
+            for i in range(seen):
+                if sources[i] == source and not reached[i] >> c & 1:
+                    start += sizes[i]
+            if start != known_start:
+                known_start = start
+                for g in range(catalog.geographies):
+                    at = (source * catalog.geographies + g) * catalog.tiers
+                    by_geography[g] = tiered(catalog.tier_from + at, catalog.tier_nanos + at, catalog.tiers, start, gib)
+            add_by_geography(ask.egress + first, by_geography, catalog.geography + first, count)
         sources[seen] = source
         reached[seen] = private_clouds
         sizes[seen] = gib

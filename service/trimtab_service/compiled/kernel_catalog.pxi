@@ -258,13 +258,40 @@ cdef class Sizes:
         keep_bits(types, found, self.words)
 
 
-cdef int _same_rate[BUCKETS]
-"""The first bucket of the same rate: what is not published is held to be like the median."""
+_same_rates = [RATE_OF_BUCKET.index(rate) for rate in RATE_OF_BUCKET]
+"""The first bucket of the same rate: what is not published, the last, is held to be like the median."""
 cdef double _bucket_rates[BUCKETS]
 cdef int _b
 for _b in range(BUCKETS):
-    _same_rate[_b] = RATE_OF_BUCKET.index(RATE_OF_BUCKET[_b])
     _bucket_rates[_b] = RATE_OF_BUCKET[_b]
+
+
+cdef struct Offer:
+    # All that a decision reads of an offer, in half a line of the cache.
+    int64_t price
+    PyObject* made  # its `Made`, borrowed from `Catalog.kept`; null until it was answered once
+    int32_t as_of
+    int16_t t
+    uint16_t zones  # bits of those where it is listed
+    signed char bucket  # the first of the same rate
+    signed char basis
+
+
+_OFFER = np.dtype(
+    {
+        "names": ["price", "made", "as_of", "t", "zones", "bucket", "basis"],
+        "formats": ["<i8", "<u8", "<i4", "<i2", "<u2", "i1", "i1"],
+        "itemsize": sizeof(Offer),
+    },
+    align=True,
+)
+
+
+cdef class Made:
+    """What is answered of an offer, kept because it is answered again: it in its first two zones, and its notes."""
+
+    cdef tuple offers, notes
+    cdef int age
 
 
 cdef class Catalog:
@@ -272,19 +299,17 @@ cdef class Catalog:
 
     cdef object index
     cdef Sizes sizes
-    cdef list held, made, noted, region_numbers, names
+    cdef list held, kept, region_numbers, names
+    cdef object packed
+    cdef Offer* offers
+    cdef Py_ssize_t offer_count
     cdef dict region_names, zone_rows, country_words, partition_words, kept_rates, kept_blocks, zoned, family_numbers
-    cdef int regions, types, type_words, geographies, tiers, families
+    cdef int regions, types, type_words, clouds, geographies, tiers, families
+    cdef int first_region[MOST_CLOUDS + 1]  # [cloud]: regions are in the order of clouds
     cdef uint64_t every[REGION_WORDS]
     cdef uint64_t public[REGION_WORDS]
     cdef uint64_t by_cloud[MOST_CLOUDS][REGION_WORDS]
     cdef const int32_t* cell_start
-    cdef const int64_t* price
-    cdef const int16_t* type_of
-    cdef const int8_t* bucket
-    cdef const int8_t* basis
-    cdef const int32_t* as_of
-    cdef const uint16_t* zone_bits
     cdef const int8_t* cloud_of
     cdef const int8_t* geography
     cdef const int64_t* pair_nanos
@@ -302,8 +327,7 @@ cdef class Catalog:
         self.names = list(snapshot.type_names)
         self.regions, self.types = index.region_count, len(snapshot.type_names)
         self.type_words = (self.types + 63) // 64
-        self.made = [None] * len(offers.type_index)
-        self.noted = [None] * len(offers.type_index)
+        self.kept = []
         self.zoned, self.kept_rates, self.kept_blocks, self.country_words = {}, {}, {}, {}
         self.sizes = Sizes(index, self.type_words, OPTION_COUNT * self.regions)
         self.geographies, self.tiers = egress.internet_tier_from_gib.shape[1:]
@@ -312,31 +336,37 @@ cdef class Catalog:
         self.families = len(self.family_numbers)
         region_names = [region.name for region in snapshot.regions]
         arrays = (
-            (offers.cell_start, "<i4"), (offers.price_nanos, "<i8"), (offers.type_index, "<i2"), (offers.bucket, "|i1"),
-            (offers.basis, "|i1"), (offers.as_of, "<i4"), (snapshot.type_region_zones, "<u2"),
-            (snapshot.region_cloud, "|i1"), (egress.region_geography, "|i1"), (egress.pair_nanos, "<i8"),
-            (egress.internet_tier_from_gib, "<f8"), (egress.internet_tier_nanos, "<i8"),
+            (offers.cell_start, "<i4"), (snapshot.region_cloud, "|i1"), (egress.region_geography, "|i1"),
+            (egress.pair_nanos, "<i8"), (egress.internet_tier_from_gib, "<f8"), (egress.internet_tier_nanos, "<i8"),
             (np.array([self.family_numbers[family] for family in families], np.int16), "<i2"),
             (_first_of(self.names), "<i2"), (_first_of(region_names), "<i2"), (self._types_by_cell(offers), "|u1"),
         )
         self.held = [Held(array, kind) for array, kind in arrays]
         self.cell_start = <const int32_t*>(<Held>self.held[0]).data
-        self.price = <const int64_t*>(<Held>self.held[1]).data
-        self.type_of = <const int16_t*>(<Held>self.held[2]).data
-        self.bucket = <const int8_t*>(<Held>self.held[3]).data
-        self.basis = <const int8_t*>(<Held>self.held[4]).data
-        self.as_of = <const int32_t*>(<Held>self.held[5]).data
-        self.zone_bits = <const uint16_t*>(<Held>self.held[6]).data
-        self.cloud_of = <const int8_t*>(<Held>self.held[7]).data
-        self.geography = <const int8_t*>(<Held>self.held[8]).data
-        self.pair_nanos = <const int64_t*>(<Held>self.held[9]).data
-        self.tier_from = <const double*>(<Held>self.held[10]).data
-        self.tier_nanos = <const int64_t*>(<Held>self.held[11]).data
-        self.family_of = <const int16_t*>(<Held>self.held[12]).data
-        self.type_name = <const int16_t*>(<Held>self.held[13]).data
-        self.region_name = <const int16_t*>(<Held>self.held[14]).data
-        self.cell_types = <const uint64_t*>(<Held>self.held[15]).data
+        self.cloud_of = <const int8_t*>(<Held>self.held[1]).data
+        self.geography = <const int8_t*>(<Held>self.held[2]).data
+        self.pair_nanos = <const int64_t*>(<Held>self.held[3]).data
+        self.tier_from = <const double*>(<Held>self.held[4]).data
+        self.tier_nanos = <const int64_t*>(<Held>self.held[5]).data
+        self.family_of = <const int16_t*>(<Held>self.held[6]).data
+        self.type_name = <const int16_t*>(<Held>self.held[7]).data
+        self.region_name = <const int16_t*>(<Held>self.held[8]).data
+        self.cell_types = <const uint64_t*>(<Held>self.held[9]).data
+        self.packed = Held(self._packed(snapshot), _OFFER.str)
+        self.offers = <Offer*>(<Held>self.packed).data
         self._name_regions(snapshot, region_names, sets)
+
+    def _packed(self, snapshot):
+        """The offers on demand and on spot, which come first."""
+        offers, starts = snapshot.offers, snapshot.offers.cell_start[: 2 * self.regions + 1]
+        count = self.offer_count = starts[-1]
+        packed = np.zeros(count, _OFFER)
+        packed["price"], packed["as_of"] = offers.price_nanos[:count], offers.as_of[:count]
+        packed["t"], packed["basis"] = offers.type_index[:count], offers.basis[:count]
+        packed["bucket"] = np.array(_same_rates, np.int8)[offers.bucket[:count]]
+        regions = np.repeat(np.arange(2 * self.regions) % self.regions, np.diff(starts))
+        packed["zones"] = snapshot.type_region_zones[packed["t"], regions]
+        return packed
 
     def _types_by_cell(self, offers):
         cells = 2 * self.regions
@@ -362,11 +392,11 @@ cdef class Catalog:
         }
         memcpy(self.every, PyBytes_AS_STRING(words_of(sets.all, REGION_WORDS)), size)
         memcpy(self.public, PyBytes_AS_STRING(words_of(sets.public, REGION_WORDS)), size)
+        self.clouds = len(CLOUDS)
+        for c in range(self.clouds + 1):
+            self.first_region[c] = np.searchsorted(snapshot.region_cloud, c)
         for c, cloud in enumerate(CLOUDS):
             memcpy(self.by_cloud[c], PyBytes_AS_STRING(words_of(sets.by_cloud.get(cloud, 0), REGION_WORDS)), size)
-
-    cdef inline int bucket_of(self, Py_ssize_t k):
-        return _same_rate[self.bucket[k] if self.bucket[k] >= 0 else BUCKETS - 1]
 
     cdef int region_of(self, object key) except -2:
         """The number of a region by its key; -1 for a key that the catalogue does not know."""
@@ -385,11 +415,21 @@ cdef class Catalog:
             self.country_words[countries] = known
         return <const uint64_t*>PyBytes_AS_STRING(<bytes>known)
 
-    cdef tuple offers(self, int k, int region, int option):
-        """Offer k in the first two zones that offer it."""
-        made = self.made[k]
-        if made is None:
-            made = self.made[k] = self.index.offers_in_zones(k, region, option)
+    cdef Made made(self, int k, int region, int option):
+        """What is answered of offer k."""
+        cdef Py_ssize_t i
+        cdef Made made
+        if self.offers[k].made != NULL:
+            return <Made>self.offers[k].made
+        made = Made()
+        made.offers = self.index.offers_in_zones(k, region, option)
+        made.age = -1
+        if len(self.kept) >= 65_536:
+            for i in range(self.offer_count):
+                self.offers[i].made = NULL
+            self.kept = []
+        self.kept.append(made)
+        self.offers[k].made = <PyObject*>made
         return made
 
     cdef Rates rates_of(self, object book):

@@ -122,21 +122,22 @@ cdef int _by_blocks(Catalog catalog, Ask* ask, int region, int option, const uin
 
 cdef int _furthest_scanned(Catalog catalog, Ask* ask, int region):
     """The last of the first reasons against each offer that is large enough: blocks, zones, interruptions."""
-    cdef int row, option, cell, k, t, code, furthest = 0
+    cdef int row, option, cell, k, code, furthest = 0
+    cdef const Offer* offer
     cdef unsigned int zones
     cdef bint own
     for row in range(ask.rows):
         option = ask.codes[row]
         cell = option * catalog.regions + region
         for k in range(catalog.cell_start[cell], catalog.cell_start[cell + 1]):
-            t = catalog.type_of[k]
-            if not has_bit(ask.ok, t):
+            offer = &catalog.offers[k]
+            if not has_bit(ask.ok, offer.t):
                 continue
-            code = barrier(catalog, ask, t, region, option, &zones)
+            code = barrier(catalog, ask, offer, region, option, &zones)
             if code:
                 code = _by_request if code == 1 else _by_outcome
             elif option:
-                code = terms_at(ask, rate_of(catalog, ask, k, t, region, &own)).barred
+                code = terms_at(ask, rate_of(catalog, ask, offer, region, &own)).barred
             if code > furthest:
                 furthest = code
     return furthest

@@ -41,12 +41,12 @@ cdef inline bint _is_blocked(Catalog catalog, const Pattern* block, int t, int o
     return block.options >> option & 1 and block.name == catalog.type_name[t]
 
 
-cdef int barrier(Catalog catalog, const Ask* ask, int t, int region, int option, unsigned int* zones):
+cdef int barrier(Catalog catalog, const Ask* ask, const Offer* offer, int region, int option, unsigned int* zones):
     """What keeps an offer out of all its zones: 0 nothing, 1 the request, 2 reported failures. `zones` are those left
     by both when it is nothing."""
-    cdef unsigned int listed = catalog.zone_bits[t * catalog.regions + region], left = listed
+    cdef unsigned int listed = offer.zones, left = listed
     cdef bint out = False
-    cdef int i
+    cdef int i, t = offer.t
     cdef const Pattern* one
     for i in range(ask.patterns):
         one = &ask.pattern[i]
@@ -71,12 +71,12 @@ cdef int barrier(Catalog catalog, const Ask* ask, int t, int region, int option,
     return 2 if out or (listed and not left) else 0
 
 
-cdef inline double rate_of(Catalog catalog, const Ask* ask, int k, int t, int region, bint* own):
+cdef inline double rate_of(Catalog catalog, const Ask* ask, const Offer* offer, int region, bint* own):
     """Interruptions per hour of a spot offer, and whether it is a learned one."""
-    cdef double prior = _bucket_rates[catalog.bucket_of(k)]
-    own[0] = ask.rates != NULL and is_learned(ask.rates, catalog.family_of[t])
+    cdef double prior = _bucket_rates[offer.bucket]
+    own[0] = ask.rates != NULL and is_learned(ask.rates, catalog.family_of[offer.t])
     if own[0]:
-        return learned_rate(ask.rates, catalog.family_of[t], t * catalog.regions + region, prior)
+        return learned_rate(ask.rates, catalog.family_of[offer.t], offer.t * catalog.regions + region, prior)
     return prior
 
 
@@ -89,7 +89,8 @@ cdef int _open(Catalog catalog, Ask* ask, int option, int region, double bound, 
     """
     cdef int cell = option * catalog.regions + region
     cdef int k = catalog.cell_start[cell] + rank, end = catalog.cell_start[cell + 1]
-    cdef int t, first = k, seen = 0, has = 0
+    cdef int first = k, seen = 0, has = 0
+    cdef const Offer* offer
     cdef unsigned int zones
     cdef double price, least, rest
     cdef bint own = False
@@ -100,26 +101,26 @@ cdef int _open(Catalog catalog, Ask* ask, int option, int region, double bound, 
     one.option = option
     one.risk = 0
     one.rate = -1.0
-    rest = bound - whole(<double>catalog.price[k] * ask.factor)
+    rest = bound - whole(<double>catalog.offers[k].price * ask.factor)
     for k in range(first, end):
-        t = catalog.type_of[k]
-        price = <double>catalog.price[k]
+        offer = &catalog.offers[k]
+        price = <double>offer.price
         least = rest + whole(price * ask.factor)
         if has and least > best.cost:
             break
         if k > first and not ask.types_known:
             read_types(catalog, ask)
-        if (k > first or not ask.simple) and not has_bit(ask.ok, t):
+        if (k > first or not ask.simple) and not has_bit(ask.ok, offer.t):
             continue
         if option:
-            if seen and seen >> catalog.bucket_of(k) & 1:
-                if ask.rates == NULL or not is_learned(ask.rates, catalog.family_of[t]):
+            if seen and seen >> offer.bucket & 1:
+                if ask.rates == NULL or not is_learned(ask.rates, catalog.family_of[offer.t]):
                     continue
-            one.rate = rate_of(catalog, ask, k, t, region, &own)
+            one.rate = rate_of(catalog, ask, offer, region, &own)
             terms = terms_at(ask, one.rate)
             if terms.barred >= 0:
                 if not own:
-                    seen |= 1 << catalog.bucket_of(k)
+                    seen |= 1 << offer.bucket
                 continue
             least += whole(price * terms.extra)
             if ask.store_nanos != NULL:
@@ -129,25 +130,25 @@ cdef int _open(Catalog catalog, Ask* ask, int option, int region, double bound, 
             return 2
         one.cost = least
         one.price = price
-        one.t = t
+        one.t = offer.t
         one.k = k
         if not has or _before(&one, best):
-            if blocked and barrier(catalog, ask, t, region, option, &zones):
+            if blocked and barrier(catalog, ask, offer, region, option, &zones):
                 continue
             best[0] = one
             has = 1
             if not option:
                 return 1
         if not own:
-            seen |= 1 << catalog.bucket_of(k)
+            seen |= 1 << offer.bucket
     return has
 
 
 cdef bint more_zones(Catalog catalog, const Ask* ask, const Pick* pick):
     """Whether an offer may run in more than one zone."""
-    cdef unsigned int zones = catalog.zone_bits[pick.t * catalog.regions + pick.region]
+    cdef unsigned int zones = catalog.offers[pick.k].zones
     if ask.patterns or ask.blocks != NULL:
-        barrier(catalog, ask, pick.t, pick.region, pick.option, &zones)
+        barrier(catalog, ask, &catalog.offers[pick.k], pick.region, pick.option, &zones)
     return zones & (zones - 1) != 0
 
 

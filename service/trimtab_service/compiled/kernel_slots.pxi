@@ -30,6 +30,31 @@ cdef inline bint is_set(object held, Py_ssize_t offset):
     return (<PyObject**>(<char*><PyObject*>held + offset))[0] != <PyObject*>None
 
 
+_FIELDS = (
+    (PlaceQuery, "project workload max_fallbacks reserve reserve_seconds request_id explain"),
+    (Workload, "size hours is_service workload_id tags count spread_zones options interruption deadline data_sets users "
+               "residency services current quotas blocked_offers caller_offers tolerance_fraction month_to_date_egress "
+               "hours_per_month hours_per_year partitions allow_estimated_prices latest_start readings"),
+    (Size, "vcpus memory_gib gpus architecture local_disk_gb network_gbps instance_type"),
+    (GpuNeed, "models count memory_gib"),
+    (Interruption, "checkpoint_write_hours restart_hours checkpoint_interval_hours checkpoint_store checkpoint_gib "
+                   "checkpoint_nanos_per_gib_month max_expected_interruptions"),
+    (RegionKey, "cloud region"),
+    (DataSet, "location gib reads private_nanos_per_gib private_clouds"),
+    (Residency, "countries denied_countries clouds denied_clouds regions denied_regions families denied_families "
+                "instance_types denied_instance_types"),
+    (OfferPattern, "cloud region zone instance_type option"),
+    (EffectivePolicy, "key residencies options price_bases max_price_age max_expected_interruptions max_cost_micros "
+                      "required_tags approval_threshold_micros approval_source tolerance_fraction "
+                      "minimum_gain_fraction revision sources not_applicable rightsizing "
+                      "apply_approval_threshold_micros apply_approval_source"),
+    (ProjectState, "learned rooms learned_revision commitment_revision"),
+)
+for _kind, _names in _FIELDS:
+    # A field more may change what is decided, and this kernel would not look at it.
+    if set(_kind.__dataclass_fields__) != set(_names.split()):
+        raise ImportError(f"{_kind.__name__} has other fields than this kernel knows")
+
 cdef Py_ssize_t at_work = _at(PlaceQuery, "workload"), at_fallbacks = _at(PlaceQuery, "max_fallbacks")
 cdef Py_ssize_t at_size = _at(Workload, "size"), at_hours = _at(Workload, "hours")
 cdef Py_ssize_t at_is_service = _at(Workload, "is_service"), at_count = _at(Workload, "count")

@@ -14,6 +14,7 @@ from trimtab_service.domain.decisions import Decision, Placement, Verdict
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.workloads import PlaceQuery
 from trimtab_service.placement.answer import notes, placement
+from trimtab_service.placement.asked import Asked
 from trimtab_service.placement.candidates import Candidate
 from trimtab_service.placement.explain import explanation
 from trimtab_service.placement.explicit import explicit_candidates
@@ -49,22 +50,37 @@ def decide_on(
     index: SearchIndex, query: PlaceQuery, policy: EffectivePolicy, state: ProjectState, instant: datetime
 ) -> Decision:
     """As `decide`, on the index of a snapshot."""
-    decision: Decision | None = None
-    if not query.explain:
-        if index.kernel is None:
-            decision = plain_decision(query, index, policy, state, instant, VALID_FOR)
-        else:
-            decision = index.kernel.decide(query, policy, state, instant, VALID_FOR)
-        if decision is not None and decision.verdict is Verdict.PLACED:
-            return decision
-    question = Question(query, index, policy, state, instant)
+    asked = Asked(query, index, policy, state, instant)
+    decision = None if query.explain else _short(asked)
+    if decision is not None and decision.verdict is Verdict.PLACED:
+        return decision
+    question = None
     if decision is None:
+        question = asked.question()
         decision = _answer(question)
     if decision.verdict is Verdict.INFEASIBLE:
-        decision = decision._replace(relaxations=relaxations(question, best_candidate))
-    if query.explain:
+        decision = decision._replace(relaxations=relaxations(asked, _best_place))
+    if query.explain and question is not None:
         decision = decision._replace(explanation=explanation(question, decision.chosen))
     return decision
+
+
+def _short(asked: Asked) -> Decision | None:
+    """What the compiled kernel, or the written-out form of plain requests, makes of a request that it knows."""
+    query, index, policy, state, instant = asked
+    if index.kernel is not None:
+        return index.kernel.decide(query, policy, state, instant, VALID_FOR)
+    return plain_decision(query, index, policy, state, instant, VALID_FOR)
+
+
+def _best_place(asked: Asked) -> Placement | None:
+    """The best place alone, None when the request is infeasible."""
+    decision = _short(asked)
+    if decision is not None:
+        return decision.chosen
+    question = asked.question()
+    best = best_candidate(question)
+    return None if best is None else placement(question, best)
 
 
 def best_candidate(question: Question) -> Candidate | None:

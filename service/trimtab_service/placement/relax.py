@@ -5,25 +5,24 @@ best place without the constraint says what to allow, a number is brought down t
 is decided again before it is answered; what would not help is not said.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from math import ceil, inf
+from math import ceil
 from typing import Final, NamedTuple
 
-from trimtab_service.domain.decisions import Relaxation
+from trimtab_service.domain.decisions import Placement, Relaxation
 from trimtab_service.domain.money import Money
-from trimtab_service.domain.offers import PurchaseOption
+from trimtab_service.domain.offers import PriceBasis, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.reasons import RejectionReason
-from trimtab_service.domain.workloads import RegionKey, Residency, Size, Workload
-from trimtab_service.placement.answer import placement
-from trimtab_service.placement.candidates import Candidate
-from trimtab_service.placement.options import SPOT
-from trimtab_service.placement.question import Question
+from trimtab_service.domain.workloads import PlaceQuery, RegionKey, Residency, Size, Workload
+from trimtab_service.placement.asked import Asked
+from trimtab_service.placement.deadlines import sufficient_hours
+from trimtab_service.placement.latency import mean_latency_ms
 from trimtab_service.placement.quotas import quota_key
 from trimtab_service.placement.scan import FEASIBLE, OFFER_ORDER, Scan
-from trimtab_service.placement.spot import DECISION_TICK_HOURS
 
 MAX_RELAXATIONS: Final = 16
 _MAX_LISTED: Final = 8
@@ -31,23 +30,23 @@ _MAX_LISTED: Final = 8
 
 
 class Answered(NamedTuple):
-    """A changed request and its best candidate."""
+    """A changed request and its best place."""
 
-    question: Question
-    best: Candidate
+    asked: Asked
+    place: Placement
 
 
-Decide = Callable[[Question], Candidate | None]
-"""The best candidate of a compiled request, None when it is infeasible."""
+Decide = Callable[[Asked], Placement | None]
+"""The best place of a request, None when it is infeasible."""
 
 
 class Relaxer:
     """Tries changes of one infeasible request."""
 
-    __slots__ = ("_decide", "_question")
+    __slots__ = ("_asked", "_decide")
 
-    def __init__(self, question: Question, decide: Decide) -> None:
-        self._question = question
+    def __init__(self, asked: Asked, decide: Decide) -> None:
+        self._asked = asked
         self._decide = decide
 
     def all(self) -> tuple[Relaxation, ...]:
@@ -75,25 +74,26 @@ class Relaxer:
         return tuple(found[:MAX_RELAXATIONS])
 
     def _try(self, workload: Workload | None = None, policy: EffectivePolicy | None = None) -> Answered | None:
-        old = self._question
-        query = old.query if workload is None else replace(old.query, workload=workload)
-        changed = Question(query, old.index, policy or old.policy, old.state, old.instant)
+        query, index, old, state, instant = self._asked
+        if workload is not None:
+            query = PlaceQuery(query.project, workload, max_fallbacks=0)
+        changed = Asked(query, index, policy or old, state, instant)
         best = self._decide(changed)
         return None if best is None else Answered(changed, best)
 
     def _furthest_reason(self) -> RejectionReason:
         """What stood against the offers that got furthest."""
-        code = int(Scan(self._question).found.reason.max(initial=FEASIBLE))
+        code = int(Scan(self._asked.question()).found.reason.max(initial=FEASIBLE))
         return OFFER_ORDER[code] if code != FEASIBLE else RejectionReason.NOT_OFFERED
 
     @staticmethod
     def _say(answer: Answered | None, field: str, change: str, reason: RejectionReason) -> Iterator[Relaxation]:
         if answer is not None:
-            yield Relaxation(field, change, reason, placement(answer.question, answer.best))
+            yield Relaxation(field, change, reason, answer.place)
 
     def _residency(self) -> Iterator[Relaxation]:
         """Without one list, the best place; then with that place added to the list."""
-        workload = self._question.workload
+        workload = self._asked.query.workload
         residency = workload.residency
         if residency is None:
             return
@@ -107,7 +107,8 @@ class Relaxer:
             without = self._try(replace(workload, residency=empty))
             if without is None:
                 continue
-            place = self._question.index.snapshot.regions[without.best.region]
+            snapshot, offer = self._asked.search_index.snapshot, without.place.offer
+            place = snapshot.regions[snapshot.region_index[offer.cloud, offer.region]]
             if field == "countries":
                 changed, what, reason = (
                     _with_country(residency, place.country),
@@ -133,13 +134,14 @@ class Relaxer:
             yield from self._say(answer, f"workload.residency.{field}", f"allow {what}", reason)
 
     def _types(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         residency = workload.residency
         if residency is not None and (residency.families or residency.denied_families):
             free = replace(residency, families=frozenset(), denied_families=frozenset())
             answer = self._try(replace(workload, residency=free))
-            if answer is not None and not answer.best.origin:
-                family = self._question.index.family_of[self._question.index.type_of[answer.best.k]]
+            if answer is not None and answer.place.offer.basis is not PriceBasis.CALLER:
+                index, offer = self._asked.search_index, answer.place.offer
+                family = index.family_of[index.snapshot.type_index[offer.cloud, offer.instance_type]]
                 changed = replace(
                     residency,
                     families=residency.families | {family} if residency.families else residency.families,
@@ -152,7 +154,7 @@ class Relaxer:
             free = replace(residency, instance_types=frozenset(), denied_instance_types=frozenset())
             answer = self._try(replace(workload, residency=free))
             if answer is not None:
-                name = answer.best.instance_type
+                name = answer.place.offer.instance_type
                 changed = replace(
                     residency,
                     instance_types=residency.instance_types | {name} if residency.instance_types else frozenset(),
@@ -168,7 +170,7 @@ class Relaxer:
             yield from self._say(answer, "workload.size.instance_type", change, reason)
 
     def _options(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         for option in (PurchaseOption.ON_DEMAND, PurchaseOption.SPOT):
             if option not in workload.options:
                 answer = self._try(replace(workload, options=(*workload.options, option)))
@@ -176,13 +178,13 @@ class Relaxer:
                 yield from self._say(answer, "workload.purchase_options", f"add {option.name}", reason)
 
     def _deadline(self) -> Iterator[Relaxation]:
-        question, workload = self._question, self._question.workload
+        question, workload = self._asked, self._asked.query.workload
         if workload.deadline is None:
             return
         without = self._try(replace(workload, deadline=None))
         if without is None:
             return
-        for hours in _sufficient_hours(without):
+        for hours in sufficient_hours(without.asked.question()):
             late = question.instant + timedelta(minutes=ceil(hours * 60.0))
             answer = self._try(replace(workload, deadline=late))
             if answer is not None:
@@ -191,7 +193,7 @@ class Relaxer:
                 return
 
     def _count(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         low, high = 0, workload.count
         best: Answered | None = None
         while high - low > 1:
@@ -206,7 +208,7 @@ class Relaxer:
             yield from self._say(best, "workload.count", change, self._furthest_reason())
 
     def _spread(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         for zones in range(workload.spread_zones - 1, 0, -1):
             answer = self._try(replace(workload, spread_zones=zones))
             if answer is not None:
@@ -215,7 +217,7 @@ class Relaxer:
                 return
 
     def _size(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         size = workload.size
         for field, free, reason in (
             ("architecture", replace(size, architecture=None), RejectionReason.ARCH_MISMATCH),
@@ -239,10 +241,10 @@ class Relaxer:
 
     def _most(self, field: str, answer: Answered) -> tuple[Answered, str]:
         """The most of a size that is feasible: found among the amounts that types have."""
-        workload, types = self._question.workload, self._question.index.snapshot.types
+        workload, sets = self._asked.query.workload, self._asked.search_index.type_sets
         asked = getattr(workload.size, field)
-        amounts = sorted({value for value in getattr(types, field).tolist() if value < asked})
-        low, high = -1, len(amounts)
+        amounts = (sets.vcpus if field == "vcpus" else sets.memory).values
+        low, high = -1, bisect_left(amounts, asked)
         while high - low > 1:
             middle = (low + high) // 2
             found = self._try(replace(workload, size=_with_amount(workload.size, field, amounts[middle])))
@@ -253,7 +255,7 @@ class Relaxer:
         return answer, f"{amounts[low] if low >= 0 else 0:g} instead of {asked:g}"
 
     def _most_gpus(self, answer: Answered) -> tuple[Answered, str]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         asked = max(gpu.count for gpu in workload.size.gpus)
         for count in range(asked - 1, 1, -1):
             gpus = tuple(replace(gpu, count=min(gpu.count, count)) for gpu in workload.size.gpus)
@@ -263,7 +265,7 @@ class Relaxer:
         return answer, f"1 GPU an instance instead of {asked}"
 
     def _services(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         musts = [need for need in workload.services if need.preference_micros is None]
         for need in musts[:_MAX_LISTED]:
             answer = self._try(replace(workload, services=tuple(n for n in workload.services if n is not need)))
@@ -271,9 +273,10 @@ class Relaxer:
             yield from self._say(answer, "workload.services", change, RejectionReason.SERVICE_MISSING)
 
     def _latency(self) -> Iterator[Relaxation]:
-        workload, latency = self._question.workload, self._question.latency_ms
-        if workload.users is None or latency is None or workload.users.max_latency_ms <= 0.0:
+        workload = self._asked.query.workload
+        if workload.users is None or workload.users.max_latency_ms <= 0.0:
             return
+        latency = mean_latency_ms(self._asked.search_index.snapshot, workload.users)
         limits = sorted({float(ceil(ms)) for ms in latency.tolist() if ms > workload.users.max_latency_ms})
         low, high = -1, len(limits)
         best: Answered | None = None
@@ -288,7 +291,7 @@ class Relaxer:
         yield from self._say(best, "workload.users.max_latency_ms", change, RejectionReason.LATENCY)
 
     def _blocks(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         for i in range(min(len(workload.blocked_offers), _MAX_LISTED)):
             rest = (*workload.blocked_offers[:i], *workload.blocked_offers[i + 1 :])
             answer = self._try(replace(workload, blocked_offers=rest))
@@ -300,14 +303,14 @@ class Relaxer:
 
     def _quotas(self) -> Iterator[Relaxation]:
         """Without quotas, the best place; then its quotas raised by what they lack."""
-        question, workload = self._question, self._question.workload
+        question, workload = self._asked, self._asked.query.workload
         if not workload.quotas:
             return
         raised = tuple(replace(quota, left=1e12) for quota in workload.quotas)
         without = self._try(replace(workload, quotas=raised))
         if without is None:
             return
-        needed = {draw.room_key: draw.amount_milli for draw in placement(without.question, without.best).draws}
+        needed = {draw.room_key: draw.amount_milli for draw in without.place.draws}
         changed, words = [], []
         for quota in workload.quotas:
             key = quota_key(question.query.project, quota)
@@ -322,30 +325,30 @@ class Relaxer:
         yield from self._say(answer, "workload.quotas", f"raise {', '.join(words)}", RejectionReason.QUOTA)
 
     def _interruptions(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         if workload.interruption.max_expected_interruptions is None:
             return
         free = replace(workload.interruption, max_expected_interruptions=None)
         answer = self._try(replace(workload, interruption=free))
-        if answer is not None and answer.best.case is not None:
-            limit = answer.best.case.outlook.expected_interruptions
+        if answer is not None and answer.place.offer.option is PurchaseOption.SPOT:
+            limit = answer.place.expected_interruptions
             changed = replace(workload.interruption, max_expected_interruptions=limit)
             answer = self._try(replace(workload, interruption=changed))
             field = "workload.interruption.max_expected_interruptions"
             yield from self._say(answer, field, f"{limit:.4g}", RejectionReason.INTERRUPTION_RISK)
 
     def _prices(self) -> Iterator[Relaxation]:
-        workload = self._question.workload
+        workload = self._asked.query.workload
         if not workload.allow_estimated_prices:
             answer = self._try(replace(workload, allow_estimated_prices=True))
             yield from self._say(answer, "workload.allow_estimated_prices", "true", RejectionReason.PRICE_BASIS)
 
     def _policy(self) -> Iterator[Relaxation]:
-        policy = self._question.policy
+        policy = self._asked.policy
         if policy.max_cost_micros is not None:
             answer = self._try(policy=replace(policy, max_cost_micros=None, key=""))
             if answer is not None:
-                change = f"{Money(answer.best.cost).usd} USD"
+                change = f"{Money(answer.place.terms.total).usd} USD"
                 yield from self._say(answer, "policy.max_cost", change, RejectionReason.COST_LIMIT)
         for field, free, reason in (
             ("residency", replace(policy, residencies=(), key=""), RejectionReason.POLICY),
@@ -363,14 +366,14 @@ class Relaxer:
                 continue
             change = "without it"
             if field == "required_tags":
-                missing = policy.required_tags - {name for name, _ in self._question.workload.tags}
+                missing = policy.required_tags - {name for name, _ in self._asked.query.workload.tags}
                 change = f"add tags {', '.join(sorted(missing))}"
             yield from self._say(self._try(policy=free), f"policy.{field}", change, reason)
 
 
-def relaxations(question: Question, decide: Decide) -> tuple[Relaxation, ...]:
+def relaxations(asked: Asked, decide: Decide) -> tuple[Relaxation, ...]:
     """The changes that would each make an infeasible request feasible; none when it takes more than one."""
-    return Relaxer(question, decide).all()
+    return Relaxer(asked, decide).all()
 
 
 def _with_country(residency: Residency, country: str) -> Residency:
@@ -379,24 +382,6 @@ def _with_country(residency: Residency, country: str) -> Residency:
         countries=residency.countries | {country} if residency.countries else residency.countries,
         denied_countries=residency.denied_countries - {country},
     )
-
-
-def _sufficient_hours(answer: Answered) -> Iterator[float]:
-    """Hours from now in which some offer may be done, least first, of a request without its deadline."""
-    question = answer.question
-    changeover = 0.0 if question.current is None else question.current.changeover_hours
-    if any(code != SPOT for code in question.codes):
-        yield question.hours
-        yield question.hours + changeover
-    if SPOT in question.codes:
-        scan = Scan(question)
-        feasible = (scan.found.reason == FEASIBLE) & (scan.found.option == SPOT)
-        restarts = 2.0 * question.workload.interruption.restart_hours + DECISION_TICK_HOURS
-        # Slack must be more than this, hence the minute.
-        least = max(float(scan.elapsed[feasible].min(initial=inf)), question.hours + restarts + 1.0 / 60.0)
-        if least < inf:
-            yield least
-            yield least + changeover
 
 
 def _with_amount(size: Size, field: str, amount: float) -> Size:

@@ -4,7 +4,7 @@
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,11 @@ class AtLeast:
         self._values: list[float] = np.unique(amounts[~np.isnan(amounts)]).tolist()
         self._sets: list[TypeSet] = [_pack(amounts >= value) for value in self._values]
         self._sets.append(0)
+
+    @property
+    def values(self) -> Sequence[float]:
+        """The amounts that there are, ascending."""
+        return self._values
 
     def __call__(self, amount: float) -> TypeSet:
         """Types with at least `amount`."""
