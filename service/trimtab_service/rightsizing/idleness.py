@@ -8,6 +8,7 @@ import numpy as np
 
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.reasons import SeriesNote
 from trimtab_service.domain.resources import ResourceKind
 from trimtab_service.rightsizing.needs import Needs
 from trimtab_service.rightsizing.present import Present
@@ -78,6 +79,8 @@ def is_idle(needs: Needs, readings: Readings, present: Present) -> bool:
     waits = present.resource.kind is ResourceKind.CONTAINER
     if waits or cpu is None or cpu.is_assumed or readings.measured < LEAST:
         return False
+    if any(SeriesNote.LOOKS_LIKE_A_COUNTER in one.notes for one in readings.summary.series):
+        return False  # nothing is stopped on a guess at what a series means
     if present.gpus and (gpu is None or gpu.is_assumed or gpu.peak >= GPU_SHARE):
         return False
     rule = RULES[present.resource.cloud]

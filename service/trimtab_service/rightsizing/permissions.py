@@ -40,6 +40,10 @@ _KEPT: Final = 1_024
 """Shapes in use at a time; of each a few bytes an offer are kept."""
 
 
+_USUAL_ARCH: Final = "x86_64"
+"""Of a type that the catalogue does not hold: what is built for x86 runs nowhere else, what is not was built twice."""
+
+
 class Shape(NamedTuple):
     """What permission rests on besides the offers.
 
@@ -71,7 +75,7 @@ class Shape(NamedTuple):
             resource.region,
             present.type_index,
             present.service_prefix,
-            present.arch,
+            present.arch or _USUAL_ARCH,
             resource.arm_ready if arch_varies is None else arch_varies,
             resource.arm_ready,
             present.capacity.gpu_model if present.gpus else None,

@@ -5,9 +5,11 @@ from typing import Final
 
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.preferences import RightsizingPreferences
+from trimtab_service.domain.reasons import SeriesNote
 from trimtab_service.domain.resources import ResourceKind
 from trimtab_service.rightsizing.present import Present
 from trimtab_service.rightsizing.readings import Readings
+from trimtab_service.rightsizing.units import DIMENSION_OF
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
@@ -29,13 +31,20 @@ def lacking(readings: Readings, present: Present, preferences: RightsizingPrefer
     for dimension in sorted(wanted):
         load = readings.load(dimension)
         if load is None:
-            told.append(f"{dimension.value}: no usable series")
+            told.append(f"{dimension.value}: no usable series{_why(readings, dimension)}")
             continue
         measured = timedelta(seconds=load.series.measured_s)
         if measured >= least:
             return ()
         told.append(f"{dimension.value}: {measured / _HOUR:.1f} h measured, {least / _HOUR:g} h needed")
     return tuple(told)
+
+
+def _why(readings: Readings, dimension: Dimension) -> str:
+    """What was wrong with the points that there were, in the words of their notes."""
+    given = [one for one in readings.summary.series if one.points and DIMENSION_OF.get(one.metric) is dimension]
+    notes = dict.fromkeys(note.name for one in given for note in one.notes if note is not SeriesNote.EMPTY)
+    return f" ({sum(one.points for one in given):,} points: {', '.join(notes)})" if notes else ""
 
 
 def confidence_of(readings: Readings) -> float:

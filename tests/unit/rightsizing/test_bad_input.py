@@ -1,6 +1,7 @@
 """Series as they should not be: none raises, and each has a sensible answer."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -12,8 +13,10 @@ from tests.support.sizing import CPU, GPU, NOW, TWO_WEEKS, case, flat, instance,
 from tests.support.snapshots import snapshot_of
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.dimensions import Metric, Statistic, Unit
+from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import SeriesNote
+from trimtab_service.domain.resources import Capacity, CloudResource
 from trimtab_service.domain.rightsizing import Advice, Finding
 from trimtab_service.rightsizing.advisor import advise
 from trimtab_service.rightsizing.telemetry import RawSeries
@@ -66,6 +69,33 @@ def test_a_bad_series_is_answered_and_noted(
     assert found.finding is finding
     summary = next(one for one in found.telemetry.series if one.metric is Metric.CPU)
     assert note is None or note in summary.notes
+
+
+def test_nothing_is_stopped_on_a_guess_at_what_a_series_means(starter: CatalogSnapshot) -> None:
+    """A gauge that only rises is read as a counter; what then looks idle may be another counter than was thought."""
+    rising = raw(HOURLY, np.arange(TWO_WEEKS) * 100.0)
+    found = advise(case(M5, [rising, MEMORY], peaks()), starter, (), NOW)
+    assert SeriesNote.LOOKS_LIKE_A_COUNTER in found.telemetry.series[0].notes
+    assert found.finding is not Finding.IDLE
+
+
+def test_points_that_were_no_use_are_told_with_the_cause(starter: CatalogSnapshot) -> None:
+    """What is missing is not that nobody measured."""
+    absurd = raw(HOURLY, np.full(TWO_WEEKS, 1e9))
+    found = advise(case(M5, [absurd], peaks()), starter, (), NOW)
+    assert found.missing == (f"cpu: no usable series ({TWO_WEEKS} points: ABSURD)",)
+
+
+def test_an_unknown_type_is_not_moved_to_arm(starter: CatalogSnapshot) -> None:
+    """Nobody said that a type of the caller's own runs on Arm; who says so may."""
+    own = CloudResource(
+        "i-1", Cloud.AWS, "us-east-1", instance_type="x0.private",
+        capacity=Capacity(32.0, 64.0), price_nanos_per_hour=1_500_000_000,
+    )  # fmt: skip
+    for resource, is_ready in ((own, False), (replace(own, arm_ready=True), True)):
+        found = advise(case(resource, [flat(Metric.CPU, 20), MEMORY], peaks()), starter, (), NOW)
+        arms = [starter.type_index[one.cloud, one.instance_type] for one in found.options]
+        assert any(starter.arches[int(starter.types.arch[at])] == "arm64" for at in arms) is is_ready
 
 
 def test_two_resolutions_of_one_load_go_on_one_grid(starter: CatalogSnapshot) -> None:

@@ -156,6 +156,8 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
         for name in one.untold:
             notes.print(Text(f"{name}: no metric that sizes go by; say it with --metric", style="yellow"))
         if not one.series:
+            if not one.untold:
+                notes.print(Text(f"{one.resource_id}: holds no point", style="yellow"))
             continue
         asked = resource.message(one.resource_id, assume=True)
         request = pb.RightsizeRequest(resource=asked)
@@ -167,7 +169,7 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
             notes.print(Text(moved, style="dim"))
         questions.append(_Question(request, timedelta(hours=age % _WEEK // _HOUR + 1) if age >= _WEEK else timedelta()))
     if not questions:
-        raise typer.BadParameter("no file with a metric that sizes go by", param_hint="PATH")
+        raise typer.BadParameter("no file with a point of a metric that sizes go by", param_hint="PATH")
     if not resource.type and questions[0].request.resource.instance_type == ASSUMED_TYPE:
         where = f"{resource.cloud} {resource.region}"
         notes.print(Text(f"assumed: each is one {ASSUMED_TYPE} in {where}; say better with --type", style="yellow"))
