@@ -15,15 +15,15 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, 
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from trimtab_service.catalog.snapshot import EPOCH, OPTION_COUNT
-from trimtab_service.domain.decisions import CostTerms, Decision, FailureDomain, Fallback, Placement, Verdict
+from trimtab_service.catalog.snapshot import EPOCH, OPTION_COUNT, day_of
+from trimtab_service.domain.decisions import ChosenOffer, CostTerms, Decision, FailureDomain, Fallback, Placement, Verdict
 from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, PriceBasis, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.reasons import RejectionReason
 from trimtab_service.domain.workloads import (
     DataSet, GpuNeed, Interruption, OfferPattern, PlaceQuery, RegionKey, Residency, Size, Workload,
 )
-from trimtab_service.placement.answer import STALE_AFTER_DAYS, price_notes
+from trimtab_service.placement.answer import AGE_NOTE, BASIS_NOTE, OFFER_WORDS, STALE_AFTER_DAYS
 from trimtab_service.placement.interruptions import EXPONENT_LIMIT, NEVER_FINISHES_FACTOR, RISK_RATES
 from trimtab_service.placement.learned import NOTHING_LEARNED
 from trimtab_service.placement.options import ALL_OPTIONS, OPTION_OF_CODE, option_bits
@@ -71,6 +71,7 @@ cdef class Kernel:
         """The decision; infeasible without relaxations; None where the engine has to look."""
         cdef Ask ask
         cdef Catalog catalog = self.catalog
+        cdef Learned kept
         cdef Rates rates = None
         cdef Blocks blocks = None
         if type(query) is not PlaceQuery or type(state) is not ProjectState:
@@ -82,15 +83,13 @@ cdef class Kernel:
         ask.rates = NULL
         ask.blocks = NULL
         if learned is not NOTHING_LEARNED:
-            if learned.has_rates:
-                rates = catalog.rates_of(learned.rates)
+            kept = catalog.learned(learned, instant)
+            rates, blocks = kept.rates, kept.blocks
+            if rates is not None:
                 ask.rates = &rates.table
-            if learned.has_blocks:
-                active = learned.active_blocks(instant)
-                if active.blocks:
-                    blocks = catalog.blocks_of(active)
-                    ask.blocks = blocks.patterns
-                    ask.first_block = blocks.first
+            if blocks is not None:
+                ask.blocks = blocks.patterns
+                ask.first_block = blocks.first
         counts = read_places(catalog, &ask, work)
         if (
             counts is None

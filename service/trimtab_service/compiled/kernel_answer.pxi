@@ -3,6 +3,7 @@
 _FORMS = (
     (Placement, "offer terms billed_hours expected_interruptions risk zones checkpoint_interval_hours price_age_days "
                 "commitments covered_instances latency_ms draws"),
+    (ChosenOffer, "cloud region zone instance_type option nanos_per_hour basis as_of"),
     (CostTerms, "compute interruption egress storage moving preference"),
     (Fallback, "placement differs_by"),
     (Decision, "verdict chosen fallbacks rejected_regions valid_until notes relaxations explanation "
@@ -13,11 +14,14 @@ for _kind, _names in _FORMS:
         raise ImportError(f"the fields of {_kind.__name__} are others than this kernel makes")
 
 cdef object _new = tuple.__new__
-cdef object _placement = Placement, _terms = CostTerms, _fallback = Fallback, _decision = Decision
+cdef object _chosen = ChosenOffer, _placement = Placement, _terms = CostTerms, _fallback = Fallback, _decision = Decision
 cdef object _placed = Verdict.PLACED, _infeasible = Verdict.INFEASIBLE
 cdef object _zone = FailureDomain.ZONE, _region = FailureDomain.REGION, _cloud = FailureDomain.CLOUD
 cdef object _zero = 0.0
+cdef list _option_of = list(OPTION_OF_CODE), _basis_of = list(PRICE_BASES)
+cdef list _basis_words = [basis.meaning for basis in PRICE_BASES]
 cdef tuple _nothing = ()
+cdef str _offer_words = OFFER_WORDS, _basis_note = BASIS_NOTE, _age_note = AGE_NOTE
 cdef int _stale_after = STALE_AFTER_DAYS, _list_price = PRICE_BASES.index(PriceBasis.LIST)
 cdef int _epoch_ordinal = EPOCH.toordinal()
 
@@ -88,37 +92,35 @@ cdef tuple _offers(Catalog catalog, Ask* ask, const Pick* pick, Rates rates):
     if zones == listed and not own:
         return catalog.made(pick.k, pick.region, pick.option).offers
     found = []
-    for name, bit in _zones(catalog, pick, rates if own else None):
+    for name, bit in _zones(catalog, ask, pick, rates if own else None):
         if zones & <unsigned int>bit:
             key = (pick.k, name)
             offer = catalog.zoned.get(key)
             if offer is None:
                 if len(catalog.zoned) >= 65_536:
                     catalog.zoned.clear()
-                offer = catalog.zoned[key] = catalog.made(pick.k, pick.region, pick.option).offers[0]._replace(zone=name)
+                offer = catalog.zoned[key] = catalog.chosen(pick.k, pick.region, pick.option, name)
             found.append(offer)
             if len(found) == 2:
                 break
     return tuple(found)
 
 
-cdef object _zones(Catalog catalog, const Pick* pick, Rates rates):
-    """Zones that offer a type with their bits: by name, or the safest first by what was learned."""
-    index = catalog.index
-    if rates is not None:
-        known = rates.zones.get(pick.k)
-        if known is not None:
-            return known
-    names = index.zones_of_region[pick.region]
-    zones = [(name, 1 << names.index(name)) for name in index.zones_offered(pick.t, pick.region)]
-    if rates is not None:
-        cloud, region = index.clouds[pick.region], index.snapshot.regions[pick.region].name
-        family, name = index.family_of[pick.t], catalog.names[pick.t]
-        prior, rate = _bucket_rates[catalog.offers[pick.k].bucket], rates.book.rate
-        by_rate = sorted((rate(cloud, family, region, name, zone, prior), i) for i, (zone, _) in enumerate(zones))
-        zones = [zones[i] for _, i in by_rate]
-        rates.zones[pick.k] = zones
-    return zones
+cdef object _zones(Catalog catalog, const Ask* ask, const Pick* pick, Rates rates):
+    """Zones that offer a type with their bits: by name, or the safest first where something was learned of them."""
+    cdef int32_t place = pick.t * catalog.regions + pick.region
+    cdef tuple zones = catalog.zones(pick.region, catalog.offers[pick.k].zones)
+    if rates is None or not knows_place(ask.rates, place):
+        return zones
+    known = rates.zones.get(pick.k)
+    if known is not None:
+        return known
+    cloud, region = catalog.cloud_of_number[pick.region], catalog.region_of_number[pick.region]
+    family, name = catalog.index.family_of[pick.t], catalog.names[pick.t]
+    prior, rate = _bucket_rates[catalog.offers[pick.k].bucket], rates.book.rate
+    by_rate = sorted([(rate(cloud, family, region, name, zone, prior), i) for i, (zone, _) in enumerate(zones)])
+    known = rates.zones[pick.k] = tuple([zones[i] for _, i in by_rate])
+    return known
 
 
 cdef tuple _notes(Catalog catalog, tuple readings, object chosen, const Pick* pick):
@@ -129,7 +131,14 @@ cdef tuple _notes(Catalog catalog, tuple readings, object chosen, const Pick* pi
         return readings
     made = catalog.made(pick.k, pick.region, pick.option)
     if made.age != age:
-        made.notes = price_notes((), chosen)
+        what = _offer_words % (
+            catalog.names[pick.t], catalog.cloud_of_number[pick.region], catalog.region_of_number[pick.region],
+        )
+        made.notes = ()
+        if catalog.offers[pick.k].basis != _list_price:
+            made.notes = (_basis_note % (what, _basis_words[catalog.offers[pick.k].basis]),)
+        if age > _stale_after:
+            made.notes += (_age_note % (what, age),)
         made.age = age
     return readings + made.notes if readings else made.notes
 
@@ -148,7 +157,7 @@ cdef object _until(Catalog catalog, Ask* ask, Blocks blocks, object until):
             continue
         if not ask.types_known:
             read_types(catalog, ask)
-        held = <bytes>catalog.sizes.names.held[catalog.sizes.names.numbers[catalog.names[blocks.patterns[i].name]]]
+        held = <bytes>catalog.sizes.names.types[catalog.names[blocks.patterns[i].name]]
         types = <const int32_t*>PyBytes_AS_STRING(held)
         for j in range(len(held) // 4):
             if has_bit(ask.ok, types[j]):

@@ -52,6 +52,13 @@ cdef extern from *:
         *bound = sought;
         return cell;
     }
+    /* The dearest of the lanes' least: about three cells in sixteen cost no more, and hardly more are ever opened. */
+    static double dearest_of(const double *least) {
+        double found = 0.0;
+        for (int j = 0; j < LANES; j++) if (least[j] > found && least[j] < INFINITY) found = least[j];
+        return found;
+    }
+    static inline void fetch(const void *memory) { __builtin_prefetch(memory); }
     static double least_of(const double *least) {
         double found = least[0];
         for (int j = 1; j < LANES; j++) if (least[j] < found) found = least[j];
@@ -80,6 +87,8 @@ cdef extern from *:
     void lane_minima(const double*, double*, int) nogil
     int take_least(double*, double*, int, double*) nogil
     double least_of(const double*) nogil
+    double dearest_of(const double*) nogil
+    void fetch(const void*) nogil
     bint has_bit(const uint64_t*, int) nogil
     int count_bits(const uint64_t*, int) nogil
     void keep_bits(uint64_t*, const uint64_t*, int) nogil

@@ -63,26 +63,23 @@ cdef int first_at_least(const double* values, int count, double amount):
 cdef class Members:
     """Types by a name, of a family or of the type itself."""
 
-    cdef dict numbers
-    cdef list held
+    cdef dict types  # by name: numbers of types as int32
 
     def __init__(self, names):
         members = {}
         for t, name in enumerate(names):
             members.setdefault(name, []).append(t)
-        self.numbers = {name: number for number, name in enumerate(members)}
-        self.held = [np.array(found, np.int32).tobytes() for found in members.values()]
+        self.types = {name: np.array(found, np.int32).tobytes() for name, found in members.items()}
 
     cdef void put(self, object name, uint64_t* types, bint into):
         """Puts the types of a name into a set or takes them out; nothing for a name that is not known."""
-        cdef object number = self.numbers.get(name)
+        cdef object held = self.types.get(name)
         cdef const int32_t* found
         cdef Py_ssize_t i
-        if number is None:
+        if held is None:
             return
-        held = <bytes>self.held[number]
-        found = <const int32_t*>PyBytes_AS_STRING(held)
-        for i in range(len(held) // 4):
+        found = <const int32_t*>PyBytes_AS_STRING(<bytes>held)
+        for i in range(len(<bytes>held) // 4):
             if into:
                 types[found[i] >> 6] |= <uint64_t>1 << (found[i] & 63)
             else:
@@ -291,7 +288,7 @@ cdef class Made:
     """What is answered of an offer, kept because it is answered again: it in its first two zones, and its notes."""
 
     cdef tuple offers, notes
-    cdef int age
+    cdef int age  # that the notes are of
 
 
 cdef class Catalog:
@@ -299,11 +296,11 @@ cdef class Catalog:
 
     cdef object index
     cdef Sizes sizes
-    cdef list held, kept, region_numbers, names
+    cdef list held, kept, region_numbers, names, region_of_number, cloud_of_number
     cdef object packed
     cdef Offer* offers
     cdef Py_ssize_t offer_count
-    cdef dict region_names, zone_rows, country_words, partition_words, kept_rates, kept_blocks, zoned, family_numbers
+    cdef dict region_names, zone_rows, country_words, partition_words, kept_learned, zoned, zones_of, days, family_numbers
     cdef int regions, types, type_words, clouds, geographies, tiers, families
     cdef int first_region[MOST_CLOUDS + 1]  # [cloud]: regions are in the order of clouds
     cdef uint64_t every[REGION_WORDS]
@@ -328,18 +325,20 @@ cdef class Catalog:
         self.regions, self.types = index.region_count, len(snapshot.type_names)
         self.type_words = (self.types + 63) // 64
         self.kept = []
-        self.zoned, self.kept_rates, self.kept_blocks, self.country_words = {}, {}, {}, {}
+        self.zones_of, self.days = {}, {}
+        self.region_of_number = [region.name for region in snapshot.regions]
+        self.cloud_of_number = [region.cloud for region in snapshot.regions]
+        self.zoned, self.kept_learned, self.country_words = {}, {}, {}
         self.sizes = Sizes(index, self.type_words, OPTION_COUNT * self.regions)
         self.geographies, self.tiers = egress.internet_tier_from_gib.shape[1:]
         families = [(snapshot.type_cloud(t), family) for t, family in enumerate(index.family_of)]
         self.family_numbers = {family: number for number, family in enumerate(dict.fromkeys(families))}
         self.families = len(self.family_numbers)
-        region_names = [region.name for region in snapshot.regions]
         arrays = (
             (offers.cell_start, "<i4"), (snapshot.region_cloud, "|i1"), (egress.region_geography, "|i1"),
             (egress.pair_nanos, "<i8"), (egress.internet_tier_from_gib, "<f8"), (egress.internet_tier_nanos, "<i8"),
             (np.array([self.family_numbers[family] for family in families], np.int16), "<i2"),
-            (_first_of(self.names), "<i2"), (_first_of(region_names), "<i2"), (self._types_by_cell(offers), "|u1"),
+            (_first_of(self.names), "<i2"), (_first_of(self.region_of_number), "<i2"), (self._types_by_cell(offers), "|u1"),
         )
         self.held = [Held(array, kind) for array, kind in arrays]
         self.cell_start = <const int32_t*>(<Held>self.held[0]).data
@@ -354,12 +353,12 @@ cdef class Catalog:
         self.cell_types = <const uint64_t*>(<Held>self.held[9]).data
         self.packed = Held(self._packed(snapshot), _OFFER.str)
         self.offers = <Offer*>(<Held>self.packed).data
-        self._name_regions(snapshot, region_names, sets)
+        self._name_regions(snapshot, sets)
 
     def _packed(self, snapshot):
         """The offers on demand and on spot, which come first."""
         offers, starts = snapshot.offers, snapshot.offers.cell_start[: 2 * self.regions + 1]
-        count = self.offer_count = starts[-1]
+        count = self.offer_count = starts[2 * self.regions]
         packed = np.zeros(count, _OFFER)
         packed["price"], packed["as_of"] = offers.price_nanos[:count], offers.as_of[:count]
         packed["t"], packed["basis"] = offers.type_index[:count], offers.basis[:count]
@@ -375,9 +374,9 @@ cdef class Catalog:
             found[cell, offers.type_index[offers.cell_start[cell] : offers.cell_start[cell + 1]]] = True
         return np.packbits(found, axis=1, bitorder="little")
 
-    def _name_regions(self, snapshot, region_names, sets):
+    def _name_regions(self, snapshot, sets):
         cdef int c, size = REGION_WORDS * 8
-        self.region_names = {name: region_names.index(name) for name in region_names}
+        self.region_names = {name: self.region_of_number.index(name) for name in self.region_of_number}
         self.region_numbers = [
             {region.name: r for r, region in enumerate(snapshot.regions) if region.cloud is cloud} for cloud in CLOUDS
         ]
@@ -422,8 +421,10 @@ cdef class Catalog:
         if self.offers[k].made != NULL:
             return <Made>self.offers[k].made
         made = Made()
-        made.offers = self.index.offers_in_zones(k, region, option)
         made.age = -1
+        zones = self.zones(region, self.offers[k].zones)
+        first = self.chosen(k, region, option, (<tuple>zones[0])[0] if zones else "")
+        made.offers = (first, in_zone(first, (<tuple>zones[1])[0])) if len(zones) > 1 else (first,)
         if len(self.kept) >= 65_536:
             for i in range(self.offer_count):
                 self.offers[i].made = NULL
@@ -432,39 +433,70 @@ cdef class Catalog:
         self.offers[k].made = <PyObject*>made
         return made
 
-    cdef Rates rates_of(self, object book):
-        cdef Rates found
-        kept = self.kept_rates.get(id(book))
-        if kept is not None:
-            return <Rates>kept
-        while len(self.kept_rates) >= 64:
-            self.kept_rates.pop(next(iter(self.kept_rates)), None)
-        snapshot = self.index.snapshot
-        found = Rates(book, self.family_numbers, self.families, snapshot.region_index, snapshot.type_index, self.regions)
-        self.kept_rates[id(book)] = found
+    cdef object chosen(self, int k, int region, int option, str zone):
+        """Offer k in a zone, as `SearchIndex.offer`."""
+        cdef const Offer* offer = &self.offers[k]
+        day = self.days.get(offer.as_of)
+        if day is None:
+            day = self.days[offer.as_of] = day_of(offer.as_of)
+        return _new(_chosen, (
+            self.cloud_of_number[region], self.region_of_number[region], zone, self.names[offer.t], _option_of[option],
+            offer.price, _basis_of[offer.basis], day,
+        ))
+
+    cdef tuple zones(self, int region, int bits):
+        """Names of zones of a region, in order, each with its bit."""
+        cdef int key = region << 16 | bits
+        known = self.zones_of.get(key)
+        if known is None:
+            names = enumerate(self.index.zones_of_region[region])
+            known = self.zones_of[key] = tuple([(name, 1 << i) for i, name in names if bits >> i & 1])
+        return known
+
+    cdef Learned learned(self, object state, object instant):
+        """What a project has learned, with the blocks that hold at an instant; the last are kept."""
+        cdef Learned found
+        kept = self.kept_learned.get(id(state))
+        if kept is None:
+            while len(self.kept_learned) >= 64:
+                self.kept_learned.pop(next(iter(self.kept_learned)), None)
+            found = Learned()
+            found.state = state
+            if state.has_rates:
+                found.rates = self._rates(state.rates)
+            self._block(found, instant)
+            self.kept_learned[id(state)] = found
+            return found
+        found = <Learned>kept
+        if not found.since <= instant < found.until:
+            self._block(found, instant)
         return found
 
-    cdef Blocks blocks_of(self, object active):
-        cdef Blocks found
+    cdef Rates _rates(self, object book):
+        """Of a book; that of the last state with the same book, whose blocks are others."""
+        for other in reversed(self.kept_learned.values()):
+            if (<Learned>other).rates is not None and (<Learned>other).rates.book is book:
+                return (<Learned>other).rates
+        index = self.index.snapshot
+        return Rates(book, self.family_numbers, self.families, index.region_index, index.type_index, self.regions)
+
+    cdef int _block(self, Learned found, object instant) except -1:
         cdef Pattern pattern
-        kept = self.kept_blocks.get(id(active))
-        if kept is not None:
-            return <Blocks>kept
-        while len(self.kept_blocks) >= 64:
-            self.kept_blocks.pop(next(iter(self.kept_blocks)), None)
-        found = Blocks(active, self.regions)
+        cdef Blocks made
+        active = found.state.active_blocks(instant)
+        made = Blocks(active, self.regions) if active.blocks else None
         for block in active.blocks:
             if self.pattern(block.cloud, block.region, block.zone, block.instance_type, block.option, &pattern):
-                pattern.region = self.index.snapshot.region_index.get((block.cloud, block.region), -1)
+                pattern.region = (<dict>self.region_numbers[pattern.cloud]).get(block.region, -1)
                 if pattern.region < 0 or (pattern.zones != NULL and not pattern.zones[pattern.region]):
                     continue
-                pattern.next = found.first[pattern.region]
-                found.first[pattern.region] = found.count
-                found.patterns[found.count] = pattern
-                found.count += 1
-                found.ends.append(block.end_time)
-        self.kept_blocks[id(active)] = found
-        return found
+                pattern.next = made.first[pattern.region]
+                made.first[pattern.region] = made.count
+                made.patterns[made.count] = pattern
+                made.count += 1
+                made.ends.append(block.end_time)
+        found.blocks, found.since, found.until = made, active.since, active.until
+        return 0
 
     cdef bint pattern(self, cloud, str region, str zone, str name, option, Pattern* made) except -1:
         """Offers by their parts; false where nothing of the catalogue is meant."""
@@ -485,16 +517,21 @@ cdef class Catalog:
                 return False
             made.region = number
         if name:
-            number = self.sizes.names.numbers.get(name)
-            if number is None:
+            types = self.sizes.names.types.get(name)
+            if types is None:
                 return False
-            made.name = self.type_name[(<const int32_t*>PyBytes_AS_STRING(<bytes>self.sizes.names.held[number]))[0]]
+            made.name = self.type_name[(<const int32_t*>PyBytes_AS_STRING(<bytes>types))[0]]
         if zone:
             row = self.zone_rows.get(zone)
             if row is None:
                 return False
             made.zones = <const uint16_t*>PyBytes_AS_STRING(<bytes>row)
         return True
+
+
+cdef object in_zone(object offer, str zone):
+    """An offer in another zone."""
+    return _new(_chosen, (<tuple>offer)[:2] + (zone,) + (<tuple>offer)[3:])
 
 
 cdef int cloud_code(object cloud) except -1:

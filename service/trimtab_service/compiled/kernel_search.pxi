@@ -153,7 +153,8 @@ cdef bint more_zones(Catalog catalog, const Ask* ask, const Pick* pick):
 
 
 cdef void _set_bounds(Catalog catalog, Ask* ask):
-    cdef int row, r, regions = catalog.regions, size
+    cdef int row, r, cell, regions = catalog.regions, size
+    cdef double dearest
     cdef double* bounds
     cdef const double* prices
     ask.cells = ask.rows * regions
@@ -176,6 +177,13 @@ cdef void _set_bounds(Catalog catalog, Ask* ask):
     for r in range(ask.cells, size):
         ask.bounds[r] = INFINITY
     lane_minima(ask.bounds, ask.lanes, size)
+    # Offers are looked at one after the other, each somewhere else in memory: they are asked for all at once here.
+    dearest = dearest_of(ask.lanes)
+    for row in range(ask.rows):
+        for r in range(regions):
+            if ask.bounds[row * regions + r] <= dearest:
+                cell = ask.codes[row] * regions + r
+                fetch(&catalog.offers[catalog.cell_start[cell] + ask.cheapest.rank[cell]])
     ask.cells = size
 
 

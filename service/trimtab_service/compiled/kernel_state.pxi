@@ -56,6 +56,16 @@ cdef inline bint is_learned(const RateTable* table, int family):
     return table.families[2 * family + 1] >= 0.0
 
 
+cdef bint knows_place(const RateTable* table, int32_t key):
+    """Whether there is evidence of a type in a region."""
+    cdef uint32_t at = _hash(key) & table.mask
+    while table.places[at].key >= 0:
+        if table.places[at].key == key:
+            return True
+        at = (at + 1) & table.mask
+    return False
+
+
 cdef double learned_rate(const RateTable* table, int family, int32_t key, double prior):
     """As `RateBook.rate` of a region as a whole, for a family that it knows."""
     cdef double interruptions = table.families[2 * family], hours = table.families[2 * family + 1], rate
@@ -119,3 +129,11 @@ cdef class Rates:
     def __dealloc__(self):
         free(self.families)
         free(self.places)
+
+
+cdef class Learned:
+    """What is known of one `LearnedState`: its rates, and the blocks that hold from `since` to before `until`."""
+
+    cdef object state, since, until
+    cdef Rates rates
+    cdef Blocks blocks

@@ -18,6 +18,10 @@ from trimtab_service.placement.spot import RATE_OF_BUCKET
 STALE_AFTER_DAYS: Final = 90
 """Prices older than this are noted in the answer; a policy may refuse them."""
 
+OFFER_WORDS: Final = "%s in %s:%s"
+BASIS_NOTE: Final = "price of %s: %s"
+AGE_NOTE: Final = "price of %s is %d days old"
+
 _NO_NAMES: Final[tuple[str, ...]] = ()
 _NO_DRAWS: Final[tuple[Draw, ...]] = ()
 
@@ -166,9 +170,9 @@ def price_notes(readings: tuple[str, ...], chosen: Placement) -> tuple[str, ...]
     offer, age = chosen.offer, chosen.price_age_days
     if offer.basis is PriceBasis.LIST and age <= STALE_AFTER_DAYS:
         return readings
-    what = f"{offer.instance_type} in {offer.cloud}:{offer.region}"
+    what = OFFER_WORDS % (offer.instance_type, offer.cloud, offer.region)
     if offer.basis is not PriceBasis.LIST:
-        readings = (*readings, f"price of {what}: {offer.basis.meaning}")
+        readings = (*readings, BASIS_NOTE % (what, offer.basis.meaning))
     if age > STALE_AFTER_DAYS:
-        readings = (*readings, f"price of {what} is {age} days old")
+        readings = (*readings, AGE_NOTE % (what, age))
     return readings

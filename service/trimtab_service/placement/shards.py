@@ -1,6 +1,7 @@
 """A map that is never changed, and of which a changed copy costs little however large it is."""
 
 from collections.abc import Hashable, Iterator
+from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -59,5 +60,4 @@ class ShardedMap(Generic[K, V]):
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Every key with its value, in no defined order."""
-        for shard in self._shards:
-            yield from shard.items()
+        return chain.from_iterable(map(dict.items, filter(None, self._shards)))
