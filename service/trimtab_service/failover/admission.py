@@ -29,7 +29,8 @@ from trimtab_service.failover.run import Change, NewEvent, Run, StepRun, Trigger
 class StartRequest:
     """What is asked for.
 
-    `errors`: findings of the latest evaluation that forbid a run without `override_reason`. `healthy_sides`: as the
+    `errors`: findings of the latest evaluation that forbid a run without `override_reason`; `findings`: all of them but
+    mere information (severity, reason, subject), for the record. `healthy_sides`: as the
     observers see it, None where nothing observes. `etag`: the plan's, when the caller insists on it.
     """
 
@@ -43,6 +44,7 @@ class StartRequest:
     trigger: Trigger = Trigger.MANUAL
     etag: str = ""
     errors: tuple[str, ...] = ()
+    findings: tuple[tuple[str, str, str], ...] = ()
     override_reason: str = ""
     healthy_sides: frozenset[str] | None = None
     parent_run: str = ""
@@ -158,6 +160,7 @@ def started(asked: StartRequest, pinned: PinnedPlan, run_id: str, now: datetime)
         "to_side": run.to_side,
         "override_reason": run.override_reason,
         "errors": list(asked.errors),
+        "findings": [list(one) for one in asked.findings],
     }
     return Change(run, (NewEvent(RunEventKind.RUN_STARTED, actor=asked.started_by, data=data),))
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from trimtab_service.domain.failover import FailoverPlan
+from trimtab_service.failover.audit import audit_of
 from trimtab_service.failover.chain import Link, times_of
 from trimtab_service.failover.report import Report, StepTimes, html_of
 from trimtab_service.failover.run import Run
@@ -37,6 +38,7 @@ def evidence_of(run: Run, plan: FailoverPlan, plan_document: bytes, chain: Seque
     events = [orjson.loads(link.body) for link in chain]
     times = times_of(link.body for link in chain)
     steps = step_times(events)
+    findings = audit_of(run, plan, times, events)
     head = chain[-1].hash if chain else ""
     content: dict[str, Any] = {
         "form": FORM,
@@ -65,12 +67,13 @@ def evidence_of(run: Run, plan: FailoverPlan, plan_document: bytes, chain: Seque
             for event in events
             if event["kind"] in _DECIDED
         ],
+        "findings": [{"step_id": one.step_id, "text": one.text} for one in findings],
         "events": [{"body": link.body.decode(), "hash": link.hash} for link in chain],
         "chain_hash": head,
     }
     packed = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     document = b'{"evidence":%b,"sha256":"%b"}\n' % (packed, hashlib.sha256(packed).hexdigest().encode())
-    report = Report(run, plan, times.rto, times.rpo, steps, tuple(events), head)
+    report = Report(run, plan, times.rto, times.rpo, steps, findings, tuple(events), head)
     return Evidence(document, html_of(report), head)
 
 

@@ -181,7 +181,7 @@ class Execution:
             step=step,
             # The attempt has just begun. By this host's clock, for it is what deadlines are compared with here; the
             # database's, which stamps attempts, may differ from it.
-            deadline=self._around.clock() + timeout,
+            step_deadline=self._around.clock() + timeout,
             pace_s=self._around.conduct.pace.total_seconds(),
             clock=self._around.clock,
             hold=LeaseView(self._lease, stops=not step.is_undoing),

@@ -93,6 +93,15 @@ class Evaluation:
         return tuple(one.reason.name for one in self.findings if one.severity is Severity.ERROR)
 
     @property
+    def record(self) -> tuple[tuple[str, str, str], ...]:
+        """Errors and warnings as a run's chain keeps them: severity, reason, subject."""
+        return tuple(
+            (one.severity.value, one.reason.name, one.subject)
+            for one in self.findings
+            if one.severity is not Severity.INFO
+        )
+
+    @property
     def blast_radius(self) -> BlastRadius:
         """Of the steps of a dry run."""
         services = (self.service_id, *(name for step in self.steps for name in step.services))

@@ -41,6 +41,11 @@ class Lease:
         """Whether calls may be issued."""
         return not self._ended.is_set() and self._monotonic() < self._until
 
+    @property
+    def remaining_s(self) -> float:
+        """Seconds for which calls may certainly still be issued; never negative."""
+        return 0.0 if self._ended.is_set() else max(0.0, self._until - self._monotonic())
+
     def extend(self, sent_at: float) -> None:
         """It was renewed by a request sent at that instant of the monotonic clock."""
         self._until = max(self._until, sent_at + self._lease_s)
@@ -69,6 +74,10 @@ class LeaseView:
             raise LeaseLostError
         if self._stops and self._lease.is_aborting:
             raise StoppedError
+
+    def remaining_s(self) -> float:
+        """As the hold's."""
+        return self._lease.remaining_s
 
     def wait(self, seconds: float) -> None:
         """Wait in short pieces, so that an abort is noticed."""

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any, Final
 
 from trimtab_service.domain.failover import FailoverPlan
+from trimtab_service.failover.audit import AuditFinding
 from trimtab_service.failover.run import Run
 
 _STYLE: Final = (
@@ -15,6 +16,8 @@ _STYLE: Final = (
     "th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}"
     "td.n{text-align:right;font-variant-numeric:tabular-nums}"
     ".ok{color:#0a6b2d}.bad{color:#a3160f}code{font-size:.85em;word-break:break-all}"
+    "@page{size:A4;margin:16mm}@media print{body{margin:0;max-width:none;font-size:10pt}"
+    "tr,h2{break-inside:avoid}h2{break-after:avoid}}"
 )
 _SECOND_US: Final = 1_000_000
 
@@ -38,6 +41,7 @@ class Report:
     rto: timedelta | None
     rpo: timedelta | None
     steps: tuple[StepTimes, ...]
+    findings: tuple[AuditFinding, ...]
     events: tuple[dict[str, Any], ...]
     chain_hash: str
 
@@ -64,6 +68,10 @@ def html_of(report: Report) -> str:
         _table((), ([escape(name), escape(value)] for name, value in facts)),
         "<h2>Targets against actuals</h2>",
         _table(("", "target", "actual", "met"), figures),
+        "<h2>Findings</h2>",
+        _table(("of", "what"), ([escape(one.step_id or "run"), escape(one.text)] for one in report.findings))
+        if report.findings
+        else "<p>None.</p>",
         "<h2>Steps</h2>",
         _table(("step", "begun", "took", "attempts"), (_step(one) for one in report.steps)),
         "<h2>Decisions by people</h2>",

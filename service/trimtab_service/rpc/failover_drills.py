@@ -68,6 +68,7 @@ class FailoverDrills:
         from_side = self._active_side(plan) or sides[0]
         to_side = next(side for side in sides if side != from_side)
         sides_of_run = Sides(from_side, to_side, RunMode.GRACEFUL, RunKind.DRILL)
+        evaluation = self._evaluator.of_stored(stored, sides_of_run)
         asked = StartRequest(
             project=plan.project,
             plan_id=plan.plan_id,
@@ -77,7 +78,8 @@ class FailoverDrills:
             kind=RunKind.DRILL,
             mode=RunMode.GRACEFUL,
             trigger=Trigger.DRILL,
-            errors=self._evaluator.of_stored(stored, sides_of_run).errors,
+            errors=evaluation.errors,
+            findings=evaluation.record,
         )
         # One id for one turn of the schedule: two processes that think it is due start one exercise.
         own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{last.isoformat()}/{SCHEDULE}")

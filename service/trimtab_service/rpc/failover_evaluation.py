@@ -15,7 +15,7 @@ import structlog
 
 from trimtab_service.domain.errors import NotFoundError, TrimtabError
 from trimtab_service.domain.failover import ChildPlan, FailoverPlan, RunKind, RunMode
-from trimtab_service.failover.findings import Evaluation, Severity
+from trimtab_service.failover.findings import Evaluation
 from trimtab_service.failover.linter import Dependencies, Question, evaluate, steps_of
 from trimtab_service.failover.ports import CapacityState, Targets
 from trimtab_service.failover.schedule import Measured
@@ -77,12 +77,11 @@ class PlanEvaluator:
         reading = _with_known(self._look(plan, stored.etag), self._kept.read(plan.project, plan.plan_id))
         evaluation = self._evaluate(plan, reading, Sides(), dry_run=False)
         if self._kept.keep(plan.project, plan.plan_id, reading, evaluation):
-            worst = [one for one in evaluation.findings if one.severity is not Severity.INFO]
             _LOG.info(
                 "failover_findings_changed",
                 plan=plan.name,
                 is_ready=evaluation.is_ready,
-                findings=[f"{one.severity.value} {one.reason.name} {one.subject}".strip() for one in worst],
+                findings=[" ".join(one).strip() for one in evaluation.record],
             )
         return reading
 

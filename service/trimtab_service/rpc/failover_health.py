@@ -155,6 +155,7 @@ class FailoverHealth:
             mode=RunMode.UNGRACEFUL,
             trigger=Trigger.AUTOMATIC,
             errors=evaluation.errors,
+            findings=evaluation.record,
             healthy_sides=frozenset(side.side_id for side in health.sides if side.is_well),
         )
         # One id for one outage as seen from this state of the service: processes that decide together start one run.

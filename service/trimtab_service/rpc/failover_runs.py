@@ -80,6 +80,7 @@ class FailoverRuns:
             trigger=Trigger.DRILL if kind is RunKind.DRILL else Trigger.MANUAL,
             etag=request.etag,
             errors=evaluation.errors,
+            findings=evaluation.record,
             override_reason=reason,
             healthy_sides=self._health.healthy_sides(stored.plan),
         )

@@ -61,13 +61,13 @@ class FailoverEvaluationStore:
 
         An older reading than the one that is there changes nothing.
         """
-        worst = [one for one in evaluation.findings if one.severity is not Severity.INFO]
-        found = orjson.dumps([[one.severity.value, one.reason.name, one.subject] for one in worst]).decode()
+        record = evaluation.record
+        found = orjson.dumps(record).decode()
         values: dict[str, Any] = {
             "etag": reading.etag,
             "read_time": reading.read_time,
-            "errors": sum(1 for one in worst if one.severity is Severity.ERROR),
-            "warnings": sum(1 for one in worst if one.severity is Severity.WARNING),
+            "errors": sum(1 for severity, _, _ in record if severity == Severity.ERROR.value),
+            "warnings": sum(1 for severity, _, _ in record if severity == Severity.WARNING.value),
             "findings": found,
             "survey": survey_bytes(reading.survey),
         }

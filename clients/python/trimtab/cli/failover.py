@@ -12,6 +12,7 @@ from trimtab.cli.connection import Connection, Output
 from trimtab.cli.exits import Exit
 from trimtab.cli.failover_advise import advise
 from trimtab.cli.failover_demo import demo
+from trimtab.cli.failover_report import write_pdf
 from trimtab.cli.flags import command
 from trimtab.cli.values import parse
 from trimtab.client import Client
@@ -185,6 +186,7 @@ def evidence(
     *,
     to: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The evidence, for `verify`.")],
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="The same for people.")] = None,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="The same to print (extra `plot`).")] = None,
     connection: Connection,
 ) -> None:
     """Export the hash-chained events of a run with its recovery times."""
@@ -193,16 +195,25 @@ def evidence(
     to.write_bytes(found.evidence_json)
     if html is not None:
         html.write_text(found.report_html, encoding="utf-8")
+    if pdf is not None:
+        _write_pdf(found.evidence_json, pdf)
     out.show(f"{to}: {len(found.evidence_json):,} bytes, last link {found.chain_hash}")
 
 
-def verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="Evidence of a run.")]) -> None:
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Evidence of a run.")],
+    *,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report to print (extra `plot`).")] = None,
+) -> None:
     """Check evidence without a server. Exit code 1: it is not sound, 2: it is no evidence."""
     try:
-        found = verify_evidence(file.read_bytes())
+        data = file.read_bytes()
+        found = verify_evidence(data)
     except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="FILE") from None
     view.show_verification(found)
+    if pdf is not None and found.is_sound:
+        _write_pdf(data, pdf)
     if not found.is_sound:
         raise typer.Exit(Exit.FAILED)
 
@@ -211,6 +222,13 @@ def runbook(plan: PLAN, *, connection: Connection) -> None:
     """Print a plan as Markdown with the present fencing tokens, for the hour when the database is gone."""
     with connection.client() as client:
         typer.echo(client.failover.export_runbook(plan), nl=False)
+
+
+def _write_pdf(evidence: bytes, path: Path) -> None:
+    try:
+        write_pdf(evidence, path)
+    except ImportError:
+        raise typer.BadParameter("needs the extra `plot`: pip install 'trimtab[plot]'", param_hint="--pdf") from None
 
 
 def _follow(client: Client, run: str, resume: str, *, as_json: bool) -> None:

@@ -28,10 +28,10 @@ class AcquireCapacityStep:
         shortfalls: list[str] = []
         for place, name in enumerate(self.action.targets):
             target = reach.capacity(name)
-            left = call.deadline - call.clock()
+            left = call.step_deadline - call.clock()
             until = call.clock() + left / (len(self.action.targets) - place)
             try:
-                state = fill(replace(call, deadline=until), target, self.action.count, enough)
+                state = fill(replace(call, step_deadline=until), target, self.action.count, enough)
             except (FailedPreconditionError, UnavailableError) as refusal:
                 shortfalls.append(f"{name}: {refusal.message}")
                 continue

@@ -35,6 +35,10 @@ class Hold(Protocol):
         """Wait, then `check`. Ends early when the hold does."""
         ...
 
+    def remaining_s(self) -> float:
+        """Seconds that it certainly still lasts, never negative."""
+        ...
+
 
 class StoppedError(Exception):
     """The run is being aborted: give up, and leave the rest to the undoing."""
@@ -42,7 +46,7 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One attempt of one step. `deadline` is aware UTC; `note` keeps a memo durably before the effect.
+    """One attempt of one step. `step_deadline` is aware UTC; `note` keeps a memo durably before the effect.
 
     `note` returns the memo that counts: the first one that was ever noted for the step.
     """
@@ -50,7 +54,7 @@ class Call:
     run: Run
     plan: FailoverPlan
     step: StepRun
-    deadline: datetime
+    step_deadline: datetime
     pace_s: float
     clock: Callable[[], datetime]
     hold: Hold
@@ -58,6 +62,14 @@ class Call:
     children: ChildRuns
     healthy_sides: HealthySides
     known_peak: KnownPeak
+
+    @property
+    def deadline(self) -> datetime:
+        """Of one call to the outside: the step's, but never past the hold, so that who has lost it soon falls silent.
+
+        A call that needs longer is made again under the same key, for the hold has been renewed by then.
+        """
+        return min(self.step_deadline, self.clock() + timedelta(seconds=self.hold.remaining_s()))
 
     @property
     def token(self) -> int:
@@ -88,13 +100,13 @@ class Call:
 
     def next_look(self) -> None:
         """Wait for the next look, or raise StepFailedError when the step's time is over."""
-        if self.clock() >= self.deadline:
+        if self.is_late():
             raise StepFailedError("its time is over")
         self.hold.wait(self.pace_s)
 
     def is_late(self) -> bool:
         """Whether the step's time is over."""
-        return self.clock() >= self.deadline
+        return self.clock() >= self.step_deadline
 
 
 @dataclass(frozen=True, slots=True)

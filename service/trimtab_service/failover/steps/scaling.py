@@ -1,5 +1,6 @@
 """Asking a group for a number of machines, and waiting until enough are ready."""
 
+from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.failover.ports import CapacityState, CapacityTarget
 from trimtab_service.failover.reach import StepFailedError
 from trimtab_service.failover.shares import share_of
@@ -13,14 +14,25 @@ def needed(call: Call, count: int, minimum_share: float) -> int:
 
 def fill(call: Call, target: CapacityTarget, count: int, enough: int) -> CapacityState | None:
     """Ask for `count` and wait for `enough`; None when the step's time is over first."""
-    call.hold.check()
-    state = target.scale(count, call.token, call.key, call.deadline)
+    state = _asked(call, target, count)
     while state.ready < enough:
         if call.is_late():
             return None
         call.hold.wait(call.pace_s)
         state = target.observe(call.deadline)
     return state
+
+
+def _asked(call: Call, target: CapacityTarget, count: int) -> CapacityState:
+    """Ask; again where the answer was given up because the hold might have ended, and not because there is none."""
+    while True:
+        call.hold.check()
+        begun, until = call.clock(), call.deadline
+        try:
+            return target.scale(count, call.token, call.key, until)
+        except UnavailableError:
+            if call.is_late() or call.clock() - begun < (until - begun) / 2:
+                raise
 
 
 def filled(name: str, state: CapacityState, count: int) -> Effect:
