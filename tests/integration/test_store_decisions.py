@@ -7,16 +7,19 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
+from tests.support.databases import PostgresServer
 from trimtab_service import compiled
-from trimtab_service.domain.errors import InvalidArgumentError, NotFoundError
+from trimtab_service.domain.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from trimtab_service.domain.filters import Filter, matches, parse_filter
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.store import decisions
 from trimtab_service.store.decisions import DECISION_SINK, FIELDS, DecisionLog, DecisionRecord
-from trimtab_service.store.engines import Database
+from trimtab_service.store.engines import Database, open_database
 from trimtab_service.store.filters import compile_filter, kinds
 from trimtab_service.store.pages import Cursor, ListRequest, decode_token, encode_token
+from trimtab_service.store.schema import migrate
 from trimtab_service.store.tables import DECISIONS
 from trimtab_service.store.writer import GroupCommitWriter
 
@@ -283,3 +286,36 @@ def test_records_that_are_marked_already_are_written_whole(database: Database, l
     fill(database, *records)
     for number in (0, 49, 50, 51, 89):
         assert log.get("p", records[number].decision_id) == records[number]
+
+
+def test_a_group_of_which_some_are_there_already_is_written(database: Database, log: DecisionLog) -> None:
+    """As after a lost connection: what was there stays as it is, with its marks, and the rest is added."""
+    records = [decision(number) for number in range(40)]
+    fill(database, *records[:25])
+    with database.change() as conn:
+        assert decisions.mark_outcome(conn, "p", records[7].decision_id, "ran")
+    fill(database, *records)
+    for number in (0, 6, 8, 24, 25, 39):
+        assert log.get("p", records[number].decision_id) == records[number]
+    assert log.get("p", records[7].decision_id) == records[7]._replace(outcome="ran")
+
+
+def test_a_connection_lost_under_a_group_is_the_databases_fault(postgres_server: PostgresServer) -> None:
+    """So the group waits and is written later, instead of being refused; the pool gives no dead connection again."""
+    dsn = postgres_server.create_database()
+    database = open_database(dsn)
+    migrate(database)
+    records = [decision(number) for number in range(40)]
+
+    def write_and_lose() -> None:
+        with database.write() as conn:
+            own = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with database.write() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": own})
+            DECISION_SINK.write(conn, records)
+
+    with pytest.raises(UnavailableError):
+        write_and_lose()
+    fill(database, *records)
+    database.close()
+    postgres_server.drop_database(dsn)
