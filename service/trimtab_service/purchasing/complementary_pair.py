@@ -55,11 +55,11 @@ class Pair:
     def falls(self) -> tuple[float, float]:
         """The largest relative fall of the variable and of the dual in a full step."""
         relative = self.dual_step / self.dual
-        dual = -float(np.min(relative, initial=0.0))
+        dual = -float(np.minimum.reduce(relative, axis=None, initial=0.0))
         if self.lift is None:  # both relative changes add up to -1
-            return 1.0 + float(np.max(relative, initial=-1.0)), dual
+            return 1.0 + float(np.maximum.reduce(relative, axis=None, initial=-1.0)), dual
         np.divide(self.value_step, self.value, out=relative)
-        return -float(np.min(relative, initial=0.0)), dual
+        return -float(np.minimum.reduce(relative, axis=None, initial=0.0)), dual
 
     def product(self, weights: Floats | None) -> float:
         """Sum of the products, hours weighted."""

@@ -128,7 +128,8 @@ class Block:
         classes, budgets, hours = self.usage.shape[0], len(self.drawn), self.usage.shape[1]
         response = np.zeros((classes + budgets, classes + budgets))
         own = 1.0 / self.diagonal
-        np.fill_diagonal(response[:classes, :classes], own.sum(axis=1) if self.weights is None else own @ self.weights)
+        each = np.arange(classes)
+        response[each, each] = own.sum(axis=1) if self.weights is None else own @ self.weights
         stacks = np.zeros((budgets, classes + budgets, hours))
         for m in range(budgets):
             stacks[m, :classes][self.rows[m]] = self.shares[m]
@@ -188,6 +189,9 @@ class Block:
         pull = right_budgets.copy()
         for m, (rows, share) in enumerate(zip(self.rows, self.shares, strict=True)):
             pull[m] += np.einsum("kh,kh->h", share, right[rows])
+        if pull.shape[0] == 1:
+            pull *= self.inverse[0]
+            return pull
         prices: Floats = np.einsum("mnh,nh->mh", self.inverse, pull)
         return prices
 

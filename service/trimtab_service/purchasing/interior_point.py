@@ -24,6 +24,8 @@ _WATCHED: Final = 1e-4
 """With several budgets of nearly proportional rates the last steps may lose digits: the best prices are kept."""
 
 _RESTORATIONS: Final = 2
+_CLOSE: Final = 1e-6
+"""How near to the identity a matrix times its inverse has to be for refinement to do the rest."""
 _PATIENCE: Final = 12
 """Iterations without a better gap before rounding is held to blame."""
 
@@ -192,11 +194,21 @@ class _Factor:
         scaled = matrix * self._scale * self._scale[:, None]
         scaled[np.diag_indices_from(scaled)] += 1e-15
         self._matrix = scaled
+        # Made once for several right sides. Limits that bind make the matrix too crooked for it towards the end.
+        self._inverse = np.linalg.inv(scaled)
+        off = self._inverse @ scaled
+        off[np.diag_indices_from(off)] -= 1.0
+        self._is_close = float(np.abs(off).max(initial=0.0)) < _CLOSE
 
     def solve(self, right: Floats) -> Floats:
-        """One step of refinement after the direct solution."""
+        """One step of refinement after the direct solution; two where the inverse stands for it."""
         target = right * self._scale
-        first = np.linalg.solve(self._matrix, target)
-        first += np.linalg.solve(self._matrix, target - self._matrix @ first)
+        first = self._direct(target)
+        for _ in range(1 + self._is_close):
+            first += self._direct(target - self._matrix @ first)
         solution: Floats = first * self._scale
         return solution
+
+    def _direct(self, target: Floats) -> Floats:
+        found: Floats = self._inverse @ target if self._is_close else np.linalg.solve(self._matrix, target)
+        return found

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab_service.purchasing.dearest import highest
 from trimtab_service.purchasing.hourly_cost import total_cost
 from trimtab_service.purchasing.program import Floats, Program
 
@@ -65,10 +66,8 @@ def _locked_quantiles(program: Program, amounts: Floats) -> Floats:
     for column in np.flatnonzero(sharing[program.columns.slot] == 1):
         k = int(program.columns.slot[column])
         points = program.usage[k] - program.existing[k, 0]
-        falling = np.argsort(-points)
-        running = np.cumsum(program.weights[falling])
-        last = int(np.searchsorted(running, program.columns.cost[column] * (1.0 + 1e-12), side="right"))
-        moved[column] = max(float(points[falling[last]]), 0.0) if last < points.size else 0.0
+        _, end = highest(points, program.weights, float(program.columns.cost[column]) * (1.0 + 1e-12))
+        moved[column] = max(float(points[end]), 0.0) if end >= 0 else 0.0
     return moved
 
 
@@ -87,10 +86,8 @@ def _budget_quantile(program: Program, amounts: Floats) -> Floats:
     kept = steps > 0.0
     points = sums[kept].ravel()
     mass = (steps[kept, None] * program.weights).ravel()
-    falling = np.argsort(-points)
-    running = np.cumsum(mass[falling])
-    last = int(np.searchsorted(running, program.columns.cost[column] * (1.0 + 1e-12), side="right"))
-    best = float(points[falling[last]]) if last < points.size else 0.0
+    _, end = highest(points, mass, float(program.columns.cost[column]) * (1.0 + 1e-12))
+    best = float(points[end]) if end >= 0 else 0.0
     moved = amounts.copy()
     moved[column] = max(best - float(program.existing[program.classes, 0]), 0.0)
     return moved

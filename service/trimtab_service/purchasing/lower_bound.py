@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab_service.purchasing.dearest import highest
 from trimtab_service.purchasing.program import Floats, Program
 
 
@@ -118,14 +119,8 @@ def _best_answer(program: Program, k: int, column: int, ceiling: Floats, cost: f
     price = np.where(points > owned, slopes, 0.0)
     flat = (points - owned)[:, covered].ravel()
     mass = (price * program.weights)[:, covered].ravel()
-    order = np.argsort(-flat, kind="stable")
-    running = np.cumsum(mass[order])
-    if running.size and running[-1] > cost:
-        last = int(np.searchsorted(running, cost, side="right"))
-        kept = np.zeros(flat.size)
-        kept[order[:last]] = 1.0
-        before = float(running[last - 1]) if last else 0.0
-        kept[order[last]] = max(cost - before, 0.0) / max(float(mass[order[last]]), np.finfo(float).tiny)
+    kept, end = highest(flat, mass, cost)
+    if end >= 0:
         part = np.zeros_like(price)
         part[:, covered] = kept.reshape(points.shape[0], -1)
         part[:, ~covered] = 1.0

@@ -137,13 +137,20 @@ def _box(program: Program, levels: Floats) -> _Box:
 
 
 def _around(values: Floats, level: float, ranks: int) -> tuple[float, float]:
-    """The values so many ranks below and above `level`, and one distinct value further: ties would close the box."""
+    """The values so many ranks below and above `level`, and one distinct value further: ties would close the box.
+
+    Where fewer lie below, it reaches as far below the least of them as its upper end lies above: down to nothing the
+    budget would be in doubt in every hour.
+    """
     ordered = np.sort(values)
     rank = int(np.searchsorted(ordered, level))
     first = int(np.searchsorted(ordered, ordered[max(rank - ranks, 0)])) - 1
     last = int(np.searchsorted(ordered, ordered[min(rank + ranks, ordered.size - 1)], side="right"))
-    low = float(ordered[first]) if first >= 0 and rank >= ranks else 0.0
-    return low, float(ordered[last]) if last < ordered.size else np.inf
+    high = float(ordered[last]) if last < ordered.size else np.inf
+    if first >= 0 and rank >= ranks:
+        return float(ordered[first]), high
+    least = float(ordered[0])
+    return (max(2.0 * least - high, 0.0) if level > least and np.isfinite(high) else 0.0), high
 
 
 def _settled(program: Program, box: _Box) -> tuple[NDArray[np.bool_], Floats, Floats]:
