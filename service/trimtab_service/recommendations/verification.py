@@ -33,6 +33,9 @@ from trimtab_service.recommendations.summary import dollars, shown_id
 MEASURED_FROM_HOURS: Final = 24.0
 """Less than a day of measurements says nothing about how often a size is exceeded."""
 
+EXCEEDS_BY: Final = 0.05
+"""So many points above the promise is a regression whatever its interval says."""
+
 LAST_MEASURE: Final = timedelta(days=30)
 """After this, what was applied is measured no more: its promise was of a month."""
 
@@ -203,11 +206,16 @@ def _costs_more(saving: int, promised: int) -> bool:
 
 
 def _promised_exceedance(content: RecommendationContent) -> tuple[float, float]:
-    """The share that was promised, and the upper end of its interval; nothing was promised: everything is within."""
+    """The share that was promised, and the most that is still within; nothing was promised: everything is within.
+
+    That is the upper end of its interval, but no more than `EXCEEDS_BY` above the promise: an interval of few days is
+    wide, and a workload in want should not wait for it.
+    """
     option = content.rightsizing_option
     if option is None or option.back_test is None:
         return 0.0, 1.0
-    return option.back_test.exceedance, option.back_test.exceedance_high
+    test = option.back_test
+    return test.exceedance, min(test.exceedance_high, test.exceedance + EXCEEDS_BY)
 
 
 def _is_stopped(content: RecommendationContent) -> bool:

@@ -77,10 +77,10 @@ def is_idle(needs: Needs, readings: Readings, present: Present) -> bool:
     cpu, network, gpu = needs.get(Dimension.CPU), needs.get(Dimension.NETWORK), needs.get(Dimension.GPU)
     # A container that waits uses next to nothing of a request that is too large: its request is what is wrong.
     waits = present.resource.kind is ResourceKind.CONTAINER
-    if waits or cpu is None or cpu.is_assumed or readings.measured < LEAST:
+    # Nothing is stopped on a guess at what a series means.
+    is_guess = any(SeriesNote.LOOKS_LIKE_A_COUNTER in one.notes for one in readings.summary.series)
+    if waits or is_guess or cpu is None or cpu.is_assumed or readings.measured < LEAST:
         return False
-    if any(SeriesNote.LOOKS_LIKE_A_COUNTER in one.notes for one in readings.summary.series):
-        return False  # nothing is stopped on a guess at what a series means
     if present.gpus and (gpu is None or gpu.is_assumed or gpu.peak >= GPU_SHARE):
         return False
     rule = RULES[present.resource.cloud]

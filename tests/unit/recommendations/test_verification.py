@@ -92,6 +92,19 @@ def test_exceedance_above_the_promised_interval_is_a_regression_once_a_day_is_me
     assert (impact.reason, impact.regression) == (reason, regression)
 
 
+@pytest.mark.parametrize(("share", "regression"), [(0.05, False), (0.051, True)])
+def test_a_wide_interval_does_not_hide_a_regression(share: float, regression: bool) -> None:
+    """Few days of history promise nought to a quarter; five points above the promise is too much all the same."""
+    found = applied()
+    promised = found.content.rightsizing_option
+    assert promised is not None
+    assert promised.back_test is not None
+    wide = replace(promised, back_test=replace(promised.back_test, exceedance=0.0, exceedance_high=0.25))
+    found = replace(found, content=replace(found.content, rightsizing_option=wide))
+    impact = realized(found, Observation(Exceedance(share, 48.0)), NOW + 3 * DAY)
+    assert impact.regression is regression
+
+
 def test_without_series_nothing_is_said_about_exceedance() -> None:
     """Not measured is not a promise kept."""
     impact = realized(applied(), Observation(None), NOW + DAY)

@@ -153,11 +153,10 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
     questions: list[_Question] = []
     now = datetime.now(UTC)
     for one in measured:
-        for name in one.untold:
-            notes.print(Text(f"{name}: no metric that sizes go by; say it with --metric", style="yellow"))
+        told_of = [f"{name}: no metric that sizes go by; say it with --metric" for name in one.untold]
+        for line in told_of or ([] if one.series else [f"{one.resource_id}: holds no point"]):
+            notes.print(Text(line, style="yellow"))
         if not one.series:
-            if not one.untold:
-                notes.print(Text(f"{one.resource_id}: holds no point", style="yellow"))
             continue
         asked = resource.message(one.resource_id, assume=True)
         request = pb.RightsizeRequest(resource=asked)
