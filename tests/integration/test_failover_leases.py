@@ -96,6 +96,23 @@ def test_what_a_person_decides_while_nothing_is_to_be_done_is_seen(rooms: Failov
     assert [step.state for step in again.steps] == [StepState.SKIPPED, StepState.BEGUN]
 
 
+def test_a_clock_that_was_ahead_leaves_no_lease_that_outlasts_it(rooms: FailoverRoom) -> None:
+    """SQLite goes by the host's: two hours ahead and back again, the run is taken over at once; time never falls."""
+    ahead = [timedelta()]
+    keep(rooms, plan(notes(3)))
+    rooms.runs.start(asked(), no_request())
+    ours = StoredRunJournal(rooms.database, rooms.writer, rooms.plans, lambda: utc_now() + ahead[0])
+    ahead[0] = timedelta(hours=2)
+    begun = ours.change(claimed(ours, "a", ENDED).run, "a", ENDED, lambda run, now: advance(run, (), now))
+    ahead[0] = timedelta()
+    first = (Outcome("tell-0", Verdict.DONE),)
+    ours.change(begun, "a", ENDED, lambda run, now: advance(run, first, now))
+    again = claimed(ours, "b", ENDED).run
+    assert again.token == begun.token + 1
+    times = [link.time for link in rooms.runs.events(PROJECT, again.run_id)]
+    assert times == sorted(times)
+
+
 def test_processes_that_race_take_every_run_once(rooms: FailoverRoom) -> None:
     """Eight at once, forty runs: no run twice, none left."""
     plans = [plan(plan_id=f"p{number}", service_id=f"s{number}") for number in range(40)]

@@ -63,7 +63,9 @@ class StoredRunJournal:
             query = _waiting(now, most, children_only=children_only).with_for_update(skip_locked=True)
             found = load_all(conn, [(row.project, row.run_id) for row in conn.execute(query)])
             tokens = services.next_tokens(conn, found)
-            changes = [(run, claimed(run, owner, token, now)) for run, token in zip(found, tokens, strict=True)]
+            changes = [
+                (run, claimed(run, owner, token, _after(run, now))) for run, token in zip(found, tokens, strict=True)
+            ]
             return save_all(conn, changes, now, (owner, now + lease))
 
         return tuple(Held(run, self._plan(run)) for run in self._written(take))
@@ -116,7 +118,7 @@ class StoredRunJournal:
             return self._written(lambda conn: self._change(conn, known, owner, lease, transition))
         with self._at_once:
             with self._database.read() as conn:
-                now = self._instant(conn, known)
+                now = _after(known, instant_of(conn, self._clock))
                 change = transition(known, now)
                 if not change:
                     return _still(conn, known)
@@ -126,18 +128,16 @@ class StoredRunJournal:
                 return self._change(conn, known, owner, lease, transition)
 
     def _change(self, conn: Connection, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
-        now = self._instant(conn, known)
+        instant = instant_of(conn, self._clock)
+        now = _after(known, instant)
         change = transition(known, now)
         if not change:
             return _still(conn, known)
-        saved = save(conn, known, change, now, (owner, now + lease))
+        # A clock that was ahead for a while must not have given out a lease that nobody can wait for.
+        saved = save(conn, known, change, now, (owner, instant + lease))
         if _tells(change):
             services.tell(conn, replace(change, run=saved), now)
         return saved
-
-    def _instant(self, conn: Connection, known: Run) -> datetime:
-        """Now; a database clock that was set back must not turn the chain's order round."""
-        return max(instant_of(conn, self._clock), known.update_time)
 
     def _plan(self, run: Run) -> FailoverPlan:
         key = (run.project, run.plan_id, run.plan_revision)
@@ -200,6 +200,11 @@ class StoredChildRuns:
             return
         said = Steering(Command.ABORT, run.started_by, reason=reason)
         self._runs.steer(run.project, run.run_id, said, _unremembered(run))
+
+
+def _after(run: Run, instant: datetime) -> datetime:
+    """Now, for a run: a clock that was set back must not turn the order of its events round."""
+    return max(instant, run.update_time)
 
 
 def _still(conn: Connection, known: Run) -> Run:

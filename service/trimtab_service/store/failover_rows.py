@@ -101,7 +101,7 @@ class Writing:
 
 def writing(before: Run, change: Change, now: datetime) -> Writing:
     """The rows of a change of `before`: parameters of `WRITTEN`, and of what `save` does besides."""
-    run, made = _chained(change, now, before.version + 1)
+    run, made = _chained(change, max(now, before.update_time), before.version + 1)
     row = _run_row(run)
     guarded: dict[str, object] = {f"new_{name}": row[name] for name in _MOVING}
     guarded |= {"of_project": run.project, "of_run": run.run_id}
