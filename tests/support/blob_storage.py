@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 _KEPT: Final = {
@@ -102,12 +102,11 @@ class BlobStorage:
         _, _, container, *rest = parts.path.split("/", 3)
         key = unquote(rest[0]) if rest else ""
         try:
-            if not asked.headers.get("Authorization"):
-                raise _RefusedError(HTTPStatus.FORBIDDEN, "AuthenticationFailed")
+            _signed(asked)
             with self._lock:
                 status, headers, content = self._answer(asked, (container, key), query, body)
         except _RefusedError as error:
-            content = f"<?xml version='1.0'?><Error><Code>{error.code}</Code></Error>".encode()
+            content = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>no</Message></Error>".encode()
             status, headers = error.status, {"x-ms-error-code": error.code, "Content-Type": "application/xml"}
         asked.send_response(status)
         for name, value in headers.items():
@@ -129,31 +128,11 @@ class BlobStorage:
             raise _RefusedError(HTTPStatus.NOT_FOUND, "ContainerNotFound")
         if query.get("comp") == "list":
             return self._listed(container, query)
+        if asked.command == "PUT":
+            return self._written(container, key, query, (asked, body))
         blob = container.blobs.get(key)
-        match asked.command, query.get("comp"):
-            case "PUT", "block":
-                _same_md5(body, asked.headers.get("Content-MD5"))
-                container.blocks.setdefault(key, {})[query["blockid"]] = body
-                return HTTPStatus.CREATED, {}, b""
-            case "PUT", "blocklist":
-                _expect(blob, asked)
-                staged = container.blocks.get(key, {})
-                names = [one.text or "" for one in Xml.fromstring(body)]
-                if any(one not in staged for one in names):
-                    raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidBlockList")
-                data = b"".join(staged[one] for one in names)
-                container.blocks.pop(key, None)
-                return self._kept(container, key, data, asked)
-            case "PUT", None:
-                _expect(blob, asked)
-                _same_md5(body, asked.headers.get("Content-MD5"))
-                if len(key) > _LONGEST_KEY:
-                    raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidResourceName")
-                return self._kept(container, key, body, asked)
-            case "GET", "blocklist":
-                if blob is None and key not in container.blocks:
-                    raise _RefusedError(HTTPStatus.NOT_FOUND, "BlobNotFound")
-                return HTTPStatus.OK, {"Content-Type": "application/xml"}, _block_list(container.blocks.get(key, {}))
+        if query.get("comp") == "blocklist" and (blob is not None or key in container.blocks):
+            return HTTPStatus.OK, {"Content-Type": "application/xml"}, _block_list(container.blocks.get(key, {}))
         if blob is None:
             raise _RefusedError(HTTPStatus.NOT_FOUND, "BlobNotFound")
         _expect(blob, asked)
@@ -161,6 +140,28 @@ class BlobStorage:
             del container.blobs[key]
             return HTTPStatus.ACCEPTED, {}, b""
         return _read(blob, asked)
+
+    def _written(
+        self, container: _Container, key: str, query: dict[str, str], sent: tuple[BaseHTTPRequestHandler, bytes]
+    ) -> _Answer:
+        asked, body = sent
+        if query.get("comp") == "blocklist":
+            _expect(container.blobs.get(key), asked)
+            staged = container.blocks.get(key, {})
+            names = [one.text or "" for one in ET.fromstring(body)]
+            if any(one not in staged for one in names):
+                raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidBlockList")
+            data = b"".join(staged[one] for one in names)
+            container.blocks.pop(key, None)
+            return self._kept(container, key, data, asked)
+        _same_md5(body, asked.headers.get("Content-MD5"))
+        if query.get("comp") == "block":
+            container.blocks.setdefault(key, {})[query["blockid"]] = body
+            return HTTPStatus.CREATED, {}, b""
+        _expect(container.blobs.get(key), asked)
+        if len(key) > _LONGEST_KEY:
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidResourceName")
+        return self._kept(container, key, body, asked)
 
     def _kept(self, container: _Container, key: str, data: bytes, asked: BaseHTTPRequestHandler) -> _Answer:
         headers = {"Content-Type": "application/octet-stream"}
@@ -218,6 +219,11 @@ def _read(blob: _Blob, asked: BaseHTTPRequestHandler) -> _Answer:
     told = f"bytes {start}-{int(start) + len(data) - 1}/{len(blob.data)}"
     headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
     return HTTPStatus.PARTIAL_CONTENT, {**headers, "Content-Range": told}, data
+
+
+def _signed(asked: BaseHTTPRequestHandler) -> None:
+    if not asked.headers.get("Authorization"):
+        raise _RefusedError(HTTPStatus.FORBIDDEN, "AuthenticationFailed")
 
 
 def _expect(blob: _Blob | None, asked: BaseHTTPRequestHandler) -> None:

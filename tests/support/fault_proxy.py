@@ -28,6 +28,7 @@ class FaultProxy:
       alone is a server whose answer is lost after it has done what it was asked, both are half-open connections.
     - `refuses`: connections are reset as soon as they are taken.
     - `resets_answers`: the request arrives, and instead of its answer the client gets a reset.
+    - `cuts_after`: so many bytes of answers pass, then the client gets a reset.
     `times` limits the faults to so many connections; None: to all.
 
     `frozen` is different: halves whose bytes vanish at once, on connections that are open already too. Those are cut
@@ -40,6 +41,7 @@ class FaultProxy:
         self.dropped: frozenset[Way] = frozenset()
         self.refuses = False
         self.resets_answers = False
+        self.cuts_after: int | None = None
         self.frozen: frozenset[Way] = frozenset()
         self.times: int | None = None
         self.connections = 0
@@ -62,6 +64,7 @@ class FaultProxy:
     def heal(self) -> None:
         """Forward everything again; connections that were spoilt stay so."""
         self.delay_s, self.dropped, self.refuses, self.resets_answers = 0.0, frozenset(), False, False
+        self.cuts_after = None
         self.frozen = frozenset()
 
     def cut(self) -> None:
@@ -106,28 +109,30 @@ class FaultProxy:
             with self._lock:
                 self._open += [client, server]
             for source, sink, way in ((client, server, Way.TO_SERVER), (server, client, Way.TO_CLIENT)):
-                resets = self.resets_answers and way is Way.TO_CLIENT
-                pump = (source, sink, way in self.dropped, resets, self.delay_s)
+                most = (0 if self.resets_answers else self.cuts_after) if way is Way.TO_CLIENT else None
+                pump = (source, sink, way in self.dropped, most, self.delay_s)
                 threading.Thread(target=self._pump, args=(way, *pump), daemon=True).start()
 
     def _pump(
-        self, way: Way, source: socket.socket, sink: socket.socket, drops: bool, resets: bool, delay_s: float
+        self, way: Way, source: socket.socket, sink: socket.socket, drops: bool, most: int | None, delay_s: float
     ) -> None:
         try:
-            _forward(lambda: way in self.frozen, source, sink, (drops, resets, delay_s))
+            _forward(lambda: way in self.frozen, source, sink, (drops, most, delay_s))
         except OSError:
             _close(source)
             _close(sink)
 
 
 def _forward(
-    is_frozen: Callable[[], bool], source: socket.socket, sink: socket.socket, faults: tuple[bool, bool, float]
+    is_frozen: Callable[[], bool], source: socket.socket, sink: socket.socket, faults: tuple[bool, int | None, float]
 ) -> None:
-    drops, resets, delay_s = faults
+    drops, most, delay_s = faults
     while data := source.recv(_CHUNK):
-        if resets:
+        if most is not None and len(data) > most:
+            sink.sendall(data[:most])
             _reset(sink)
             return
+        most = None if most is None else most - len(data)
         if drops:
             continue
         if is_frozen():

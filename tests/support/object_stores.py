@@ -1,13 +1,17 @@
 """Buckets of every kind, each on a real port, as the adapters of the service see them, and as an application does."""
 
+import atexit
+import logging
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +19,8 @@ import boto3
 import google.auth.credentials
 import google_crc32c
 from azure.storage.blob import ContainerClient
-from moto.server import ThreadedMotoServer
 from moto.moto_api._internal.models import moto_api_backend
+from moto.server import ThreadedMotoServer
 
 from tests.support.blob_storage import BlobStorage
 from tests.support.strict_gcs import StrictGcs
@@ -53,6 +57,7 @@ def content(data: bytes, attributes: Attributes | None = None) -> Content:
 def s3_server() -> Iterator[str]:
     """The endpoint of an empty S3 (moto)."""
     moto_api_backend.reset()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
@@ -65,7 +70,8 @@ def s3_server() -> Iterator[str]:
 def s3_client(url: str) -> Any:  # noqa: ANN401 - clients are made from data at run time
     """An application's client."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # moto takes any
-    return boto3.client("s3", region_name=REGION, endpoint_url=url, **keys)
+    make: Any = boto3.client  # its types know every service of AWS, and nothing of keys that are data
+    return make("s3", region_name=REGION, endpoint_url=url, **keys)
 
 
 def s3_bucket(url: str, name: str, patience: Patience | None = None) -> S3Bucket:
@@ -77,22 +83,34 @@ def s3_bucket(url: str, name: str, patience: Patience | None = None) -> S3Bucket
         projects=frozenset({"*"}),
         regions=(REGION,),
         endpoint_url=url,
+        credentials_file=_credentials(),
         concurrency=16,
     )
     return S3Bucket(name, REGION, AwsCalls(account, AwsSession(account, lambda *_: None), patience or Patience()))
 
 
+@cache
+def _credentials() -> Path:
+    """Keys that moto takes, in a file of this process."""
+    directory = Path(tempfile.mkdtemp(prefix="trimtab-keys-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    path = directory / "credentials"
+    path.write_text("[default]\naws_access_key_id = test\naws_secret_access_key = test\n")
+    return path
+
+
 def gcs_bucket(url: str, name: str, patience: Patience | None = None) -> GcsBucket:
     """As the service sees it."""
-    session = pooled(authorized(google.auth.credentials.AnonymousCredentials()), 16)
+    anonymous: Any = google.auth.credentials.AnonymousCredentials
+    session = pooled(authorized(anonymous()), 16)
     return GcsBucket(name, session, url, patience or Patience())
 
 
 @contextmanager
-def blob_server() -> Iterator[str]:
-    """The endpoint of an empty Blob Storage: Azurite where `make system-deps` has installed it, else a strict fake."""
+def blob_server(*, real: bool = True) -> Iterator[str]:
+    """The endpoint of an empty Blob Storage: Azurite where `make azurite` has installed it, else a strict fake."""
     program = _AZURITE if _AZURITE.exists() else shutil.which("azurite-blob")
-    if program is None:
+    if program is None or not real:
         with BlobStorage(AZURITE_ACCOUNT) as storage:
             yield storage.url
         return
@@ -110,7 +128,8 @@ def blob_server() -> Iterator[str]:
 
 def blob_container(url: str, name: str, part_size: int = PART, patience: Patience | None = None) -> BlobContainer:
     """As the service sees it."""
-    client = ContainerClient(url, name, credential=AZURITE_KEY, **options(part_size))
+    chosen: dict[str, Any] = options(part_size)
+    client = ContainerClient(url, name, credential=AZURITE_KEY, **chosen)
     return BlobContainer(AZURITE_ACCOUNT, name, client, patience or Patience())
 
 
@@ -123,7 +142,7 @@ class Kind:
 
 @contextmanager
 def running(kind: str) -> Iterator[Kind]:
-    """A server of a kind: `s3`, `gcs` or `blob`."""
+    """A server of a kind: `s3`, `gcs`, `blob` (Azurite where it is), `blob-fake`."""
     with ExitStack() as stack:
         if kind == "s3":
             url = stack.enter_context(s3_server())
@@ -138,7 +157,7 @@ def running(kind: str) -> Iterator[Kind]:
                 server.create_bucket(name)
                 return gcs_bucket(server.url, name)
         else:
-            blobs = stack.enter_context(blob_server())
+            blobs = stack.enter_context(blob_server(real=kind == "blob"))
 
             def make(name: str) -> ObjectStore:
                 container = blob_container(blobs, name)

@@ -1,4 +1,4 @@
-"""Replications in tests: two buckets in memory that can be made to fail, a journal in memory, and one pass at a time."""
+"""Replications in tests: two buckets and a journal in memory that can be made to fail, and one pass at a time."""
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +28,7 @@ class Ticking:
         self.now = now
 
     def __call__(self) -> datetime:
+        """The time."""
         self.now += timedelta(milliseconds=1)
         return self.now
 

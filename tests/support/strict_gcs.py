@@ -31,11 +31,19 @@ class _Session:
     data: bytearray = field(default_factory=bytearray)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is nobody's fault here."""
+
+
 class StrictGcs:
-    """A context manager; `url` is the endpoint. `sent` are method and path of what was asked."""
+    """A context manager; `url` is the endpoint. `sent` are method and path of what was asked, `received` its bytes."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
+        self.received = 0
         self._fake = FakeGCSServer()
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
@@ -52,8 +60,7 @@ class StrictGcs:
 
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _any  # noqa: N815 - names of the base class
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -92,6 +99,7 @@ class StrictGcs:
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         with self._lock:
             self.sent.append((asked.command, parts.path))
+            self.received += len(body)
         if query.get("uploadType") == "resumable":
             status, headers, content = self._resumable(asked, parts.path, query, body)
         elif asked.command == "DELETE" and self._is_stale(parts.path, query.get("ifGenerationMatch")):

@@ -89,12 +89,10 @@ class ReplicationStore:
             known = _standing(conn, name)
             held = known.lease_until is not None and known.lease_until > instant_of(conn, self._clock)
             if known.is_active or held or known.definition != definition:
-                why = "it is active" if known.is_active else "a copy is still under way"
+                why = "it is active; pause it first" if known.is_active else "a copy is still under way; try again"
                 if known.definition != definition:
-                    why = "it was not started as it is configured now"
-                raise FailedPreconditionError(
-                    ErrorReason.STATE_CONFLICT, f"replication {name!r}: {why}; pause it first"
-                )
+                    why = "it was never started as it is configured now"
+                raise FailedPreconditionError(ErrorReason.STATE_CONFLICT, f"replication {name!r}: {why}")
             check(known)
             row = {
                 "is_reversed": not known.is_reversed,

@@ -38,7 +38,7 @@ def later() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=60)
 
 
-@pytest.fixture(scope="module", params=["s3", "gcs", "blob"])
+@pytest.fixture(scope="module", params=["s3", "gcs", "blob", "blob-fake"])
 def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
     """A server of each kind."""
     with running(request.param) as found:
