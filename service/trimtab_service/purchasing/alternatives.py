@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab_service.purchasing.closed_form import best_amounts
 from trimtab_service.purchasing.figures import figures
 from trimtab_service.purchasing.optimiser import optimise, within_limits
 from trimtab_service.purchasing.outcome import Figures
@@ -16,7 +17,7 @@ from trimtab_service.purchasing.variants import thinned, with_columns
 
 _LOOK_BACK: Final = 720
 _EXACT_CELLS: Final = 160_000
-"""Class-hours up to which an alternative is found as exactly as the plan itself."""
+"""Class-hours up to which an alternative that needs a search is found over all hours."""
 
 
 def alternatives(pools: Sequence[Pool], stop: Callable[[], bool]) -> tuple[Figures, ...]:
@@ -33,9 +34,15 @@ def alternatives(pools: Sequence[Pool], stop: Callable[[], bool]) -> tuple[Figur
     return tuple(made)
 
 
-def is_sampled(pools: Sequence[Pool]) -> bool:
-    """Whether the purchases of an alternative were found over every n-th hour; its cost is of all hours."""
-    return any(pool.program.usage.shape[1] > _hours_of(pool) for pool in pools)
+def sampled_step(pools: Sequence[Pool]) -> int:
+    """1 where every alternative was found over all hours; n where one was found over every n-th. Costs are of all."""
+    steps = [1]
+    for pool in pools:
+        for locked in (False, True):
+            kept = _is_locked(pool) == locked
+            if kept.any() and best_amounts(with_columns(pool.program, kept)) is None:
+                steps.append(-(-pool.program.usage.shape[1] // _hours_of(pool)))
+    return max(steps)
 
 
 def _hours_of(pool: Pool) -> int:
@@ -49,7 +56,9 @@ def _is_locked(pool: Pool) -> NDArray[np.bool_]:
 def _only(pool: Pool, kept: NDArray[np.bool_], stop: Callable[[], bool]) -> Floats:
     amounts = np.zeros(kept.size)
     if kept.any():
-        amounts[kept] = optimise(thinned(with_columns(pool.program, kept), _hours_of(pool)), stop).amounts
+        program = with_columns(pool.program, kept)
+        exact = best_amounts(program)
+        amounts[kept] = optimise(thinned(program, _hours_of(pool)), stop).amounts if exact is None else exact
     return amounts
 
 

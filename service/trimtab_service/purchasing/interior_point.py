@@ -210,5 +210,6 @@ class _Factor:
         return solution
 
     def _direct(self, target: Floats) -> Floats:
-        found: Floats = self._inverse @ target if self._is_close else np.linalg.solve(self._matrix, target)
-        return found
+        if self._is_close:
+            return np.asarray(self._inverse @ target, dtype=np.float64)
+        return np.asarray(np.linalg.solve(self._matrix, target), dtype=np.float64)

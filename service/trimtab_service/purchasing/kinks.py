@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from trimtab_service.purchasing.dearest import highest
+from trimtab_service.purchasing.closed_form import budget_quantile, locked_quantiles
 from trimtab_service.purchasing.hourly_cost import total_cost
 from trimtab_service.purchasing.program import Floats, Program
 
@@ -21,7 +21,7 @@ _ROUNDING: Final = 1e-14
 def at_kinks(program: Program, amounts: Floats) -> Floats:
     """`amounts` moved to zero, to values of the usage, and the budget to its own quantile, where that costs no more."""
     best, cost = amounts, total_cost(program, amounts)
-    for move in (_emptied, _at_usage, _locked_quantiles, _budget_quantile):
+    for move in (_emptied, _at_usage, locked_quantiles, budget_quantile):
         moved = move(program, best)
         if np.array_equal(moved, best) or np.any(program.caps @ moved > program.cap_limits):
             continue
@@ -54,40 +54,4 @@ def _at_usage(program: Program, amounts: Floats) -> Floats:
         nearest = float(points[np.argmin(np.abs(points - amounts[column]))])
         if nearest >= 0.0 and abs(nearest - amounts[column]) <= _NEAR * max(float(program.usage[k].mean()), 1e-300):
             moved[column] = nearest
-    return moved
-
-
-def _locked_quantiles(program: Program, amounts: Floats) -> Floats:
-    """Without budgets every class stands alone: the least level at which the hours above are worth no more than it."""
-    if program.budgets or program.existing.shape[1] != 1 or program.spot_room is not None or program.cap_limits.size:
-        return amounts
-    moved = amounts.copy()
-    sharing = np.bincount(program.columns.slot, minlength=program.slots)
-    for column in np.flatnonzero(sharing[program.columns.slot] == 1):
-        k = int(program.columns.slot[column])
-        points = program.usage[k] - program.existing[k, 0]
-        _, end = highest(points, program.weights, float(program.columns.cost[column]) * (1.0 + 1e-12))
-        moved[column] = max(float(points[end]), 0.0) if end >= 0 else 0.0
-    return moved
-
-
-def _budget_quantile(program: Program, amounts: Floats) -> Floats:
-    """The best budget for the locked cover as it is: a weighted quantile of the sums where classes become marginal."""
-    columns = np.flatnonzero(program.columns.slot == program.classes)
-    if program.budgets != 1 or columns.size != 1 or program.existing.shape[1] != 1 or program.spot_room is not None:
-        return amounts
-    column = int(columns[0])
-    levels = program.levels(amounts)[:, 0]
-    order = np.argsort(program.rates[0], kind="stable")
-    order = order[np.isfinite(program.rates[0, order])]
-    rate = program.rates[0, order]
-    steps = 1.0 / rate - np.append(1.0 / rate[1:], 0.0)
-    sums = np.cumsum(rate[:, None] * np.maximum(program.usage[order] - levels[order, None], 0.0), axis=0)
-    kept = steps > 0.0
-    points = sums[kept].ravel()
-    mass = (steps[kept, None] * program.weights).ravel()
-    _, end = highest(points, mass, float(program.columns.cost[column]) * (1.0 + 1e-12))
-    best = float(points[end]) if end >= 0 else 0.0
-    moved = amounts.copy()
-    moved[column] = max(best - float(program.existing[program.classes, 0]), 0.0)
     return moved

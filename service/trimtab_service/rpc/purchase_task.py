@@ -8,7 +8,7 @@ from typing import Final
 
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab_service.domain.purchasing import OwnedLevel, PlanOffer
-from trimtab_service.purchasing.alternatives import is_sampled
+from trimtab_service.purchasing.alternatives import sampled_step
 from trimtab_service.purchasing.outcome import PurchasePlan
 from trimtab_service.purchasing.plan import optimise_purchase_plan
 from trimtab_service.purchasing.plan_request import PlanRequest
@@ -149,8 +149,12 @@ def _omissions(task: PlanTask, plan: PurchasePlan, message: pb.PurchasePlan, *, 
     for name in ("flexible_only", "locked_only"):
         if name not in made:
             yield f"{name}: no time was left for this alternative"
-    if is_sampled(plan.pools):
-        yield "flexible_only and locked_only were looked for over every n-th hour; what they cost is of all hours"
+    step = sampled_step(plan.pools)
+    if step > 1:
+        yield (
+            f"flexible_only and locked_only: their amounts were looked for over every {step}. hour, so they may be a "
+            "little dearer than need be; what they cost is of all hours"
+        )
     if plan.risk is None:
         yield "no time was left for the risk over futures"
     if plan.rebilled is None:
