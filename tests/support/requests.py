@@ -165,7 +165,7 @@ class Requests:
             t = rng.randrange(len(self.snapshot.type_names))
             work = replace(work, size=replace(self._size_of(t), instance_type=self.snapshot.type_names[t]))
         query = PlaceQuery(PROJECT, work, max_fallbacks=rng.choice((0, 1, 2, 3, 3, 3, 8)))
-        policy = self._policy() if rng.random() < 0.3 else NO_POLICY
+        policy = self.policy() if rng.random() < 0.3 else NO_POLICY
         state = self.world() if rng.random() < 0.6 else NEW_PROJECT
         return Case(query, policy, state)
 
@@ -375,7 +375,8 @@ class Requests:
             zones=tuple(rng.sample(zones, rng.randint(0, len(zones)))),
         )
 
-    def _policy(self) -> EffectivePolicy:
+    def policy(self) -> EffectivePolicy:
+        """An effective policy with some rules."""
         rng = self.random
         policy = EffectivePolicy(tolerance_fraction=rng.choice((0.0, 0.0, 0.02)))
         if rng.random() < 0.4:

@@ -2,9 +2,11 @@
 """The compiled form of a decision: the same search and the same answer as the engine's, over C arrays.
 
 It knows what most callers send: a size, on demand and spot, places to run, data to read, deny lists, blocked offers,
-checkpoints, and what a project has learned. For the rest (a current place, quotas, deadlines, policies, owned room,
-reservations, users, a cost too large) it gives None, and the engine decides.
+checkpoints, a deadline, policies, and what a project has learned. For the rest (a current place, quotas, owned room,
+reservations, users, services, a tolerance, a cost too large) it gives None, and the engine decides.
 """
+
+from datetime import timedelta
 
 import numpy as np
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -24,12 +26,15 @@ from trimtab_service.domain.workloads import (
     DataSet, GpuNeed, Interruption, OfferPattern, PlaceQuery, RegionKey, Residency, Size, Workload,
 )
 from trimtab_service.placement.answer import AGE_NOTE, BASIS_NOTE, OFFER_WORDS, STALE_AFTER_DAYS
-from trimtab_service.placement.interruptions import EXPONENT_LIMIT, NEVER_FINISHES_FACTOR, RISK_RATES
+from trimtab_service.placement.interruptions import (
+    DEFAULT_WAIT_HOURS, EXPONENT_LIMIT, NEVER_FINISHES_FACTOR, RISK_RATES,
+)
 from trimtab_service.placement.learned import NOTHING_LEARNED
 from trimtab_service.placement.options import ALL_OPTIONS, OPTION_OF_CODE, option_bits
+from trimtab_service.placement.permits import policy_permits
 from trimtab_service.placement.rates import PRIOR_HOURS
 from trimtab_service.placement.scan import OFFER_ORDER
-from trimtab_service.placement.spot import RATE_OF_BUCKET
+from trimtab_service.placement.spot import DECISION_TICK_HOURS, RATE_OF_BUCKET
 from trimtab_service.placement.state import ProjectState
 
 cdef enum:
@@ -72,13 +77,20 @@ cdef class Kernel:
         cdef Ask ask
         cdef Catalog catalog = self.catalog
         cdef Learned kept
+        cdef Rules rules
+        cdef int today
         cdef Rates rates = None
         cdef Blocks blocks = None
         if type(query) is not PlaceQuery or type(state) is not ProjectState:
             return None
         work = slot(query, at_work)
-        if not is_free(policy) or not read_work(&ask, query, work, state):
+        rules = catalog.rules(policy)
+        today = instant.toordinal() - _epoch_ordinal
+        if rules is None or not read_work(&ask, query, work, state, rules, today):
             return None
+        ask.effort.left = INFINITY
+        if is_set(work, at_deadline):
+            ask.effort.left = (slot(work, at_deadline) - instant).total_seconds() / 3600.0
         learned = slot(state, at_learned)
         ask.rates = NULL
         ask.blocks = NULL
@@ -90,16 +102,16 @@ cdef class Kernel:
             if blocks is not None:
                 ask.blocks = blocks.patterns
                 ask.first_block = blocks.first
-        counts = read_places(catalog, &ask, work)
+        counts = read_places(catalog, &ask, work, rules)
         if (
             counts is None
             or not read_patterns(catalog, &ask, work)
             or not read_egress(catalog, &ask, work)
-            or not read_sizes(catalog, &ask, work)
+            or not read_sizes(catalog, &ask, work, rules)
             or not search(catalog, &ask)
         ):
             return None
-        return answer(catalog, &ask, work, counts, rates, blocks, instant, valid)
+        return answer(catalog, &ask, work, counts, rules, rates, blocks, today, instant, valid)
 
     def next_spot(self, bytes ok, bytes learned, int seen, int k, int end):
         """The first spot offer of a cell from k on that is of `ok` types and of a rate not `seen`; -1 for none.

@@ -27,9 +27,10 @@ cdef int _epoch_ordinal = EPOCH.toordinal()
 
 
 cdef object answer(
-    Catalog catalog, Ask* ask, object work, list counts, Rates rates, Blocks blocks, object instant, object valid
+    Catalog catalog, Ask* ask, object work, list counts, Rules rules, Rates rates, Blocks blocks, int today,
+    object instant, object valid,
 ):
-    cdef int i, today = instant.toordinal() - _epoch_ordinal, clouds = 0, bit
+    cdef int i, clouds = 0, bit
     cdef tuple offers
     cdef list fallbacks = []
     cdef object chosen = None, verdict = _infeasible
@@ -50,9 +51,21 @@ cdef object answer(
         else:
             fallbacks.append(_new(_fallback, (place, _region if clouds & bit else _cloud)))
         clouds |= bit
+    if chosen is not None and ask.effort.hours < ask.effort.left < INFINITY:
+        slack = ask.effort.left - ask.effort.hours
+        if slack * 3600.0 < valid.total_seconds():
+            until = min(until, instant + timedelta(hours=slack))
     return _new(_decision, (
-        verdict, chosen, tuple(fallbacks), rejected, until, notes, _nothing, None, "",
+        verdict, chosen, tuple(fallbacks), rejected, until, notes, _nothing, None, _approval(rules.policy, chosen),
     ))
+
+
+cdef str _approval(object policy, object chosen):
+    """As `engine._approval`."""
+    threshold = slot(policy, at_approval)
+    if threshold is None or chosen is None or not chosen.terms.total > threshold:
+        return ""
+    return slot(policy, at_approval_source)
 
 
 cdef object _place(Catalog catalog, Ask* ask, const Pick* pick, object offer, int today):
@@ -69,7 +82,7 @@ cdef object _place(Catalog catalog, Ask* ask, const Pick* pick, object offer, in
         ))
     terms = terms_at(ask, pick.rate)
     if ask.store_nanos != NULL:
-        egress += whole(terms.interruptions * ask.checkpoint_gib * <double>ask.store_nanos[pick.region] / 1000.0)
+        egress += reread(ask, terms, pick.region)
     return _new(_placement, (
         offer,
         _new(_terms, (

@@ -13,8 +13,13 @@ cdef struct Ask:
     int codes[2]
     int rows, cells, fallbacks, option_bits
     Rows cheapest
+    bint checks_prices
+    uint32_t bases  # bits of codes of bases that may be used
+    int first_day  # that a price may be of
+    double most_cost
     bint simple  # the cheapest offer of a cell needs no further look
     bint types_known, has_extra
+    const uint64_t* policy_types
     uint64_t ok[TYPE_WORDS]
     int steps
     int step_codes[MOST_STEPS]
@@ -45,52 +50,29 @@ cdef struct Ask:
 
 cdef object _on_demand = PurchaseOption.ON_DEMAND, _spot = PurchaseOption.SPOT
 cdef object _owned = PurchaseOption.OWNED_COMMITMENT
-cdef object _free_policy = None
-"""The last policy that was found to say nothing."""
 
 
-cdef bint is_free(object policy) except -1:
-    """Whether a policy says nothing that the kernel would have to know."""
-    global _free_policy
-    if policy is _free_policy:
-        return True
-    if type(policy) is not EffectivePolicy or (
-        policy.residencies
-        or policy.options is not None
-        or policy.price_bases is not None
-        or policy.max_price_age is not None
-        or policy.max_expected_interruptions is not None
-        or policy.max_cost_micros is not None
-        or policy.required_tags
-        or policy.approval_threshold_micros is not None
-        or policy.tolerance_fraction
-    ):
-        return False
-    _free_policy = policy
-    return True
-
-
-cdef bint read_work(Ask* ask, object query, object work, object state) except -1:
+cdef bint read_work(Ask* ask, object query, object work, object state, Rules rules, int today) except -1:
     """Reads the plain numbers; whether all that is asked is known."""
     cdef int code, options = 0
     if (
         type(work) is not Workload
         or is_set(work, at_current)
         or is_set(work, at_users)
-        or is_set(work, at_deadline)
         or slot(work, at_services)
         or slot(work, at_quotas)
         or slot(work, at_caller_offers)
         or slot(work, at_month_to_date)
-        or slot(work, at_tolerance)
-        or slot(work, at_estimated) is not True
         or slot(work, at_spread) > 1
+        or (slot(work, at_tolerance) if is_set(work, at_tolerance) else rules.tolerance)
     ):
         return False
     ask.fallbacks = slot(query, at_fallbacks)
     if ask.fallbacks > MOST_PICKS - 2:
         return False
     for option in <tuple>slot(work, at_options):
+        if rules.options is not None and option not in rules.options:
+            continue
         if option is _on_demand:
             options |= 1
         elif option is _spot:
@@ -110,13 +92,17 @@ cdef bint read_work(Ask* ask, object query, object work, object state) except -1
     ask.effort.count = slot(work, at_count)
     ask.effort.is_service = slot(work, at_is_service)
     ask.factor = ask.effort.hours * ask.effort.count / 1000.0
+    ask.bases = rules.bases if slot(work, at_estimated) else rules.bases & ~_estimates
+    ask.first_day = 0 if rules.days < 0 else today - rules.days
+    ask.checks_prices = ask.bases != <uint32_t>-1 or rules.days >= 0
+    ask.most_cost = rules.most_cost
     ask.types_known = False
     ask.memo_used = 0
     ask.closed_cells = ask.found = ask.waits = 0
     return True
 
 
-cdef bint _read_interruption(Catalog catalog, Ask* ask, object work) except -1:
+cdef bint _read_interruption(Catalog catalog, Ask* ask, object work, Rules rules) except -1:
     cdef object interruption = slot(work, at_interruption), value
     cdef double months
     cdef int r
@@ -128,7 +114,9 @@ cdef bint _read_interruption(Catalog catalog, Ask* ask, object work) except -1:
     ask.effort.interval = -1.0 if value is None else value
     ask.effort.restart = slot(interruption, at_restart)
     value = slot(interruption, at_most_interruptions)
-    ask.effort.limit = INFINITY if value is None else value
+    ask.effort.limit = rules.most_interruptions
+    if value is not None and <double>value < ask.effort.limit:
+        ask.effort.limit = value
     ask.checkpoint_gib = slot(interruption, at_checkpoint)
     ask.storage = 0.0
     ask.store_nanos = NULL
@@ -147,7 +135,7 @@ cdef bint _read_interruption(Catalog catalog, Ask* ask, object work) except -1:
     return True
 
 
-cdef void _take(Catalog catalog, Ask* ask, uint64_t* allowed, object reason, list counts):
+cdef void _take(Catalog catalog, Ask* ask, const uint64_t* allowed, object reason, list counts):
     """Keeps the regions that a rule allows, and counts those that it took."""
     cdef int before = count_bits(ask.allowed, REGION_WORDS), after
     keep_bits(ask.allowed, allowed, REGION_WORDS)
@@ -158,9 +146,10 @@ cdef void _take(Catalog catalog, Ask* ask, uint64_t* allowed, object reason, lis
 
 cdef object _partition = RejectionReason.PARTITION_NOT_ALLOWED, _cloud_out = RejectionReason.CLOUD_NOT_ALLOWED
 cdef object _region_out = RejectionReason.REGION_NOT_ALLOWED, _residency = RejectionReason.RESIDENCY
+cdef object _policy = RejectionReason.POLICY
 
 
-cdef list read_places(Catalog catalog, Ask* ask, object work):
+cdef list read_places(Catalog catalog, Ask* ask, object work, Rules rules):
     """Reads which regions are left, as `permits.region_permits`; counts of those taken by reason, None if not known."""
     cdef uint64_t some[REGION_WORDS]
     cdef list counts = []
@@ -177,10 +166,22 @@ cdef list read_places(Catalog catalog, Ask* ask, object work):
     if before:
         counts.append((_partition, before))
     residency = slot(work, at_residency)
-    if residency is None:
-        return counts
-    if type(residency) is not Residency:
-        return None
+    if residency is not None:
+        if type(residency) is not Residency:
+            return None
+        _keep_residency(catalog, ask, residency, counts)
+    if rules.regions is not None:
+        _take(catalog, ask, <const uint64_t*>PyBytes_AS_STRING(rules.regions), _policy, counts)
+    if rules.tags and not rules.tags <= {name for name, _ in slot(work, at_tags)}:
+        memset(some, 0, sizeof(some))
+        _take(catalog, ask, some, _policy, counts)
+    return counts
+
+
+cdef int _keep_residency(Catalog catalog, Ask* ask, object residency, list counts) except -1:
+    cdef uint64_t some[REGION_WORDS]
+    cdef const uint64_t* words
+    cdef int i, r
     chosen, denied = <frozenset>slot(residency, at_clouds), <frozenset>slot(residency, at_no_clouds)
     if chosen or denied:
         memset(some, 0 if chosen else 255, sizeof(some))
@@ -215,7 +216,7 @@ cdef list read_places(Catalog catalog, Ask* ask, object work):
             for i in range(REGION_WORDS):
                 some[i] &= ~words[i]
         _take(catalog, ask, some, _residency, counts)
-    return counts
+    return 0
 
 
 cdef bint read_patterns(Catalog catalog, Ask* ask, object work) except -1:
@@ -290,12 +291,16 @@ cdef bint read_egress(Catalog catalog, Ask* ask, object work) except -1:
     return True
 
 
-cdef bint read_sizes(Catalog catalog, Ask* ask, object work) except -1:
+cdef bint read_sizes(Catalog catalog, Ask* ask, object work, Rules rules) except -1:
     """Reads the size and what is to be known of types; whether the search can take it from here."""
     cdef object size = slot(work, at_size), residency = slot(work, at_residency)
-    if type(size) is not Size or not _read_interruption(catalog, ask, work):
+    if type(size) is not Size or not _read_interruption(catalog, ask, work, rules):
         return False
-    ask.has_extra = is_set(size, at_type) or <double>slot(size, at_disk) > 0.0 or <double>slot(size, at_network) > 0.0
+    ask.policy_types = NULL if rules.types is None else <const uint64_t*>PyBytes_AS_STRING(rules.types)
+    ask.has_extra = (
+        ask.policy_types != NULL or is_set(size, at_type)
+        or <double>slot(size, at_disk) > 0.0 or <double>slot(size, at_network) > 0.0
+    )
     if residency is not None:
         ask.has_extra = ask.has_extra or (
             slot(residency, at_families) or slot(residency, at_no_families)
@@ -304,7 +309,7 @@ cdef bint read_sizes(Catalog catalog, Ask* ask, object work) except -1:
     if ask.has_extra and not read_types(catalog, ask):
         return False
     catalog.sizes.cheapest(size, &ask.cheapest, ask.mixed_prices, ask.mixed_ranks)
-    ask.simple = ask.cheapest.exact and not ask.has_extra and not ask.patterns and ask.blocks == NULL
+    ask.simple = ask.cheapest.exact and not ask.has_extra and not ask.patterns and ask.blocks == NULL and not ask.checks_prices
     if not ask.simple and not ask.types_known:
         return read_types(catalog, ask)
     return True
@@ -340,6 +345,9 @@ cdef bint read_types(Catalog catalog, Ask* ask) except -1:
     ask.types_known = True
     ask.steps = 0
     memcpy(ask.ok, PyBytes_AS_STRING(sizes.every), words * 8)
+    if ask.policy_types != NULL:
+        keep_bits(ask.ok, ask.policy_types, words)
+        _step(ask, _policy_step, words)
     if residency is not None:
         if sizes.families.change(slot(residency, at_families), slot(residency, at_no_families), ask.ok, words):
             _step(ask, _family_step, words)

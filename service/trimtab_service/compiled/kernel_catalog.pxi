@@ -295,12 +295,13 @@ cdef class Catalog:
     """The arrays and names of one snapshot, and what was made of a project's state."""
 
     cdef object index
+    cdef Rules last_rules
     cdef Sizes sizes
     cdef list held, kept, region_numbers, names, region_of_number, cloud_of_number
     cdef object packed
     cdef Offer* offers
     cdef Py_ssize_t offer_count
-    cdef dict region_names, zone_rows, country_words, partition_words, kept_learned, zoned, zones_of, days, family_numbers
+    cdef dict region_names, zone_rows, country_words, partition_words, kept_learned, kept_rules, zoned, zones_of, days, family_numbers
     cdef int regions, types, type_words, clouds, geographies, tiers, families
     cdef int first_region[MOST_CLOUDS + 1]  # [cloud]: regions are in the order of clouds
     cdef uint64_t every[REGION_WORDS]
@@ -328,7 +329,8 @@ cdef class Catalog:
         self.zones_of, self.days = {}, {}
         self.region_of_number = [region.name for region in snapshot.regions]
         self.cloud_of_number = [region.cloud for region in snapshot.regions]
-        self.zoned, self.kept_learned, self.country_words = {}, {}, {}
+        self.zoned, self.kept_learned, self.kept_rules, self.country_words = {}, {}, {}, {}
+        self.last_rules = None
         self.sizes = Sizes(index, self.type_words, OPTION_COUNT * self.regions)
         self.geographies, self.tiers = egress.internet_tier_from_gib.shape[1:]
         families = [(snapshot.type_cloud(t), family) for t, family in enumerate(index.family_of)]
@@ -432,6 +434,20 @@ cdef class Catalog:
         self.kept.append(made)
         self.offers[k].made = <PyObject*>made
         return made
+
+    cdef Rules rules(self, object policy):
+        """What a policy says; the last are kept. None for one of another class."""
+        if self.last_rules is not None and self.last_rules.policy is policy:
+            return self.last_rules
+        kept = self.kept_rules.get(id(policy))
+        if kept is None:
+            if type(policy) is not EffectivePolicy:
+                return None
+            while len(self.kept_rules) >= 256:
+                self.kept_rules.pop(next(iter(self.kept_rules)), None)
+            kept = self.kept_rules[id(policy)] = Rules(policy, self.index, self.type_words)
+        self.last_rules = <Rules>kept
+        return <Rules>kept
 
     cdef object chosen(self, int k, int region, int option, str zone):
         """Offer k in a zone, as `SearchIndex.offer`."""

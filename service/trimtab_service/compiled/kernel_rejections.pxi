@@ -3,6 +3,7 @@
 cdef object _not_offered = RejectionReason.NOT_OFFERED, _costlier = RejectionReason.COSTLIER
 cdef int _by_request = OFFER_ORDER.index(RejectionReason.BLOCKED_BY_REQUEST)
 cdef int _by_outcome = OFFER_ORDER.index(RejectionReason.BLOCKED_BY_OUTCOME)
+cdef int _cost_limit = OFFER_ORDER.index(RejectionReason.COST_LIMIT)
 cdef list _reasons = list(OFFER_ORDER)
 cdef enum:
     MOST_REASONS = 32
@@ -73,7 +74,7 @@ cdef int _furthest(Catalog catalog, Ask* ask, int region):
             if not _any(types, ask.step_sets[i], catalog.type_words):
                 code = ask.step_codes[i]
                 break
-        if code < 0:
+        if code < 0 and not ask.checks_prices:
             code = _by_blocks(catalog, ask, region, option, types)
         if code < 0:
             return _furthest_scanned(catalog, ask, region)
@@ -121,11 +122,13 @@ cdef int _by_blocks(Catalog catalog, Ask* ask, int region, int option, const uin
 
 
 cdef int _furthest_scanned(Catalog catalog, Ask* ask, int region):
-    """The last of the first reasons against each offer that is large enough: blocks, zones, interruptions."""
+    """The last of the first reasons against each offer that is large enough: price, blocks, zones, time, cost."""
     cdef int row, option, cell, k, code, furthest = 0
     cdef const Offer* offer
     cdef unsigned int zones
     cdef bint own
+    cdef double cost
+    cdef SpotTerms* terms
     for row in range(ask.rows):
         option = ask.codes[row]
         cell = option * catalog.regions + region
@@ -133,11 +136,22 @@ cdef int _furthest_scanned(Catalog catalog, Ask* ask, int region):
             offer = &catalog.offers[k]
             if not has_bit(ask.ok, offer.t):
                 continue
-            code = barrier(catalog, ask, offer, region, option, &zones)
-            if code:
-                code = _by_request if code == 1 else _by_outcome
-            elif option:
-                code = terms_at(ask, rate_of(catalog, ask, offer, region, &own)).barred
+            code = price_reason(ask, offer) if ask.checks_prices else -1
+            if code < 0:
+                code = barrier(catalog, ask, offer, region, option, &zones)
+                code = _by_request if code == 1 else _by_outcome if code else -1
+            cost = whole(<double>offer.price * ask.factor)
+            if code < 0 and option:
+                terms = terms_at(ask, rate_of(catalog, ask, offer, region, &own))
+                code = terms.barred
+                if code < 0:
+                    cost += whole(<double>offer.price * terms.extra) + ask.storage
+                    if ask.store_nanos != NULL:
+                        cost += reread(ask, terms, region)
+            elif code < 0 and ask.effort.hours > ask.effort.left:
+                code = _deadline
+            if code < 0 and cost + ask.egress[region] > ask.most_cost:
+                code = _cost_limit
             if code > furthest:
                 furthest = code
     return furthest

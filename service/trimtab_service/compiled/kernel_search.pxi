@@ -27,6 +27,11 @@ cdef inline SpotTerms* terms_at(Ask* ask, double rate):
     return &ask.memo[at]
 
 
+cdef inline double reread(const Ask* ask, const SpotTerms* terms, int region):
+    """Micros of reading checkpoints again after interruptions, as `costs.reread_cost`."""
+    return whole(terms.interruptions * ask.checkpoint_gib * <double>ask.store_nanos[region] / 1000.0)
+
+
 cdef inline bint _matches(Catalog catalog, const Pattern* pattern, int t, int region, int option):
     return (
         pattern.options >> option & 1
@@ -80,6 +85,17 @@ cdef inline double rate_of(Catalog catalog, const Ask* ask, const Offer* offer, 
     return prior
 
 
+cdef int _price_basis = OFFER_ORDER.index(RejectionReason.PRICE_BASIS)
+cdef int _price_stale = OFFER_ORDER.index(RejectionReason.PRICE_STALE)
+
+
+cdef inline int price_reason(const Ask* ask, const Offer* offer):
+    """Why a price may not be used, by place in OFFER_ORDER; -1 where it may."""
+    if not ask.bases >> offer.basis & 1:
+        return _price_basis
+    return _price_stale if offer.as_of < ask.first_day else -1
+
+
 cdef int _open(Catalog catalog, Ask* ask, int option, int region, double bound, int rank, Pick* best) except -1:
     """The best feasible offer of a cell into `best`: 1 when there is one, 0 when not, 2 for a cost too large.
 
@@ -106,11 +122,13 @@ cdef int _open(Catalog catalog, Ask* ask, int option, int region, double bound, 
         offer = &catalog.offers[k]
         price = <double>offer.price
         least = rest + whole(price * ask.factor)
-        if has and least > best.cost:
+        if least > (best.cost if has else ask.most_cost):
             break
         if k > first and not ask.types_known:
             read_types(catalog, ask)
         if (k > first or not ask.simple) and not has_bit(ask.ok, offer.t):
+            continue
+        if ask.checks_prices and not price_reason(ask, offer) < 0:
             continue
         if option:
             if seen and seen >> offer.bucket & 1:
@@ -124,15 +142,17 @@ cdef int _open(Catalog catalog, Ask* ask, int option, int region, double bound, 
                 continue
             least += whole(price * terms.extra)
             if ask.store_nanos != NULL:
-                least += whole(terms.interruptions * ask.checkpoint_gib * <double>ask.store_nanos[region] / 1000.0)
+                least += reread(ask, terms, region)
             one.risk = terms.risk
+        elif ask.effort.hours > ask.effort.left:
+            return 0
         if not least < EXACT:
             return 2
         one.cost = least
         one.price = price
         one.t = offer.t
         one.k = k
-        if not has or _before(&one, best):
+        if least <= ask.most_cost and (not has or _before(&one, best)):
             if blocked and barrier(catalog, ask, offer, region, option, &zones):
                 continue
             best[0] = one

@@ -67,6 +67,7 @@ cdef Py_ssize_t at_blocked = _at(Workload, "blocked_offers"), at_caller_offers =
 cdef Py_ssize_t at_tolerance = _at(Workload, "tolerance_fraction")
 cdef Py_ssize_t at_month_to_date = _at(Workload, "month_to_date_egress")
 cdef Py_ssize_t at_hours_per_month = _at(Workload, "hours_per_month"), at_partitions = _at(Workload, "partitions")
+cdef Py_ssize_t at_tags = _at(Workload, "tags")
 cdef Py_ssize_t at_estimated = _at(Workload, "allow_estimated_prices"), at_readings = _at(Workload, "readings")
 
 cdef Py_ssize_t at_vcpus = _at(Size, "vcpus"), at_memory = _at(Size, "memory_gib"), at_gpus = _at(Size, "gpus")
@@ -98,3 +99,5 @@ cdef Py_ssize_t at_pattern_zone = _at(OfferPattern, "zone"), at_pattern_type = _
 cdef Py_ssize_t at_pattern_option = _at(OfferPattern, "option")
 
 cdef Py_ssize_t at_learned = _at(ProjectState, "learned"), at_rooms = _at(ProjectState, "rooms")
+cdef Py_ssize_t at_approval = _at(EffectivePolicy, "approval_threshold_micros")
+cdef Py_ssize_t at_approval_source = _at(EffectivePolicy, "approval_source")

@@ -2,8 +2,8 @@
 # order of operations with the same functions of the C library. Where those overflow in Python, they are infinite here.
 
 cdef struct Effort:
-    # The work as interruptions see it. A negative write or interval is None.
-    double hours, count, write, restart, interval, limit
+    # The work as interruptions see it. A negative write or interval is None; without a deadline an infinity is left.
+    double hours, count, write, restart, interval, limit, left
     bint is_service
 
 
@@ -23,6 +23,8 @@ if len(RISK_RATES) != 4:
     raise ImportError("there are more risk classes than this kernel knows")
 cdef int _never_finishes = OFFER_ORDER.index(RejectionReason.NEVER_FINISHES)
 cdef int _interruption_risk = OFFER_ORDER.index(RejectionReason.INTERRUPTION_RISK)
+cdef int _deadline = OFFER_ORDER.index(RejectionReason.DEADLINE)
+cdef double _wait = DEFAULT_WAIT_HOURS, _tick = DECISION_TICK_HOURS
 
 
 cdef double _best(double hours, double mean, double scale, double write, double* interval, bint* has_interval):
@@ -99,4 +101,8 @@ cdef void spot_terms(const Effort* work, double rate, SpotTerms* made):
         made.interruptions = made.billed / mean
     if made.interruptions > work.limit:
         made.barred = _interruption_risk
+    elif work.left < INFINITY and (
+        work.left - hours <= 2.0 * work.restart + _tick or made.billed + made.interruptions * _wait > work.left
+    ):
+        made.barred = _deadline
     made.extra = (made.billed - hours) * work.count / 1000.0

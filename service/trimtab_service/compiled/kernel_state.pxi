@@ -1,5 +1,37 @@
 # What keeps offers out, and what was learned of them: blocks of a request, reported failures, and rates.
 
+cdef class Rules:
+    """What a policy says, as far as the kernel knows it."""
+
+    cdef object policy
+    cdef bytes regions, types  # words of those that residencies leave; None: all
+    cdef object options  # None: all
+    cdef frozenset tags
+    cdef uint32_t bases  # bits of codes
+    cdef int days  # a price may be old, -1 for any age
+    cdef double most_interruptions, most_cost, tolerance
+
+    def __init__(self, policy, index, int words):
+        self.policy = policy
+        self.regions = self.types = None
+        if policy.residencies:
+            regions, types = policy_permits(index, policy)
+            self.regions = words_of(regions, REGION_WORDS)
+            self.types = None if types is None else words_of(types, words)
+        self.options, self.tags = policy.options, policy.required_tags
+        self.bases = <uint32_t>-1
+        if policy.price_bases is not None:
+            self.bases = sum([1 << PRICE_BASES.index(basis) for basis in policy.price_bases])
+        self.days = -1 if policy.max_price_age is None else policy.max_price_age.days
+        limit = policy.max_expected_interruptions
+        self.most_interruptions = INFINITY if limit is None else limit
+        self.most_cost = INFINITY if policy.max_cost_micros is None else policy.max_cost_micros
+        self.tolerance = policy.tolerance_fraction
+
+
+cdef uint32_t _estimates = sum([1 << code for code, basis in enumerate(PRICE_BASES) if basis.is_estimate])
+
+
 cdef struct Pattern:
     # Offers by their parts; -1 is any. `zones` [region] are the bits of a zone, null for whole offers. Of `Blocks`,
     # `region` is a region and not a name of regions.

@@ -126,6 +126,27 @@ def test_requests_that_the_kernel_knows(fast: SearchIndex, interpreted: SearchIn
 
 
 @pytest.mark.parametrize("kind", ["plain", "guarded"])
+def test_policies_prices_and_deadlines(fast: SearchIndex, interpreted: SearchIndex, kind: str) -> None:
+    """150 requests of a kind under policies, with deadlines and without estimates, of which many cannot be met."""
+    requests = Requests(interpreted.snapshot, 60)
+    rng, known = requests.random, 0
+    make: Callable[[], Case] = getattr(requests, kind)
+    for _ in range(150):
+        case = make()
+        work = replace(case.query.workload, allow_estimated_prices=rng.random() < 0.7)
+        if rng.random() < 0.4:
+            hours = work.hours * rng.choice((0.99, 1.0, 1.01, 1.2, 2.0)) + rng.choice((0.0, 0.1, 1.0))
+            work = replace(work, deadline=case.instant + timedelta(hours=hours))
+        policy = requests.policy()
+        if rng.random() < 0.8:
+            policy = replace(policy, tolerance_fraction=0.0)
+        if rng.random() < 0.2:
+            policy = replace(policy, approval_threshold_micros=1_000, approval_source="policies/p")
+        known += hold(fast, interpreted, replace(case, query=replace(case.query, workload=work), policy=policy))
+    assert known > 75 or not BUILT
+
+
+@pytest.mark.parametrize("kind", ["plain", "guarded"])
 def test_what_is_usual_is_known(fast: SearchIndex, kind: str) -> None:
     """Not one of 200 usual requests has to be decided the long way."""
     requests = Requests(fast.snapshot, 90)
