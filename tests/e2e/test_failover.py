@@ -92,6 +92,34 @@ def test_advice_is_drawn(house: FailoverHouse, tmp_path: Path) -> None:
     assert ask(house, f"{asked} --rto 1s").code == 3
 
 
+def test_a_drill_goes_before_the_default_and_is_compared_with_the_last(house: FailoverHouse, tmp_path: Path) -> None:
+    """From the command line: two drills, the second against the first; advice then counts with what was measured."""
+    file = tmp_path / "plan.json"
+    file.write_text(MessageToJson(plan_message(failover_plan())), encoding="utf-8")
+    assert ask(house, f"plan create {file} --id serving").code == 0
+    asked = (
+        "advise --vcpus 4 --memory 16GiB --count 10 --primary aws:us-east-1 --rpo 5m --rto 30m --plan serving --json"
+    )
+    before = {one["strategy"]: one for one in json.loads(ask(house, asked).out)["options"]}
+    assert {one["basis"] for one in before.values()} == {"default"}
+    for _ in range(2):
+        ran = ask(house, "start serving --from virginia --to iowa --kind drill --follow")
+        assert ran.code == 0, ran.err
+    newest = ask(house, "runs --filter 'kind = \"drill\"'").out
+    last = next(word for line in newest.splitlines() for word in line.split() if word.startswith("01"))
+    shown = ask(house, f"get {last}").out
+    assert "against" in shown
+    assert re.search(r"recovery [0-9.]+ s (slower|faster) than then", shown)
+    after = {one["strategy"]: one for one in json.loads(ask(house, asked).out)["options"]}
+    warm = "DR_STRATEGY_WARM_STANDBY"
+    assert after[warm]["basis"] == "drill"
+    assert after[warm]["expectedRto"] != before[warm]["expectedRto"]
+    assert sum(one.get("onFrontier", False) for one in after.values()) >= 2
+    dry = ask(house, "plan evaluate serving --from virginia --to iowa --dry-run").out
+    for words in ("what it touches", "8 instances", "unpriced: scale", "100% is moved", "promote"):
+        assert words in dry
+
+
 def test_the_demo_is_killed_in_the_middle_and_a_restart_finishes_it(tmp_path: Path) -> None:
     """SIGKILL of the whole program while the standby boots; the same command again goes on to sound evidence."""
     command = [sys.executable, "-m", "trimtab.cli", "failover", "demo", "--data-dir", str(tmp_path)]

@@ -136,6 +136,7 @@ class Execution:
         """One step, or its undoing, tried until it is done, refused or out of time. Raises LeaseLostError."""
         call = self._call(step)
         pause_s = _RETRY_FIRST_S
+        cause = ""
         while True:
             try:
                 call.hold.check()
@@ -143,8 +144,10 @@ class Execution:
             except StoppedError:
                 return Outcome(step.step_id, Verdict.STOPPED, "given up, for the run is aborted", step.is_undoing)
             except UnavailableError as error:
+                # The try that time cut short knows less than the one before it.
                 if call.is_late():
-                    return _failed(step, error.message)
+                    return _failed(step, cause or error.message)
+                cause = error.message
             self._lease.wait(pause_s)
             pause_s = min(2 * pause_s, _RETRY_LAST_S)
 

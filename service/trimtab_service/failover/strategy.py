@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trimtab_service.domain.money import micros_from_nanos
+from trimtab_service.failover.run import Run, StepRun
 
 
 class Strategy(StrEnum):
@@ -129,6 +130,24 @@ def advise_strategy(question: StrategyQuestion) -> StrategyAdvice:
     options = sorted((_option(question, strategy) for strategy in Strategy), key=_order)
     first = options[0]
     return StrategyAdvice(tuple(options), first.strategy if first.meets_targets else None, _frontier(options))
+
+
+def strategy_of(run: Run) -> Strategy:
+    """What a run carried out: from no machine a pilot light, from some a warm standby.
+
+    Without a step that scales, one that promotes is a pilot light too; without either both sides served already.
+    """
+    before = [_before(step) for step in run.steps if step.kind in {"scale_capacity", "acquire_capacity"}]
+    if before:
+        return Strategy.WARM_STANDBY if any(before) else Strategy.PILOT_LIGHT
+    promotes = any(step.kind == "promote_data_store" for step in run.steps)
+    return Strategy.PILOT_LIGHT if promotes else Strategy.ACTIVE_ACTIVE
+
+
+def _before(step: StepRun) -> bool:
+    """Whether machines were there before a step asked for more; so it is taken where it noted nothing."""
+    noted = [step.memo["before"]] if "before" in step.memo else list(step.memo.values())
+    return not noted or any(bool(number) for number in noted)
 
 
 def _option(question: StrategyQuestion, strategy: Strategy) -> StrategyOption:

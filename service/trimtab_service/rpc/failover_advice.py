@@ -1,7 +1,7 @@
 """Advice on a strategy: placement prices one instance at the standby, the catalogue what replication costs."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from trimtab.v1 import failover_service_pb2 as pb
@@ -17,12 +17,14 @@ from trimtab_service.failover.strategy import (
     DEFAULT_GPU_PROBABILITY,
     DEFAULT_OUTAGES_PER_YEAR,
     DEFAULT_PROBABILITY,
+    DEFAULT_TIMES,
     StandbyPrices,
     Strategy,
     StrategyOption,
     StrategyQuestion,
     Times,
     advise_strategy,
+    strategy_of,
 )
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
@@ -108,7 +110,7 @@ class FailoverAdvice:
         )
         advice = advise_strategy(question)
         answer = pb.DrAdvice(
-            options=[_option(one) for one in advice.options],
+            options=[_option(one, on_frontier=one.strategy in advice.frontier) for one in advice.options],
             standby=types_pb2.RegionRef(cloud=CLOUD_CODE[offer.cloud], region=offer.region),
             catalog_version=snapshot.version,
         )
@@ -149,22 +151,17 @@ class FailoverAdvice:
     def _drills(self, name: str, call: Call) -> dict[Strategy, Times]:
         """What the latest drill of a plan that ended well measured, under the strategy that the plan carries out."""
         project, own = names.failover_plan(name, "failover_plan")
-        plan = self._plans.get(project, own).plan
+        self._plans.get(project, own)  # one that is not there is not a plan without drills
         asked = ListRequest(call.method, f"projects/{project}", f'failover_plan = "{own}"', _DRILLS, "")
         for run in self._runs.list(project, asked).items:
             if run.kind in {RunKind.DRILL, RunKind.ACTIVATE} and run.state is RunState.SUCCEEDED and run.actual_rto:
-                scales = any(step.kind in {"scale_capacity", "acquire_capacity"} for step in run.steps)
-                promotes = any(step.kind == "promote_data_store" for step in run.steps)
-                strategy = Strategy.ACTIVE_ACTIVE
-                if scales:
-                    strategy = Strategy.WARM_STANDBY
-                elif promotes:
-                    strategy = Strategy.PILOT_LIGHT
-                return {strategy: Times(run.actual_rto, run.actual_rpo or plan.rpo_target or timedelta())}
+                strategy = strategy_of(run)
+                # What was not measured stays as it is usual for the strategy.
+                return {strategy: Times(run.actual_rto, run.actual_rpo or DEFAULT_TIMES[strategy].rpo)}
         return {}
 
 
-def _option(option: StrategyOption) -> pb.DrOption:
+def _option(option: StrategyOption, *, on_frontier: bool) -> pb.DrOption:
     return pb.DrOption(
         strategy=STRATEGY_CODE[option.strategy],
         monthly_cost=money_of_micros(option.monthly_micros),
@@ -177,4 +174,5 @@ def _option(option: StrategyOption) -> pb.DrOption:
         meets_targets=option.meets_targets,
         capacity_probability=option.capacity_probability,
         expected_loss_per_year=money_of_micros(option.expected_loss_micros),
+        on_frontier=on_frontier,
     )

@@ -7,11 +7,20 @@ from typing import Final
 import numpy as np
 import pytest
 
+from tests.support.failovers import plan, run_of
 from tests.support.snapshots import starter_snapshot
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.failover.prices import transfer_micros
-from trimtab_service.failover.strategy import StandbyPrices, Strategy, StrategyQuestion, Times, advise_strategy
+from trimtab_service.failover.run import StepRun
+from trimtab_service.failover.strategy import (
+    StandbyPrices,
+    Strategy,
+    StrategyQuestion,
+    Times,
+    advise_strategy,
+    strategy_of,
+)
 
 USD: Final = 1_000_000
 QUESTION: Final = StrategyQuestion(
@@ -125,3 +134,22 @@ def test_traffic_within_a_cloud_goes_by_the_pair(snapshot: CatalogSnapshot) -> N
     source, there = [r for r, one in enumerate(snapshot.regions) if one.cloud is Cloud.AWS][:2]
     rate = int(snapshot.egress.pair_nanos[source, there])
     assert transfer_micros(snapshot, source, there, 1_000.0) == rate
+
+
+@pytest.mark.parametrize(
+    ("steps", "strategy"),
+    [
+        ([("scale_capacity", {"count": 10, "before": 2})], Strategy.WARM_STANDBY),
+        ([("scale_capacity", {"count": 10, "before": 0})], Strategy.PILOT_LIGHT),
+        ([("acquire_capacity", {"a": 0, "b": 0})], Strategy.PILOT_LIGHT),
+        ([("acquire_capacity", {"a": 0, "b": 1})], Strategy.WARM_STANDBY),
+        ([("promote_data_store", {})], Strategy.PILOT_LIGHT),
+        ([("switch_traffic", {"weights": {}})], Strategy.ACTIVE_ACTIVE),
+    ],
+)
+def test_a_run_tells_which_strategy_it_carried_out(
+    steps: list[tuple[str, dict[str, object]]], strategy: Strategy
+) -> None:
+    """By what stood by when it began."""
+    done = tuple(StepRun(f"s{at}", at, kind, memo=memo) for at, (kind, memo) in enumerate(steps))
+    assert strategy_of(replace(run_of(plan()), steps=done)) is strategy

@@ -77,7 +77,8 @@ def draw(advice: pb.DrAdvice, path: Path) -> None:
     ordered = sorted(advice.options, key=lambda one: one.expected_rto.ToTimedelta())
     minutes = [one.expected_rto.ToTimedelta().total_seconds() / 60.0 for one in ordered]
     costs = [float(vocabulary.amount_of(one.monthly_cost)) for one in ordered]
-    axes.plot(minutes, costs, color="0.7", zorder=1)
+    frontier = [(at, cost) for one, at, cost in zip(ordered, minutes, costs, strict=True) if one.on_frontier]
+    axes.step(*zip(*frontier, strict=True), where="post", color="0.7", zorder=1, label="frontier")
     for one, at, cost in zip(ordered, minutes, costs, strict=True):
         axes.scatter([at], [cost], color="tab:green" if one.meets_targets else "tab:red", zorder=2)
         name = view.word(pb.DrStrategy.DESCRIPTOR, one.strategy)
@@ -86,5 +87,6 @@ def draw(advice: pb.DrAdvice, path: Path) -> None:
     axes.set_xlabel("expected recovery time, minutes")
     axes.set_ylabel("standby, USD a month")
     axes.set_title("cost of a standby against its recovery time (green meets the targets)")
+    axes.legend()
     figure.savefig(path, dpi=120, bbox_inches="tight")
     plt.close(figure)

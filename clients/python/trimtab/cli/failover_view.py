@@ -69,8 +69,33 @@ def show_evaluation(evaluation: pb.PlanEvaluation) -> None:
             fence = word(pb.Fencing.DESCRIPTOR, step.fencing) if step.fencing else "-"
             shown.add_row(step.step_id, step.before or "-", step.after, out.length(step.expected_duration), fence)
         out.show(out.heading("what would be done"), shown)
+        _show_reach(evaluation)
     ready = "ready" if evaluation.is_ready else "not ready: a run needs --override"
     out.show(f"\n{ready}; expected recovery time {out.length(evaluation.expected_rto)}")
+
+
+def _show_reach(evaluation: pb.PlanEvaluation) -> None:
+    """What a run would touch and add."""
+    reach = evaluation.blast_radius
+    cost = (
+        f"{out.dollars(evaluation.added_cost_per_hour, 2)} an hour"
+        if evaluation.HasField("added_cost_per_hour")
+        else ""
+    )
+    unpriced = f"unpriced: {', '.join(evaluation.unpriced_steps)}" if evaluation.unpriced_steps else ""
+    rows = [
+        ("services", ", ".join(reach.services)),
+        ("changes", ", ".join(reach.changed_targets) or "nothing"),
+        ("traffic", f"{reach.traffic_share:.0%} is moved"),
+        (
+            "adds",
+            f"{reach.added_instances} instances"
+            + (f"; {cost}" if cost else "")
+            + (f"; {unpriced}" if unpriced else ""),
+        ),
+        ("cannot be undone", ", ".join(reach.final_steps) or "nothing"),
+    ]
+    out.show(out.heading("what it touches"), out.pairs(rows))
 
 
 def runs(found: Iterable[pb.FailoverRun]) -> Table:
@@ -114,6 +139,21 @@ def show_run(run: pb.FailoverRun) -> None:
         state = Text(word(pb.StepRun.State.DESCRIPTOR, one.state), style=_STYLES.get(one.state, ""))
         steps.add_row(one.step_id, state, str(one.attempts), one.detail or "-", one.actor or "-")
     out.show(out.heading(run.name), out.pairs(rows), out.heading("steps"), steps)
+    if run.HasField("last_drill"):
+        _show_comparison(run.last_drill)
+
+
+def _show_comparison(drill: pb.DrillComparison) -> None:
+    """A drill against the one before it."""
+    shown = out.table("step", "took", "before", right=["took", "before"])
+    for step in drill.steps:
+        took = out.length(step.took) if step.HasField("took") else "-"
+        shown.add_row(step.step_id, took, out.length(step.took_before) if step.HasField("took_before") else "-")
+    same = "" if drill.same_plan else ", of another version of the plan"
+    out.show(out.heading(f"against {out.short(drill.failover_run)}{same}"), shown)
+    if drill.HasField("rto_change"):
+        change = drill.rto_change.ToTimedelta().total_seconds()
+        out.show(f"\nrecovery {abs(change):.3f} s {'slower' if change > 0 else 'faster'} than then")
 
 
 def event_line(event: pb.FailoverRunEvent) -> str:
@@ -149,6 +189,7 @@ def show_advice(advice: pb.DrAdvice) -> None:
         "data age",
         "basis",
         "meets",
+        "capacity there",
         "loss a year",
         right=["a month", "capacity", "storage", "transfer", "recovery", "data age", "loss a year"],
     )
@@ -163,6 +204,7 @@ def show_advice(advice: pb.DrAdvice) -> None:
             out.length(one.expected_rpo),
             one.basis,
             "yes" if one.meets_targets else "no",
+            f"{one.capacity_probability:.0%}",
             out.dollars(one.expected_loss_per_year, 2),
         )
     advised = word(pb.DrStrategy.DESCRIPTOR, advice.advised) if advice.advised else "none of them"

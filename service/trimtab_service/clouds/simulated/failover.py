@@ -136,6 +136,11 @@ class SimulatedClouds:
         with self._state.change() as state:
             state.setdefault("refused", []).append(cloud)
 
+    def trust(self, cloud: str) -> None:
+        """It has a new credential."""
+        with self._state.change() as state:
+            state["refused"] = [one for one in state.get("refused", []) if one != cloud]
+
     def effects(self) -> tuple[Effect, ...]:
         """What was changed, in order."""
         with self._state.look() as state:
