@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-SOURCES: Final = ("kernel", "wire")
+SOURCES: Final = ("kernel", "sizing", "wire")
 INTERPRETED: Final = "TRIMTAB_TEST_INTERPRETED"
 """Environment variable: when set, nothing compiled is loaded."""
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab_service import compiled
 from trimtab_service.catalog.arrays import F64, I64
 from trimtab_service.rightsizing.arrays import Floats
 from trimtab_service.rightsizing.estimators import Estimator
@@ -21,6 +22,11 @@ LEAST_TRAIN_DAYS: Final = 1
 TRAIN_DAYS: Final = 7
 """Preferred history before the first test: a full week."""
 MOST_WINDOWS: Final = 60
+
+_FEW: Final = 64
+"""Up to so many loads at once numpy's calls cost more than its sums."""
+
+_KERNEL: Final = compiled.load("sizing")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +107,11 @@ def _held_against(days: Floats, samples: Floats, levels: F64) -> tuple[I64, I64,
 
     A window whose level is not known tests nothing; gaps are above nothing and fill nothing.
     """
+    if _KERNEL is not None and days.dtype == np.float64 and days.shape[0] <= _FEW:
+        exceeded, known = np.empty((2, *levels.shape), dtype=np.int64)
+        unused = np.empty(levels.shape)
+        _KERNEL.held_against(days, levels, exceeded, known, unused)
+        return exceeded, known, unused
     per_day = days.shape[2]
     # Sums of short rows: a product with ones is several times faster than a reduction.
     ones = np.ones(per_day, dtype=days.dtype)

@@ -7,16 +7,18 @@ every cut at once; none looks past a cut, so that the back-test of a composed es
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
+from trimtab_service import compiled
 from trimtab_service.catalog.arrays import F64, I64
-from trimtab_service.rightsizing.levels import level_of_least_regret, level_of_share
+from trimtab_service.rightsizing.levels import level_of_share
 from trimtab_service.rightsizing.population import WORKING_DAYS, Population, Weighting
 from trimtab_service.rightsizing.series import DAY_S
 
 MIB_PER_GIB = 1024.0
+_KERNEL: Final = compiled.load("sizing")
 
 
 class Estimator(Protocol):
@@ -70,7 +72,7 @@ class LeastRegret:
 
     def levels(self, population: Population) -> F64:
         """Level [r][c]."""
-        return level_of_least_regret(population.masses(), self.exchange, self.beyond, self.tolerance)
+        return population.least_regret(self.exchange, self.beyond, self.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,13 @@ class DriftHeadroom:
         daily = population.daily_levels(self.share)[:, counted]
         after, before = daily[:, 1:], daily[:, :-1]
         with np.errstate(invalid="ignore", divide="ignore"):
-            change = np.clip(np.log(after / before), 0.0, 2 * self.most)
+            logs = np.log(after / before)
+        if _KERNEL is not None and daily.dtype == np.float32:
+            found = np.empty((daily.shape[0], cuts.size))
+            bounds = (2 * self.most, self.prior_days, self.prior, self.most)
+            _KERNEL.growth(daily, logs, first, last, *bounds, found)
+            return found
+        change = np.clip(logs, 0.0, 2 * self.most)
         # From nought to nought nothing changes; from it the change is as large as is counted, by the clip.
         change = np.where((after == 0) & (before == 0), 0.0, change)
         known = ~np.isnan(change)

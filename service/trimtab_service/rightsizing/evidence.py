@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from trimtab_service.catalog.arrays import F64
+from trimtab_service import compiled
+from trimtab_service.catalog.arrays import F64, I64
 from trimtab_service.domain.rightsizing import BackTest
+from trimtab_service.rightsizing.arrays import Floats
 from trimtab_service.rightsizing.intervals import CONFIDENCE_LEVEL, Interval, interval_of_days
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.needs import ROUNDING, Need
@@ -29,6 +31,7 @@ class _Rule(NamedTuple):
     windows_exceeded: int
 
 
+_KERNEL: Final = compiled.load("sizing")
 _UNTESTED: Final = _Rule(0.0, 0.0, 0, 0)
 
 
@@ -70,44 +73,56 @@ class Evidence:
             return None
         if len(known) == 1 and len(self._needs) == 1:
             return self._one(known[0], capacities[known[0]])
-        size = np.array([capacities[at] for at in known])[:, None, None]
-        days = self._rows.days if len(known) == len(capacities) else self._rows.days[known]
-        if size.all():
-            use = np.fmax.reduce(days / size, axis=0)
-        else:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                use = np.fmax.reduce(days / size, axis=0)
-        return _tested(use, self._joint_rule)
+        return _tested(self._rows.days, known, [capacities[at] for at in known], self._joint_rule)
 
     def _one(self, at: int, capacity: float) -> BackTest | None:
         need, rule = self._needs[at], self._rules[at]
         if math.isnan(capacity) or need.loads is None:
             return None
         if not need.is_met(capacity):
-            with np.errstate(invalid="ignore", divide="ignore"):
-                return _tested(need.loads.by_day()[need.row] / capacity, rule)
+            return _tested(need.loads.by_day(), [need.row], [capacity], rule)
         interval = _never_exceeded(self._days[at])
         slack = 1.0 - need.mean / capacity if capacity > 0 else 0.0
         return _back_test(0.0, interval, slack, rule)
 
 
-def _tested(use: F64, rule: _Rule) -> BackTest | None:
-    """The test of shares of a capacity in use [day][point]; NaN gaps."""
-    known = use == use  # noqa: PLR0124 - a number
-    total = int(np.count_nonzero(known))
+class _Use(NamedTuple):
+    """Of each day the intervals with a use above 1 and those measured; `idle` is the sum of the shares left over."""
+
+    above: I64
+    known: I64
+    idle: float
+
+
+def _tested(days: Floats, rows: Sequence[int], capacities: Sequence[float], rule: _Rule) -> BackTest | None:
+    """The test of capacities on these rows of loads [row][day][point], together."""
+    use = _use_of(days, rows, capacities)
+    total = int(use.known.sum())
     if not total:
         return None
-    above = use > 1 + ROUNDING
-    # What is above leaves nothing idle, nor does what was not measured: fmax takes the number of a number and NaN.
-    idle = float(np.fmax(1.0 - use, 0.0).sum())
-    count = int(np.count_nonzero(above))
+    count = int(use.above.sum())
     if count:
-        exceeded, measured = np.count_nonzero(above, axis=1), np.count_nonzero(known, axis=1)
-        shares = np.divide(exceeded, measured, out=np.full(measured.shape, np.nan), where=measured > 0)
-        interval = interval_of_days(shares, measured)
+        shares = np.divide(use.above, use.known, out=np.full(use.known.shape, np.nan), where=use.known > 0)
+        interval = interval_of_days(shares, use.known)
     else:
-        interval = _never_exceeded(int(np.count_nonzero(known.any(axis=1))))
-    return _back_test(count / total, interval, idle / total, rule)
+        interval = _never_exceeded(int(np.count_nonzero(use.known)))
+    return _back_test(count / total, interval, use.idle / total, rule)
+
+
+def _use_of(days: Floats, rows: Sequence[int], capacities: Sequence[float]) -> _Use:
+    """The largest use of any of the capacities in each interval; gaps use nothing."""
+    if _KERNEL is not None and days.dtype == np.float64:
+        above, known = np.empty((2, days.shape[1]), dtype=np.int64)
+        chosen, sizes = np.array(rows, dtype=np.int64), np.array(capacities, dtype=np.float64)
+        return _Use(above, known, _KERNEL.used_together(days, chosen, sizes, 1 + ROUNDING, above, known))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        use = np.fmax.reduce(days[rows] / np.array(capacities)[:, None, None], axis=0)
+    return _Use(
+        np.count_nonzero(use > 1 + ROUNDING, axis=1),
+        np.count_nonzero(use == use, axis=1),  # noqa: PLR0124 - a number
+        # What is above leaves nothing idle, nor does what was not measured: fmax takes the number of a number and NaN.
+        float(np.fmax(1.0 - use, 0.0).sum()),
+    )
 
 
 def _back_test(exceedance: float, interval: Interval, slack: float, rule: _Rule) -> BackTest:
@@ -158,27 +173,36 @@ def _rule_of(need: Need) -> _Rule:
 def _joint_rule(rows: _Rows | None) -> _Rule:
     if rows is None or not rows.levels.shape[1]:
         return _UNTESTED
-    windows = rows.levels.shape[1]
-    size = rows.levels[:, :, None]
-    days = rows.days[:, -windows:]
-    if (size > 0).all():
-        use = np.fmax.reduce(days / size, axis=0)
-    else:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            # A level that is not known on a day tests nothing of it; a load of nought fits a level of nought.
-            use = np.fmax.reduce(np.where((days <= size) & (size == 0), 0.0, days / size), axis=0)
-    measured = np.count_nonzero(use == use, axis=1)  # noqa: PLR0124 - a number
+    exceeded, measured, idle = _use_by_rule(rows)
     tested = np.flatnonzero(measured)
     if not tested.size:
         return _UNTESTED
-    exceeded = np.count_nonzero(use > 1 + ROUNDING, axis=1)[tested]
-    idle = np.add.reduce(np.fmax(1.0 - use, 0.0), axis=1)[tested]
-    share = measured[tested]
+    exceeded, share = exceeded[tested], measured[tested]
     return _Rule(
         float(np.add.reduce(exceeded / share)) / tested.size,
-        float(np.add.reduce(idle / share)) / tested.size,
+        float(np.add.reduce(idle[tested] / share)) / tested.size,
         tested.size,
         int(np.count_nonzero(exceeded)),
+    )
+
+
+def _use_by_rule(rows: _Rows) -> tuple[I64, I64, F64]:
+    """As `_Use`, of the last days against the levels that the rules had for each, and the idle share of each day."""
+    windows = rows.levels.shape[1]
+    if _KERNEL is not None:
+        above, known = np.empty((2, windows), dtype=np.int64)
+        idle = np.empty(windows)
+        _KERNEL.used_by_rule(rows.days, rows.levels, 1 + ROUNDING, above, known, idle)
+        return above, known, idle
+    size = rows.levels[:, :, None]
+    days = rows.days[:, -windows:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # A level that is not known on a day tests nothing of it; a load of nought fits a level of nought.
+        use = np.fmax.reduce(np.where((days <= size) & (size == 0), 0.0, days / size), axis=0)
+    return (
+        np.count_nonzero(use > 1 + ROUNDING, axis=1),
+        np.count_nonzero(use == use, axis=1),  # noqa: PLR0124 - a number
+        np.add.reduce(np.fmax(1.0 - use, 0.0), axis=1),
     )
 
 
@@ -197,7 +221,11 @@ def _common(needs: Sequence[Need]) -> _Rows | None:
     if len(forms) == 1:
         grid = loads[0]
         shape = (len(needs), grid.days, grid.points_per_day)
-        values = np.stack([one.values[need.row] for one, need in zip(loads, needs, strict=True)]).reshape(shape)
+        whole = all(one is grid for one in loads) and [need.row for need in needs] == list(range(len(grid.values)))
+        chosen = (
+            grid.values if whole else np.stack([one.values[need.row] for one, need in zip(loads, needs, strict=True)])
+        )
+        values = chosen.reshape(shape)
     else:
         step = next(s for s in STEPS_S if all(s % one.step_s == 0 for one in loads))
         grid = Loads.of_series([_coarse(one, need.row, step) for one, need in zip(loads, needs, strict=True)])

@@ -89,6 +89,10 @@ class Population(Protocol):
         """The distribution at each cut."""
         ...
 
+    def least_regret(self, exchange: float, beyond: float | None, tolerance: float) -> F64:
+        """Level [r][c] of least regret (see `levels.level_of_least_regret`)."""
+        ...
+
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c]; NaN where there is none. Decay does not make it lower."""
         ...

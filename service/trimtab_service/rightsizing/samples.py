@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab_service.catalog.arrays import F64, I64
 from trimtab_service.rightsizing.arrays import Floats
-from trimtab_service.rightsizing.levels import inverse_levels
+from trimtab_service.rightsizing.levels import inverse_levels, level_of_least_regret
 from trimtab_service.rightsizing.loads import Loads, weekdays_of
 from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
 from trimtab_service.rightsizing.series import DAY_S
@@ -201,6 +201,10 @@ class Samples:
             known = shared.compact(weighting) if short else shared.whole(weighting)
             shared.masses[weighting] = known
         return known
+
+    def least_regret(self, exchange: float, beyond: float | None, tolerance: float) -> F64:
+        """Level [r][c] of least regret (see `levels`)."""
+        return level_of_least_regret(self.masses(), exchange, beyond, tolerance)
 
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c]."""

@@ -13,8 +13,10 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
+from trimtab_service import compiled
 from trimtab_service.catalog.arrays import F64, I32, I64
 from trimtab_service.rightsizing.arrays import F32, Floats
+from trimtab_service.rightsizing.levels import level_of_least_regret
 from trimtab_service.rightsizing.loads import Loads
 from trimtab_service.rightsizing.population import ALL_DAYS, Evidence, Masses, Weighting
 
@@ -26,6 +28,10 @@ _COARSE_STEP: Final = float(np.log2(1.12))
 _LADDER_LEVELS: Final = COLUMNS - 1
 _FIXED_POINT: Final = 1 << 20
 _HALF: Final = 0.5
+_FEW: Final = 64
+"""Of more loads than these, several rules look at one distribution, which is then kept."""
+
+_KERNEL: Final = compiled.load("sizing")
 
 
 def _ladder() -> F64:
@@ -49,7 +55,7 @@ class _Window(NamedTuple):
 
     `chosen` are the days that count, ascending. A window spans those from position `first` to `last` (excluded) [c];
     `edges` are all such positions, ascending, `begin` and `end` [c] where a window's stand among them. `weights`
-    [c][day] are those of each day.
+    [c][day] are those of each day. `is_single`: every window is one day.
     """
 
     chosen: I64
@@ -59,6 +65,7 @@ class _Window(NamedTuple):
     begin: I64
     end: I64
     weights: F32
+    is_single: bool
 
 
 @lru_cache(maxsize=256)
@@ -85,8 +92,9 @@ def _window_of(days: int, first_weekday: int, cuts: tuple[int, ...], weighting: 
         np.searchsorted(edges, first),
         np.searchsorted(edges, last),
         weights.astype(np.float32),
+        bool((last - first == 1).all()),
     )
-    for shared in found:
+    for shared in found[:-1]:
         shared.flags.writeable = False
     return found
 
@@ -94,7 +102,8 @@ def _window_of(days: int, first_weekday: int, cuts: tuple[int, ...], weighting: 
 class _Days:
     """Histograms by day, and what all views of them share. What is derived is made when first asked for.
 
-    `weight`, `filled` [day][r][l] are as in `Masses`, each day by itself.
+    `scale` [r] is the highest sample, NaN where nothing was measured; `peaks_by_day` [r][day] are those of each day,
+    relative to it; `known` [r][day] is how many there are.
     """
 
     __slots__ = (
@@ -103,20 +112,10 @@ class _Days:
     )
 
     def __init__(self, loads: Loads, cuts: I64) -> None:
-        days = loads.by_day()
         self.loads = loads
         self.cuts = cuts
         self.weekdays = loads.day_weekdays()
-        peaks = _highest(days)
-        self.scale: F32 = np.fmax.reduce(peaks, axis=1)
-        """Highest sample [r]; NaN where nothing was measured."""
-        self.known: F32 = loads.samples_by_day().astype(np.float32, copy=False)
-        """Samples [r][day]."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            relative = peaks / self.scale[:, None]
-        # A load of nothing but nought stands on the ladder's end, which the scale of nought brings down again.
-        relative[self.scale == 0] = 1.0
-        self.peaks_by_day: F32 = np.where(np.isnan(peaks), np.float32(np.nan), relative)
+        self.scale, self.peaks_by_day, self.known = _measured(loads)
         self._histograms: Masses | None = None
         self._cut_numbers: tuple[int, ...] = tuple(cuts.tolist())
         self.masses: dict[Weighting, Masses] = {}
@@ -132,16 +131,7 @@ class _Days:
     def histograms(self) -> Masses:
         """Each day by itself [day][r][l]."""
         if self._histograms is None:
-            counts = _counted(self.loads, self.scale)
-            # One running sum gives both: counts in the low half of a word, their values in fixed point in the high.
-            counts *= _PACKED
-            np.cumsum(counts, axis=2, out=counts)
-            halves = counts.view(np.uint32)
-            weight = halves[:, :, 0::2].astype(np.float32)
-            weight[:, :, -1] = weight[:, :, -2]
-            filled = halves[:, :, 1::2].astype(np.float32)
-            filled *= _INVERSE
-            self._histograms = Masses(self.levels, weight, filled)
+            self._histograms = Masses(self.levels, *_histograms(self.loads, self.scale))
         return self._histograms
 
     def window(self, weighting: Weighting) -> _Window:
@@ -150,11 +140,11 @@ class _Days:
 
     def combined(self, weighting: Weighting) -> Masses:
         """The distribution at each cut."""
-        chosen, first, last, edges, begin, end, weights = self.window(weighting)
+        chosen, first, _, edges, begin, end, weights, is_single = self.window(weighting)
         daily = self.histograms
         if weighting.half_life_days is not None:
             return Masses(self.levels, _combined(weights, daily.weight), _combined(weights, daily.filled))
-        if (last - first == 1).all():
+        if is_single:
             days = chosen[first]
             return Masses(self.levels, daily.weight[days], daily.filled[days])
         # Running sums only up to where a window begins or ends.
@@ -162,10 +152,46 @@ class _Days:
         return Masses(self.levels, weight[end] - weight[begin], filled[end] - filled[begin])
 
 
-def _counted(loads: Loads, peak: F32) -> I64:
-    """Samples by level [day][r][l]; gaps in the last column."""
+def _measured(loads: Loads) -> tuple[Floats, Floats, F32]:
+    """`scale`, `peaks_by_day` and `known` of `_Days`."""
+    days = loads.by_day()
+    if _KERNEL is not None and days.dtype == np.float64:
+        peaks, relative = np.empty((2, *days.shape[:2]))
+        highest, counts = np.empty(days.shape[0]), np.empty(days.shape[:2], dtype=np.float32)
+        _KERNEL.measured(days, peaks, relative, highest, counts)
+        return highest, relative, counts
+    peaks = _highest(days)
+    scale: Floats = np.fmax.reduce(peaks, axis=1)
+    known: F32 = loads.samples_by_day().astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = peaks / scale[:, None]
+    # A load of nothing but nought stands on the ladder's end, which the scale of nought brings down again.
+    relative[scale == 0] = 1.0
+    return scale, np.where(np.isnan(peaks), np.float32(np.nan), relative), known
+
+
+def _histograms(loads: Loads, peak: F32) -> tuple[F32, F32]:
+    """`weight` and `filled` of each day by itself [day][r][l]."""
+    at = _columns(loads, peak)
+    if _KERNEL is not None:
+        weight, filled = np.empty((2, loads.days, at.shape[0], COLUMNS), dtype=np.float32)
+        _KERNEL.histograms(at, _PACKED, _INVERSE, weight, filled)
+        return weight, filled
+    counts = _counted(at)
+    # One running sum gives both: counts in the low half of a word, their values in fixed point in the high.
+    counts *= _PACKED
+    np.cumsum(counts, axis=2, out=counts)
+    halves = counts.view(np.uint32)
+    weight = halves[:, :, 0::2].astype(np.float32)
+    weight[:, :, -1] = weight[:, :, -2]
+    filled = halves[:, :, 1::2].astype(np.float32)
+    filled *= _INVERSE
+    return weight, filled
+
+
+def _columns(loads: Loads, peak: F32) -> I32:
+    """Which level each sample counts at [r][day][point]; gaps at the last column."""
     values = np.asarray(loads.values, dtype=np.float32)
-    resources, days, per_day = values.shape[0], loads.days, loads.points_per_day
     with np.errstate(invalid="ignore", divide="ignore"):
         down = np.log2(peak[:, None] / values)
         # The fine ladder is below the coarse one up to where they meet.
@@ -175,10 +201,15 @@ def _counted(loads: Loads, peak: F32) -> I64:
         np.minimum(down, coarse, out=down)
     # fmin takes the number of a number and NaN: nought (down is infinite) counts at the lowest level.
     np.fmin(down, np.float32(_LADDER_LEVELS - 1), out=down)
-    at = down.astype(np.int32)
+    at: I32 = down.astype(np.int32)
     np.subtract(_LADDER_LEVELS - 1, at, out=at)
     np.copyto(at, COLUMNS - 1, where=np.isnan(values))
-    at = at.reshape(resources, days, per_day)
+    return at.reshape(values.shape[0], loads.days, loads.points_per_day)
+
+
+def _counted(at: I32) -> I64:
+    """Samples by level [day][r][l]; gaps in the last column."""
+    resources, days = at.shape[:2]
     at += _starts(resources, days)
     found = np.bincount(at.reshape(-1), minlength=days * resources * COLUMNS)
     return found.astype(np.int64, copy=False).reshape(days, resources, COLUMNS)
@@ -255,6 +286,20 @@ class DailySketch:
             known = shared.masses[self._weighting] = shared.combined(self._weighting)
         return known
 
+    def least_regret(self, exchange: float, beyond: float | None, tolerance: float) -> F64:
+        """Level [r][c], as `levels.level_of_least_regret` of `masses` has it."""
+        shared, weighting = self._days, self._weighting
+        window = shared.window(weighting)
+        known = shared.scale.size > _FEW or weighting in shared.masses
+        if _KERNEL is None or known or weighting.half_life_days is not None or window.is_single:
+            return level_of_least_regret(self.masses(), exchange, beyond, tolerance)
+        daily = shared.histograms
+        found = np.empty((daily.weight.shape[1], window.first.size))
+        steps = (exchange - 1.0, 0.0 if beyond is None else beyond - exchange, 1.0 - tolerance)
+        bounds = (window.chosen, window.edges, window.begin, window.end)
+        _KERNEL.least_regret(daily.weight, daily.filled, *bounds, _LEVELS, *steps, found)
+        return found
+
     def peaks(self) -> Floats:
         """Highest sample of positive weight [r][c], not rounded."""
         shared = self._days
@@ -278,6 +323,12 @@ class DailySketch:
         if known is None:
             enough = shared.known >= _HALF * self.points_per_day
             known = shared.peaks_by_day
+            if share < 1 and _KERNEL is not None:
+                weight, found = shared.histograms.weight, np.empty(known.shape, dtype=np.float32)
+                least = _HALF * self.points_per_day
+                _KERNEL.daily_levels(weight, shared.known, _LEVELS, share - 1e-6, least, found)
+                shared.levels_by_day[share] = found
+                return found
             if share < 1:
                 weight = shared.histograms.weight
                 at = np.argmax(weight >= weight[:, :, -1:] * np.float32(share - 1e-6), axis=2).T
