@@ -171,7 +171,7 @@ def _usable(question: Question, region: int, begin: int, end: int) -> Bools:
     prices = question.prices
     if prices is not None:
         usable &= offers.as_of[begin:end] >= prices.first_day
-        usable &= np.isin(offers.basis[begin:end], list(prices.bases))
+        usable &= prices.accepted[offers.basis[begin:end]]
     spread = question.workload.spread_zones
     if spread > 1:
         bits = question.index.snapshot.type_region_zones[offers.type_index[begin:end], region]

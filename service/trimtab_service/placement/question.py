@@ -26,7 +26,7 @@ from trimtab_service.placement.state import ProjectState
 from trimtab_service.placement.type_sets import TypeSet
 
 if TYPE_CHECKING:
-    from trimtab_service.catalog.arrays import F64
+    from trimtab_service.catalog.arrays import F64, Bools
     from trimtab_service.placement.rates import RateBook
     from trimtab_service.placement.region_sets import RegionSet
 
@@ -37,9 +37,10 @@ _NO_QUOTAS: Final[dict[int, list[QuotaRoom]]] = {}
 
 
 class PriceRules(NamedTuple):
-    """Which prices may be used: codes of bases, and the first day number that is recent enough."""
+    """Which prices may be used: codes of bases, also as [code], and the first day number that is recent enough."""
 
     bases: frozenset[int]
+    accepted: "Bools"
     first_day: int
 
 
@@ -280,7 +281,10 @@ class Question:
             bases = frozenset(PRICE_BASES.index(basis) for basis in policy.price_bases)
         if not self.workload.allow_estimated_prices:
             bases -= _ESTIMATES
-        return PriceRules(bases, 0 if policy.max_price_age is None else self.today - policy.max_price_age.days)
+        accepted = np.array([code in bases for code in range(len(PRICE_BASES))])
+        return PriceRules(
+            bases, accepted, 0 if policy.max_price_age is None else self.today - policy.max_price_age.days
+        )
 
     def is_current(self, region: int, name: str, option: PurchaseOption) -> bool:
         """Whether an offer is where the workload runs now, as far as that is known."""

@@ -3,6 +3,7 @@
 What the search never looks at, explanations count here. The order of reasons is that of `OFFER_ORDER`.
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from trimtab_service.placement.costs import place_costs, reread_cost
 from trimtab_service.placement.options import OPTION_OF_CODE, SPOT
 from trimtab_service.placement.permits import policy_permits, type_steps
 from trimtab_service.placement.question import Question
-from trimtab_service.placement.rates import PRIOR_HOURS
+from trimtab_service.placement.rates import PRIOR_HOURS, RateBook
 from trimtab_service.placement.spot import RATE_OF_BUCKET
 from trimtab_service.placement.type_sets import TypeSet
 
@@ -139,8 +140,7 @@ class Scan:
             zones = np.bitwise_count(snapshot.type_region_zones[found.types, found.region])
             self._reject(RejectionReason.NOT_ENOUGH_ZONES, zones < question.workload.spread_zones)
         if prices is not None:
-            accepted = np.isin(snapshot.offers.basis[found.k], list(prices.bases))
-            self._reject(RejectionReason.PRICE_BASIS, ~accepted)
+            self._reject(RejectionReason.PRICE_BASIS, ~prices.accepted[snapshot.offers.basis[found.k]])
             self._reject(RejectionReason.PRICE_STALE, snapshot.offers.as_of[found.k] < prices.first_day)
 
     def _cells(self) -> None:
@@ -255,15 +255,20 @@ class Scan:
             of_family = sets.by_family.get(family, 0) & sets.by_cloud.get(Cloud(cloud), 0)
             here = sets.to_bools(of_family)[types]
             rates[here] = (priors[here] * PRIOR_HOURS + interruptions) / (PRIOR_HOURS + hours)
+        known = np.unique([t * index.region_count + r for t, r in self._learned_places(learned)])
         keys = types * index.region_count + regions
-        order = np.argsort(keys)
-        for cloud, region, name in (place for place, _ in learned.places()):
-            t = snapshot.type_index.get((Cloud(cloud), name))
-            r = snapshot.region_index.get((Cloud(cloud), region))
-            if t is None or r is None:
-                continue
-            at = int(np.searchsorted(keys, t * index.region_count + r, sorter=order))
-            if at < len(order) and keys[order[at]] == t * index.region_count + r:
-                i = order[at]
-                rates[i] = learned.rate(Cloud(cloud), index.family_of[t], region, name, "", float(priors[i]))
+        if known.size:
+            at = np.searchsorted(known, keys)
+            for i in np.flatnonzero(known[np.minimum(at, known.size - 1)] == keys).tolist():
+                t, r = int(types[i]), int(regions[i])
+                names = (index.clouds[r], index.family_of[t], snapshot.regions[r].name, snapshot.type_names[t])
+                rates[i] = learned.rate(*names, "", float(priors[i]))
         return rates
+
+    def _learned_places(self, learned: RateBook) -> Iterator[tuple[int, int]]:
+        """Types and regions of this catalogue that something was learned of together."""
+        snapshot = self._question.index.snapshot
+        for (cloud, region, name), _ in learned.places():
+            t, r = snapshot.type_index.get((Cloud(cloud), name)), snapshot.region_index.get((Cloud(cloud), region))
+            if t is not None and r is not None:
+                yield t, r
