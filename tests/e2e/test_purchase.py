@@ -12,6 +12,7 @@ from tests.support.command_line import Ran, run
 from tests.support.purchase_requests import daily
 from tests.support.service import RunningService, running_service
 from tests.support.shared_data import demand_file
+from tests.support.traces import write_trace
 
 OFFERS = """
 - {offerId: locked, kind: KIND_AWS_EC2_INSTANCE_SAVINGS_PLAN, cloud: CLOUD_AWS, family: "*", term: 31536000s, rate: 0.5}
@@ -155,16 +156,48 @@ def test_what_is_wrong_is_said(service: RunningService, files: Path, line: str, 
     assert words in ran.err + ran.out
 
 
-def test_the_published_trace_is_planned(service: RunningService, tmp_path: Path) -> None:
-    """A year of a region, as parquet; the proof holds."""
-    demand = demand_file()
-    if demand is None:
-        pytest.skip("the shared demand is not there: set TRIMTAB_SHARED_DATA to the directory that holds demand/")
+def planned_and_verified(service: RunningService, demand: Path, directory: Path) -> None:
+    """The last year of a region, under the offers of the example; the proof holds."""
     offers = Path(__file__).parents[2] / "docs" / "examples" / "purchase_offers.yaml"
-    plan = tmp_path / "plan.json"
+    plan = directory / "plan.json"
     ran = ask(
         service,
         f"optimize --demand {demand} --offers {offers} --last-hours 8760 --region 1 --out {plan} --timeout 300s",
     )
     assert ran.code == 0, ran.err
-    assert run("purchase", "verify", str(plan)).code == 0
+    assert "(optimal)" in ran.out
+    checked = run("purchase", "verify", str(plan))
+    assert checked.code == 0, checked.out
+
+
+def test_a_trace_is_planned(service: RunningService, tmp_path: Path) -> None:
+    """Usage as parquet, in the layout of published traces: growth, working weeks, a generation on its way out."""
+    planned_and_verified(service, write_trace(tmp_path / "trace.parquet", 7, regions=1), tmp_path)
+
+
+def test_the_published_trace_is_planned(service: RunningService, tmp_path: Path) -> None:
+    """The real one."""
+    demand = demand_file()
+    if demand is None:
+        pytest.skip("the shared demand is not there: set TRIMTAB_SHARED_DATA to the directory that holds demand/")
+    planned_and_verified(service, demand, tmp_path)
+
+
+def test_idle_hours_reach_placement(service: RunningService, files: Path, tmp_path: Path) -> None:
+    """From usage to the hour at which deferrable work costs least: kept by one command, asked for by another."""
+    owned = tmp_path / "commitment.yaml"
+    owned.write_text(
+        "{kind: KIND_AWS_COMPUTE_SAVINGS_PLAN, cloud: CLOUD_AWS, startTime: 2026-01-01T00:00:00Z, "
+        "endTime: 2099-01-01T00:00:00Z, spendPerHour: {units: 50}, discountFraction: 0.3}"
+    )
+    to = ("--target", service.target, "--project", "waiting")
+    made = run("commitment", "create", str(owned), "--id", "csp", *to)
+    assert made.code == 0, made.err
+    kept = run("purchase", "shadow", "--demand", f"{files}/usage.csv", "--keep", *to)
+    assert kept.code == 0, kept.err
+    assert "kept with 1 commitments" in kept.err
+    asked = ("--vcpus", "8", "--hours", "4", "--region", "aws:us-east-1", "--on-demand", "--owned", "--start-by", "24h")
+    placed = run("place", *asked, *to)
+    assert placed.code == 0, placed.err
+    assert "Best start" in placed.out
+    assert "csp" in placed.out
