@@ -128,9 +128,12 @@ cdef extern from *:
         put_varint(w, (uint64_t)field << 3 | 1);
         put_bytes(w, &bits, 8);
     }
-    static void put_part(Writer *w, int field, const void *data, size_t size) {
+    static void put_tag(Writer *w, int field, size_t size) {
         put_varint(w, (uint64_t)field << 3 | 2);
         put_varint(w, size);
+    }
+    static void put_part(Writer *w, int field, const void *data, size_t size) {
+        put_tag(w, field, size);
         put_bytes(w, data, size);
     }
     static void put_money(Writer *w, int field, int64_t micros) {
@@ -213,6 +216,7 @@ cdef extern from *:
     void put_bytes(Writer*, const void*, size_t)
     void put_number(Writer*, int, int64_t)
     void put_double(Writer*, int, double)
+    void put_tag(Writer*, int, size_t)
     void put_part(Writer*, int, const void*, size_t)
     void put_money(Writer*, int, int64_t)
     void put_moment(Writer*, int, int64_t, int64_t)
@@ -431,6 +435,19 @@ cdef bint _put_cost(Writer* w, int field, tuple terms, bint each) except -1:
             if parts[i] or not i:
                 put_term(w, field + 1, i + 1, parts[i])
     return True
+
+
+def field_bytes(int number, bytes data):
+    """The twin of `rpc.splicing.spliced`."""
+    cdef unsigned char head[11]
+    cdef Writer w
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    w.at, w.end, w.full = head, head + 11, 0
+    put_tag(&w, number, size)
+    field = PyBytes_FromStringAndSize(NULL, w.at - head + size)
+    memcpy(PyBytes_AS_STRING(field), head, w.at - head)
+    memcpy(PyBytes_AS_STRING(field) + (w.at - head), PyBytes_AS_STRING(data), size)
+    return field
 
 
 # Reading ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ world, the instant and the id come from.
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
@@ -57,8 +56,7 @@ class Made(NamedTuple):
         return pb.Decision.FromString(self.record.response)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a caller gets: a serialised `Decision`.
 
     `draws` is what a later item of a joint batch must leave alone though the store does not hold it.

@@ -33,6 +33,9 @@ T = TypeVar("T")
 R_contra = TypeVar("R_contra", contravariant=True)
 
 GROUP: Final = 256
+"""Units of one commit."""
+
+RECORD_GROUP: Final = 512
 LINGER_S: Final = 0.1
 """How long records wait for company when nobody waits for them. A commit costs as much as fifty records."""
 
@@ -142,7 +145,8 @@ class GroupCommitWriter:
 
     def append(self, sink: Sink[R_contra], record: R_contra, size: int = 0) -> bool:
         """Write `record` (of about `size` bytes) soon; False: there was no room, it is dropped and counted."""
-        with self._work:
+        # The lock itself: its condition is the same lock behind two more calls, and this runs for every decision.
+        with self._lock:
             room = len(self._records) < self._limits.records
             if self._closing or not room or self._record_bytes + size > self._limits.record_bytes:
                 self._dropped_total += 1
@@ -151,7 +155,7 @@ class GroupCommitWriter:
             self._records.append((sink, record, size))
             self._record_bytes += size
             waiting = len(self._records)
-            if waiting in {1, GROUP}:
+            if waiting in {1, RECORD_GROUP}:
                 self._work.notify()
         return True
 
@@ -224,7 +228,7 @@ class GroupCommitWriter:
                 if self._records:
                     if linger_until is None:
                         linger_until = now + LINGER_S
-                    full = self._done < self._urgent_until or len(self._records) >= GROUP
+                    full = self._done < self._urgent_until or len(self._records) >= RECORD_GROUP
                     due = max(now if full else linger_until, self._retry_at)
                     if due <= now:
                         break
@@ -236,7 +240,7 @@ class GroupCommitWriter:
             jobs = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
             records: list[_Record] = []
             if time.monotonic() >= self._retry_at:
-                records = [self._records.popleft() for _ in range(min(GROUP, len(self._records)))]
+                records = [self._records.popleft() for _ in range(min(RECORD_GROUP, len(self._records)))]
                 self._record_bytes -= sum(size for _, _, size in records)
             self._in_hand = len(jobs) + len(records)
         return jobs, records
