@@ -15,7 +15,7 @@ BENCHES = $(basename $(notdir $(shell grep -l __main__ tests/bench/*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup stubs compiled run test test-long lint lint-python lint-types lint-imports lint-protos lint-docs \
-	format bench demo docs image-of-contract constraints system-deps wheel clean
+	format bench demo docs image-of-contract constraints system-deps azurite wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ system-deps: ## Install the Debian packages that the longer suites use (root)
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
 		$$(sed 's/#.*//' deploy/system-packages.txt)
+
+azurite: ## Install Azurite, where npm is: the Blob Storage of tests, which is otherwise a fake of our own
+	npm install --no-audit --no-fund --prefix $(VENV)/azurite azurite@3.37.0
 
 ## Use ------------------------------------------------------------------------------------------------
 

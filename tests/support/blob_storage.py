@@ -57,9 +57,10 @@ _Answer = tuple[int, dict[str, str], bytes]
 
 
 class BlobStorage:
-    """A context manager; `url` is the endpoint of its one account."""
+    """A context manager; `url` is the endpoint of its one account. `methods` are those of what was asked, in order."""
 
     def __init__(self, account: str) -> None:
+        self.methods: list[str] = []
         self._account = account
         self._containers: dict[str, _Container] = {}
         self._lock = threading.Lock()
@@ -99,6 +100,7 @@ class BlobStorage:
         body = asked.rfile.read(int(asked.headers.get("Content-Length") or 0))
         parts = urlsplit(asked.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        self.methods.append(asked.command)
         _, _, container, *rest = parts.path.split("/", 3)
         key = unquote(rest[0]) if rest else ""
         try:

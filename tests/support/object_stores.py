@@ -27,7 +27,7 @@ from tests.support.strict_gcs import StrictGcs
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.aws.bucket import S3Bucket
 from trimtab_service.clouds.aws.calls import AwsCalls
-from trimtab_service.clouds.aws.session import AwsSession
+from trimtab_service.clouds.aws.session import AwsSession, OnCall
 from trimtab_service.clouds.azure.bucket import BlobContainer, options
 from trimtab_service.clouds.gcp.bucket import GcsBucket, pooled
 from trimtab_service.clouds.gcp.rest import authorized
@@ -74,7 +74,7 @@ def s3_client(url: str) -> Any:  # noqa: ANN401 - clients are made from data at 
     return make("s3", region_name=REGION, endpoint_url=url, **keys)
 
 
-def s3_bucket(url: str, name: str, patience: Patience | None = None) -> S3Bucket:
+def s3_bucket(url: str, name: str, patience: Patience | None = None, on_call: OnCall = lambda *_: None) -> S3Bucket:
     """As the service sees it."""
     account = CloudAccount(
         name="aws",
@@ -86,7 +86,7 @@ def s3_bucket(url: str, name: str, patience: Patience | None = None) -> S3Bucket
         credentials_file=_credentials(),
         concurrency=16,
     )
-    return S3Bucket(name, REGION, AwsCalls(account, AwsSession(account, lambda *_: None), patience or Patience()))
+    return S3Bucket(name, REGION, AwsCalls(account, AwsSession(account, on_call), patience or Patience()))
 
 
 @cache
