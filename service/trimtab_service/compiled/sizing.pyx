@@ -213,12 +213,13 @@ def used_together(
     const double[:, :, :] days, const int64_t[::1] rows, const double[::1] capacities, double limit,
     int64_t[::1] above, int64_t[::1] known,
 ):
-    """`evidence._tested`: of each day of these rows [row][day][point] the intervals measured, and those in which any
-    use is above its capacity by `limit`; returns the sum of the shares idle."""
+    """`evidence._use_of`: of each day of these rows [row][day][point] the intervals measured, and those in which any
+    use is above its capacity by `limit`; returns (all of these, all of those, days measured, sum of the shares idle)."""
     cdef Py_ssize_t day, point, n
+    cdef int64_t exceeded, measured, total_exceeded = 0, total = 0, measured_days = 0
     cdef double use, value, idle = 0.0
     for day in range(days.shape[1]):
-        above[day] = known[day] = 0
+        exceeded = measured = 0
         for point in range(days.shape[2]):
             use = NAN
             for n in range(rows.shape[0]):
@@ -226,12 +227,16 @@ def used_together(
                 if value > use or (use != use and value == value):
                     use = value
             if use == use:
-                known[day] += 1
+                measured += 1
                 if use > limit:
-                    above[day] += 1
+                    exceeded += 1
                 if use < 1.0:
                     idle += 1.0 - use
-    return idle
+        above[day], known[day] = exceeded, measured
+        total_exceeded += exceeded
+        total += measured
+        measured_days += measured > 0
+    return total, total_exceeded, measured_days, idle
 
 
 def used_by_rule(
@@ -260,3 +265,54 @@ def used_by_rule(
                     above[window] += 1
                 if use < 1.0:
                     idle[window] += 1.0 - use
+
+
+def days_measured(const double[:, :, :] days):
+    """`evidence._days_measured`: how many days have a sample, of each load [row][day][point]."""
+    cdef Py_ssize_t row, day, point
+    cdef int64_t count
+    found = []
+    for row in range(days.shape[0]):
+        count = 0
+        for day in range(days.shape[1]):
+            for point in range(days.shape[2]):
+                if days[row, day, point] == days[row, day, point]:
+                    count += 1
+                    break
+        found.append(count)
+    return found
+
+
+def regular(const int64_t[:] stamps, const double[:] values, int64_t step):
+    """`regular._extent`: (least value, largest, how often they rise); None where stamps are not `step` apart.
+
+    A NaN among the values makes both of them NaN.
+    """
+    cdef Py_ssize_t at
+    cdef Py_ssize_t rises = 0
+    cdef double low = values[0], high = values[0], value
+    for at in range(1, stamps.shape[0]):
+        if stamps[at] - stamps[at - 1] != step:
+            return None
+    for at in range(values.shape[0]):
+        value = values[at]
+        if value != value:
+            return NAN, NAN, 0
+        if value < low:
+            low = value
+        if value > high:
+            high = value
+        if at and value > values[at - 1]:
+            rises += 1
+    return low, high, rises
+
+
+def worst(
+    const int64_t[:] at, const unsigned char[:] lacks, const double[:] risks, unsigned char[:] too_small, double[:] risk
+):
+    """`candidates._size`: what a dimension's distinct sizes lack and risk, for each offer [k] that has one of them."""
+    cdef Py_ssize_t offer
+    for offer in range(at.shape[0]):
+        too_small[offer] |= lacks[at[offer]]
+        if risks[at[offer]] > risk[offer]:
+            risk[offer] = risks[at[offer]]

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab_service import compiled
 from trimtab_service.catalog.arrays import F64, I8, I64, Bools
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.policy import EffectivePolicy
@@ -43,6 +44,8 @@ REDUNDANT: Final = 2
 """A group of several is never brought to one: its members stand in for one another."""
 
 MOST_INSTANCES: Final = 10_000
+
+_KERNEL: Final = compiled.load("sizing")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,6 +233,9 @@ def _size(made: Candidates, present: Present, *, priced: bool) -> None:
         sizes, at = _distinct(need.dimension, offers, capacity, present)
         # A capacity that nobody published (NaN) cannot be held against a type.
         lacks = sizes * need.target < need.demand * (1 - ROUNDING)
+        if need.values.size and not priced and _KERNEL is not None and not isinstance(at, slice):
+            _KERNEL.worst(at, lacks, graded(need, sizes, lacks)[1], too_small, made.risk)
+            continue
         too_small |= lacks[at]
         if need.values.size:
             exceedance, risk = graded(need, sizes, lacks)

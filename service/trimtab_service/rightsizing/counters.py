@@ -8,7 +8,9 @@ from trimtab_service.catalog.arrays import F64, I64
 
 _FEWEST_POINTS: Final = 30
 """Fewer points are not judged: a short rise is a load that grows."""
-_RISING_SHARE: Final = 0.6
+RISING_SHARE: Final = 0.6
+"""A counter rises in at least so many of its intervals."""
+
 _RESETS_SHARE: Final = 0.02
 _RANGE_OVER_STEP: Final = 10.0
 
@@ -22,7 +24,7 @@ def looks_like_counter(stamps: F64 | I64, values: F64) -> bool:
     if values.size < _FEWEST_POINTS or values[0] < 0 or stamps[-1] <= stamps[0]:
         return False
     change = values[1:] - values[:-1]
-    if np.count_nonzero(change > 0) < _RISING_SHARE * change.size:
+    if np.count_nonzero(change > 0) < RISING_SHARE * change.size:
         return False
     falls = change < 0
     if np.count_nonzero(falls) > _RESETS_SHARE * change.size:

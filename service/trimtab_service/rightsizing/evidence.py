@@ -87,26 +87,32 @@ class Evidence:
 
 
 class _Use(NamedTuple):
-    """Of each day the intervals with a use above 1 and those measured; `idle` is the sum of the shares left over."""
+    """Intervals `measured` and those with a use above 1 (`exceeded`), of each day and in all, and the days measured.
 
-    above: I64
-    known: I64
+    `idle` is the sum of the shares left over.
+    """
+
+    exceeded_by_day: I64
+    measured_by_day: I64
+    measured: int
+    exceeded: int
+    days: int
     idle: float
 
 
 def _tested(days: Floats, rows: Sequence[int], capacities: Sequence[float], rule: _Rule) -> BackTest | None:
     """The test of capacities on these rows of loads [row][day][point], together."""
     use = _use_of(days, rows, capacities)
-    total = int(use.known.sum())
-    if not total:
+    if not use.measured:
         return None
-    count = int(use.above.sum())
-    if count:
-        shares = np.divide(use.above, use.known, out=np.full(use.known.shape, np.nan), where=use.known > 0)
-        interval = interval_of_days(shares, use.known)
+    if use.exceeded:
+        measured = use.measured_by_day
+        unknown = np.full(measured.shape, np.nan)
+        shares = np.divide(use.exceeded_by_day, measured, out=unknown, where=measured > 0)
+        interval = interval_of_days(shares, measured)
     else:
-        interval = _never_exceeded(int(np.count_nonzero(use.known)))
-    return _back_test(count / total, interval, use.idle / total, rule)
+        interval = _never_exceeded(use.days)
+    return _back_test(use.exceeded / use.measured, interval, use.idle / use.measured, rule)
 
 
 def _use_of(days: Floats, rows: Sequence[int], capacities: Sequence[float]) -> _Use:
@@ -114,15 +120,14 @@ def _use_of(days: Floats, rows: Sequence[int], capacities: Sequence[float]) -> _
     if _KERNEL is not None and days.dtype == np.float64:
         above, known = np.empty((2, days.shape[1]), dtype=np.int64)
         chosen, sizes = np.array(rows, dtype=np.int64), np.array(capacities, dtype=np.float64)
-        return _Use(above, known, _KERNEL.used_together(days, chosen, sizes, 1 + ROUNDING, above, known))
+        return _Use(above, known, *_KERNEL.used_together(days, chosen, sizes, 1 + ROUNDING, above, known))
     with np.errstate(invalid="ignore", divide="ignore"):
         use = np.fmax.reduce(days[rows] / np.array(capacities)[:, None, None], axis=0)
-    return _Use(
-        np.count_nonzero(use > 1 + ROUNDING, axis=1),
-        np.count_nonzero(use == use, axis=1),  # noqa: PLR0124 - a number
-        # What is above leaves nothing idle, nor does what was not measured: fmax takes the number of a number and NaN.
-        float(np.fmax(1.0 - use, 0.0).sum()),
-    )
+    above = np.count_nonzero(use > 1 + ROUNDING, axis=1)
+    known = np.count_nonzero(use == use, axis=1)  # noqa: PLR0124 - a number
+    # What is above leaves nothing idle, nor does what was not measured: fmax takes the number of a number and NaN.
+    idle = float(np.fmax(1.0 - use, 0.0).sum())
+    return _Use(above, known, int(known.sum()), int(above.sum()), int(np.count_nonzero(known)), idle)
 
 
 def _back_test(exceedance: float, interval: Interval, slack: float, rule: _Rule) -> BackTest:
@@ -173,16 +178,14 @@ def _rule_of(need: Need) -> _Rule:
 def _joint_rule(rows: _Rows | None) -> _Rule:
     if rows is None or not rows.levels.shape[1]:
         return _UNTESTED
-    exceeded, measured, idle = _use_by_rule(rows)
-    tested = np.flatnonzero(measured)
-    if not tested.size:
+    tested = [day for day in zip(*(column.tolist() for column in _use_by_rule(rows)), strict=True) if day[1]]
+    if not tested:
         return _UNTESTED
-    exceeded, share = exceeded[tested], measured[tested]
     return _Rule(
-        float(np.add.reduce(exceeded / share)) / tested.size,
-        float(np.add.reduce(idle[tested] / share)) / tested.size,
-        tested.size,
-        int(np.count_nonzero(exceeded)),
+        sum(exceeded / measured for exceeded, measured, _ in tested) / len(tested),
+        sum(idle / measured for _, measured, idle in tested) / len(tested),
+        len(tested),
+        sum(exceeded > 0 for exceeded, _, _ in tested),
     )
 
 
@@ -208,6 +211,8 @@ def _use_by_rule(rows: _Rows) -> tuple[I64, I64, F64]:
 
 def _days_measured(days: F64) -> list[int]:
     """How many days have a sample, of each load [need][day][point]."""
+    if _KERNEL is not None:
+        return list(_KERNEL.days_measured(days))
     found: list[int] = np.count_nonzero((days == days).any(axis=2), axis=1).tolist()  # noqa: PLR0124 - numbers
     return found
 

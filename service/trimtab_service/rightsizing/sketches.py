@@ -99,6 +99,13 @@ def _window_of(days: int, first_weekday: int, cuts: tuple[int, ...], weighting: 
     return found
 
 
+class _Daily(NamedTuple):
+    """`weight`, `filled` [day][r][l] are as in `Masses`, each day by itself."""
+
+    weight: F32
+    filled: F32
+
+
 class _Days:
     """Histograms by day, and what all views of them share. What is derived is made when first asked for.
 
@@ -116,7 +123,7 @@ class _Days:
         self.cuts = cuts
         self.weekdays = loads.day_weekdays()
         self.scale, self.peaks_by_day, self.known = _measured(loads)
-        self._histograms: Masses | None = None
+        self._histograms: _Daily | None = None
         self._cut_numbers: tuple[int, ...] = tuple(cuts.tolist())
         self.masses: dict[Weighting, Masses] = {}
         self.peaks: dict[Weighting, Floats] = {}
@@ -128,10 +135,10 @@ class _Days:
         return np.broadcast_to(_LEVELS, (1, self.scale.size, COLUMNS))
 
     @property
-    def histograms(self) -> Masses:
-        """Each day by itself [day][r][l]."""
+    def histograms(self) -> "_Daily":
+        """Each day by itself."""
         if self._histograms is None:
-            self._histograms = Masses(self.levels, *_histograms(self.loads, self.scale))
+            self._histograms = _Daily(*_histograms(self.loads, self.scale))
         return self._histograms
 
     def window(self, weighting: Weighting) -> _Window:
