@@ -15,6 +15,7 @@ cdef class Held:
         self.array = array
         self.data = view.buf
         self.size = view.len
+        touch(self.data, self.size)
         PyBuffer_Release(&view)
 
 
