@@ -1,6 +1,7 @@
 """What runs compiled is of the sources as they are now."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -40,3 +41,12 @@ def test_an_edited_source_has_another_name() -> None:
         source = compiled.source_of(name)
         assert compiled.built_name(name, source) == compiled.built_name(name)
         assert compiled.built_name(name, source + b"\n") != compiled.built_name(name)
+
+
+def test_what_a_source_includes_is_part_of_it() -> None:
+    """Every included file is among the parts that the name of the built module comes from, and none stands apart."""
+    for name in compiled.SOURCES:
+        first, *others = compiled.parts_of(name)
+        included = re.findall(r'^include "(.+)"$', first.read_text("utf-8"), re.MULTILINE)
+        assert sorted(included) == [part.name for part in others]
+        assert all(part.read_bytes() in compiled.source_of(name) for part in (first, *others))
