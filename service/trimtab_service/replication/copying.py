@@ -5,6 +5,8 @@ the destination says of the copy afterwards.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,6 +15,7 @@ from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.replication.bandwidth import Bandwidth
 from trimtab_service.replication.checksums import Checksums, Counted, Crc32c, Tally
+from trimtab_service.replication.crew import Crew
 from trimtab_service.replication.definition import MIB
 from trimtab_service.replication.journal import Held, ReplicationJournal
 from trimtab_service.replication.ports import (
@@ -103,8 +106,7 @@ def _copy_in_parts(around: Around, listed: Head, expected: str) -> Done:
         tally.add(_part(around, head, start, min(kept.part_size, sent - start)))
     reread = sent - counted.length
     try:
-        for start in range(sent, head.size, kept.part_size):
-            data = _part(around, head, start, min(kept.part_size, head.size - start))
+        for start, data in _read_ahead(around, head, sent, kept.part_size):
             tally.add(data)
             if start + len(data) == head.size:
                 _agree(tally.checksums(), head.checksums, around.source)
@@ -124,6 +126,22 @@ def _copy_in_parts(around: Around, listed: Head, expected: str) -> Done:
     around.journal.drop_uploads(around.held, [head.key])
     _prove(around, stored, head.size, mine, attributes)
     return Done(Outcome.COPIED, sent=head.size - sent, reread=reread)
+
+
+def _read_ahead(around: Around, head: Head, start: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Parts in order, each read while the one before it is written: two are in memory."""
+    with closing(Crew(1)) as crew:
+
+        def begun(at: int) -> Future[bytes]:
+            return crew.submit(lambda: _part(around, head, at, min(size, head.size - at)))
+
+        coming = begun(start) if start < head.size else None
+        while coming is not None:
+            data = coming.result()
+            after = start + len(data)
+            coming = begun(after) if after < head.size else None
+            yield start, data
+            start = after
 
 
 def _part_size(wanted: int, size: int) -> int:

@@ -1,13 +1,13 @@
-"""Threads that copy side by side, and that a process which ends does not wait for: a store may hang."""
+"""Threads that read and copy side by side, and that a process which ends does not wait for: a store may hang."""
 
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any, TypeVar
 
-from trimtab_service.replication.progress import Done
-
-_Job = tuple[Callable[[], Done], Future[Done]]
+T = TypeVar("T")
+_Job = tuple[Callable[[], Any], Future[Any]]
 
 
 class Crew:
@@ -22,9 +22,9 @@ class Crew:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Callable[[], Done]) -> Future[Done]:
+    def submit(self, work: Callable[[], T]) -> Future[T]:
         """Do it when a thread is free."""
-        future: Future[Done] = Future()
+        future: Future[T] = Future()
         self._jobs.put((work, future))
         return future
 

@@ -27,8 +27,8 @@ class Replication:
     """What is copied where. `source` and `destination` are the URIs of buckets as configured, whichever way is copied.
 
     `bandwidth`: bytes a second over all its objects; None: no limit. `concurrency`: objects at once. `part_size`: bytes
-    that are held in memory an object. `every`: from the start of one pass to the next, and so the finest that the age
-    of the copy is known to. `rpo_target`: older, and a promotion is refused; None: no target.
+    of a part, two of which are held in memory an object. `every`: from the start of one pass to the next, and so the
+    finest that the age of the copy is known to. `rpo_target`: older, and a promotion is refused; None: no target.
     """
 
     name: str
