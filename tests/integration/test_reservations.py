@@ -126,6 +126,18 @@ def test_last_unit_of_room_is_drawn_once(house: House, project: str) -> None:
 
 
 @pytest.mark.parametrize("joint", [True, False])
+def test_plain_items_of_a_joint_batch_give_no_room_twice(house: House, project: str, joint: bool) -> None:
+    """The same of requests that need nothing but a place, which each could be answered from its bytes alone."""
+    own(house, project)
+    item = place_request(project, residency=ONLY_IRELAND)
+    place(house, item)
+    batch = pb.BatchPlaceRequest(parent=f"projects/{project}", requests=[item] * 4, joint=joint)
+    decisions = [result.decision for result in answered(house.channel, BATCH, batch).results]
+    owned = [decision.chosen.offer.purchase_option == OWNED for decision in decisions]
+    assert owned == ([True, True, False, False] if joint else [True] * 4)
+
+
+@pytest.mark.parametrize("joint", [True, False])
 def test_joint_batch_gives_no_room_twice(house: House, project: str, joint: bool) -> None:
     """Items compete in order for commitments and quotas when joint; each sees all of it when not; nothing is drawn."""
     own(house, project)

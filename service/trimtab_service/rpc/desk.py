@@ -175,9 +175,12 @@ class PlacementDesk:
         *,
         timeout_s: float,
         at: str = "",
+        joint: bool = False,
         prior: tuple[Draw, ...] = NO_DRAWS,
     ) -> Answer:
         """One decision, logged soon (or, when it reserves, durably with what it draws, in `timeout_s` at the most).
+
+        `joint` is for items of a batch that compete for room: it says what this one draws, after `prior`.
 
         Raises:
             InvalidArgumentError: the request is at fault.
@@ -189,8 +192,8 @@ class PlacementDesk:
         if request.reserve:
             return self._reserve(request, project, timeout_s, at, prior)
         data = request.SerializeToString(deterministic=True)
-        # What is plain draws nothing; but an item of a joint batch depends on what others drew.
-        answer = None if self.plain is None or prior else self.plain.answer(data, project)
+        # The short way tells nobody what a decision would draw.
+        answer = None if self.plain is None or joint else self.plain.answer(data, project)
         if answer is not None:
             return Answer(answer)
         instant = self._clock()

@@ -87,7 +87,12 @@ class PlacementServicer:
                 call.check()
             try:
                 made = self._desk.place(
-                    item, call.project, timeout_s=call.time_remaining(), at=f"requests[{index}]", prior=drawn
+                    item,
+                    call.project,
+                    timeout_s=call.time_remaining(),
+                    at=f"requests[{index}]",
+                    joint=request.joint,
+                    prior=drawn,
                 )
             except TrimtabError as error:
                 result = pb.BatchPlaceResult()
