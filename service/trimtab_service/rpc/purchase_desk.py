@@ -32,9 +32,9 @@ from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import World
 from trimtab_service.workers import WorkerPool
 
-_SOLVING_SHARE: Final = 0.8
+_SOLVING_SHARE: Final = 0.65
 _TELLING_S: Final = 2.0
-"""The rest of the caller's time, half of it or so many seconds, is for figures, encoding and storing."""
+"""So much at least, but half, of the caller's time is left for figures, encoding and storing."""
 _LONGEST_S: Final = 600.0
 _POLL_S: Final = 0.1
 _HOUR: Final = timedelta(hours=1)
