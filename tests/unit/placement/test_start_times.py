@@ -143,11 +143,14 @@ def deferrable(requests: Requests) -> Case:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_start_is_the_cheapest_of_all(small: CatalogSnapshot, small_scorer: BruteForce, seed: int) -> None:
-    """20 requests a seed, and on to the first that waits: no start at any offer is cheaper, none as cheap is earlier, and the saving is against now."""
+    """No start at any offer is cheaper, none as cheap is earlier, and the saving is against now.
+
+    20 requests a seed, and on to the first that waits; which requests a seed gives hangs on the salt of hashes.
+    """
     requests = Requests(small, 500 + seed)
     waits = 0
     for number in range(200):
-        if number >= 20 and waits:  # noqa: PLR2004 - see above; which requests a seed gives hangs on the hashes' salt
+        if number >= 20 and waits:
             break
         case = deferrable(requests)
         if len(case.state.rooms.commitments) == 0:
