@@ -66,6 +66,25 @@ def test_several_metrics_of_one_resource_are_sized_together(service: RunningServ
     assert second["recommendation"] == first["recommendation"]
 
 
+def test_an_endpoint_is_sized_by_own_prices(service: RunningService, tmp_path: Path) -> None:
+    """SageMaker's types have no price in the catalogue: those that are said are sized, and none else."""
+    file = written(tmp_path, "cpu.csv", 6.0)
+    line = f"{file} --kind endpoint --type ml.m5.4xlarge --count 4"
+    assert ask(service, line).code == 3
+    said = " ".join(f"--own-price ml.m5.{size}={usd}" for size, usd in (("xlarge", 0.23), ("4xlarge", 0.922)))
+    ran = ask(service, f"{line} {said} --json")
+    assert ran.code == 0, ran.err
+    advice = json.loads(ran.out)
+    assert advice["current"]["priceBasis"] == "PRICE_BASIS_CALLER"
+    assert advice["options"]
+    for option in advice["options"]:
+        assert option["instanceType"].startswith("ml.m5.")
+        assert "SIZE_OF_MACHINE_BENEATH" in option["reasons"]
+    ran = ask(service, f"{line} --own-price ml.x0.huge=1")
+    assert ran.code == 2
+    assert "own_prices[0].instance_type" in ran.err
+
+
 def test_profiles_are_compared(service: RunningService, tmp_path: Path) -> None:
     """All six, or those that are named."""
     file = written(tmp_path, "cpu.csv", 20.0)

@@ -14,7 +14,7 @@ from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.policy import NO_POLICY, EffectivePolicy
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import ErrorReason
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, TelemetrySource, Window
 from trimtab_service.rightsizing.preferences import EffectivePreferences, merge_preferences
 from trimtab_service.rpc.sizing_desk import Circumstances
@@ -83,6 +83,11 @@ class Sources:
         del project
         return self.named.get(name)
 
+    def own_offers(self, project: str, name: str, region: str) -> tuple[OwnOffer, ...]:
+        """None."""
+        del project, name, region
+        return ()
+
     def max_read_cost_nanos(self, project: str, name: str) -> int | None:
         """The same for all."""
         del project, name
@@ -95,6 +100,11 @@ class Desk:
 
     catalogs: Path
     snapshot: CatalogSnapshot
+
+    def own_offers(self, project: str, source: str, region: str) -> tuple[OwnOffer, ...]:
+        """None."""
+        del project, source, region
+        return ()
 
     def circumstances(self, project: str) -> Circumstances:
         """The snapshot's directory."""

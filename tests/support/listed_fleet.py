@@ -6,7 +6,7 @@ from datetime import datetime
 
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, TelemetrySource, Window
 
 
@@ -56,6 +56,11 @@ class ListedAccounts:
     def get(self, project: str, name: str) -> TelemetrySource | None:
         """One of its own."""
         return next((one for one in self.of_project(project) if one.name == name), None)
+
+    def own_offers(self, project: str, name: str, region: str) -> tuple[OwnOffer, ...]:
+        """None."""
+        del project, name, region
+        return ()
 
     def max_read_cost_nanos(self, project: str, name: str) -> int | None:
         """No cap."""

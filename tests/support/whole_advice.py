@@ -90,6 +90,7 @@ def whole_rightsize(project: str = "vision") -> rightsizing_service_pb2.Rightsiz
         "telemetry": {"series": _SERIES},
         "preferences": PREFERENCES,
         "requestId": UUID,
+        "ownPrices": [{"instanceType": "m5.large", "pricePerHour": {"currencyCode": "USD", "nanos": 80_000_000}}],
     }
     return ParseDict(document, rightsizing_service_pb2.RightsizeRequest())
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from trimtab_service.domain.identity import EVERY_PROJECT
 from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.resources import OwnOffer
 from trimtab_service.rightsizing.ports import SourceKind
 
 CLOUD_OF_KIND: Final[dict[SourceKind, Cloud]] = {
@@ -70,6 +71,8 @@ class CloudAccount:
     """Calls in flight at once."""
     max_read_cost_nanos: int | None = None
     """The most that one analysis may pay to the monitoring API; None: no cap."""
+    prices: tuple[tuple[str, tuple[OwnOffer, ...]], ...] = ()
+    """By region, what types cost in this account that the catalogue has no price of, or another one."""
     resolution: timedelta = timedelta(minutes=5)
     """The finest interval that is asked for."""
     team_tag: str = "team"

@@ -23,6 +23,7 @@ from trimtab_service.config import ConfigError
 from trimtab_service.domain.identity import EVERY_PROJECT
 from trimtab_service.domain.money import nanos_from_usd
 from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.resources import OwnOffer
 from trimtab_service.rightsizing.ports import SourceKind
 
 _TABLE: Final = "accounts"
@@ -167,6 +168,18 @@ def _dollars(raw: object) -> int:
     return nanos
 
 
+def _prices(raw: object) -> tuple[tuple[str, tuple[OwnOffer, ...]], ...]:
+    if not isinstance(raw, dict) or not all(isinstance(prices, dict) for prices in raw.values()):
+        raise ValueError("expected a table of regions, each a table of USD an hour by type")
+    found = []
+    for region, prices in sorted(raw.items()):
+        offers = tuple(OwnOffer(word(name), _dollars(usd)) for name, usd in sorted(prices.items()))
+        if not all(one.price_nanos for one in offers):
+            raise ValueError("a price is above 0")
+        found.append((word(region), offers))
+    return tuple(found)
+
+
 def _cloud(raw: object) -> Cloud:
     return Cloud(values.choice(*Cloud)(raw))
 
@@ -191,6 +204,7 @@ _COMMON: Final[dict[str, Reader]] = {
     "call_timeout": values.duration(0.05, 3600),
     "concurrency": values.integer(1, 64),
     "max_read_cost_usd": _dollars,
+    "prices": _prices,
     "resolution": values.duration(60, 3600),
     "team_tag": word,
     "workload_tag": word,

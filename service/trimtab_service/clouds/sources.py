@@ -12,7 +12,7 @@ from trimtab_service.clouds.patience import Patience
 from trimtab_service.domain.errors import NotFoundError, TrimtabError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.recommendations import Operation, OperationKind
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.purchasing.ports import ProviderAdvisor
 from trimtab_service.recommendations.ports import Actuator, Effect, Observed
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, TelemetrySource, Window
@@ -127,6 +127,11 @@ class ConfiguredSources:
         """The deployment's cap on what one analysis may pay to it, in nano-USD; None: no cap, or no such source."""
         found = self._get(project, name)
         return None if found is None else found.configured.max_read_cost_nanos
+
+    def own_offers(self, project: str, name: str, region: str) -> tuple[OwnOffer, ...]:
+        """As the port says."""
+        found = self._get(project, name)
+        return () if found is None else dict(found.configured.prices).get(region, ())
 
     def _get(self, project: str, name: str) -> _Source | None:
         usable = (source for source in self.sources if source.configured.open_to(project))

@@ -130,6 +130,7 @@ class AdviceReason(Reason):
     CPU_NOT_MEASURED = "No series tells the CPU in use; the present vCPUs are kept as the floor."
     GPU_NOT_MEASURED = "No series tells the use of the GPUs; their number and model are kept."
     GPU_SPEED_ESTIMATED = "How much faster or slower another GPU model is, is an estimate from its data sheet."
+    SIZE_OF_MACHINE_BENEATH = "The size of a managed service's type is taken from the machine beneath it."
     SHARE_NEEDS_OTHERS = "A slice costs its part only if others use the rest of the GPU; alone, the whole is paid."
     LESS_THAN_A_WEEK = "The series cover less than a full week, so weekly peaks may be missing."
     PEAKS_ABOVE_SIZE = (

@@ -79,3 +79,11 @@ class CloudResource:
     def key(self) -> str:
         """Identifies the resource over runs: `cloud/account/region/kind/id`."""
         return f"{self.cloud}/{self.account}/{self.region}/{self.kind}/{self.resource_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOffer:
+    """What another type costs the caller for an hour of one instance, where the resource is and as it is bought."""
+
+    instance_type: str
+    price_nanos: int

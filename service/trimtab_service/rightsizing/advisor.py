@@ -31,7 +31,7 @@ from trimtab_service.rightsizing.present import Present, Unsupported, present_of
 from trimtab_service.rightsizing.pricing import hours_of, monthly_micros
 from trimtab_service.rightsizing.proposals import Proposals
 from trimtab_service.rightsizing.readings import Readings, read
-from trimtab_service.rightsizing.region_offers import region_offers
+from trimtab_service.rightsizing.region_offers import region_offers, with_own
 from trimtab_service.rightsizing.selection import Pick, Standing, select
 from trimtab_service.rightsizing.sharing import shares
 from trimtab_service.rightsizing.sufficiency import confidence_of, lacking
@@ -49,6 +49,7 @@ def advise(case: SizingCase, snapshot: CatalogSnapshot, commitments: Sequence[Co
     preferences = case.preferences.values
     if case.failure:
         return _unanswered(case, snapshot, instant, Finding.SOURCE_FAILED, (case.failure, *case.missing))
+    case = _with_own_price(case)
     present = present_of(case.resource, snapshot, instant.date())
     if isinstance(present, Unsupported):
         return _unanswered(case, snapshot, instant, Finding.UNSUPPORTED, present.missing)
@@ -59,6 +60,15 @@ def advise(case: SizingCase, snapshot: CatalogSnapshot, commitments: Sequence[Co
         return _unanswered(case, snapshot, instant, Finding.INSUFFICIENT_DATA, told, readings)
     needs = needs_of(readings, present, preferences)
     return _Sizing(case, snapshot, present, readings, needs, instant).advice(commitments)
+
+
+def _with_own_price(case: SizingCase) -> SizingCase:
+    """The present type at the caller's price, where it is among the caller's offers and no other was said."""
+    resource = case.resource
+    own = next((one for one in case.own_offers if one.instance_type == resource.instance_type), None)
+    if own is None or resource.price_nanos_per_hour is not None:
+        return case
+    return replace(case, resource=replace(resource, price_nanos_per_hour=own.price_nanos))
 
 
 def _unanswered(  # noqa: PLR0913, PLR0917 - what an answer without figures holds
@@ -154,7 +164,7 @@ class _Sizing:
         """What coverage by commitments looks at in the present size."""
         present, resource = self.present, self.present.resource
         own = region_offers(self.snapshot, resource.cloud, resource.region, present.option)
-        at = None if own is None or present.type_index is None else own.position.get(present.type_index)
+        at = None if own is None else own.at(present)
         if own is not None and at is not None:
             return own.facts(at)
         capacity = present.capacity
@@ -171,11 +181,13 @@ class _Sizing:
         others = sorted(place for place in preferences.regions or () if place != own)
         today = self.instant.date()
         found = (region_offers(self.snapshot, cloud, region, self.present.option) for cloud, region in (own, *others))
-        return [
-            candidates_of(offers, self.present, needs, preferences, self.case.policy, today)
-            for offers in found
+        own_offers = self.case.own_offers
+        regions = [
+            with_own(offers, own_offers, today) if own_offers and at == 0 else offers
+            for at, offers in enumerate(found)
             if offers is not None
         ]
+        return [candidates_of(one, self.present, needs, preferences, self.case.policy, today) for one in regions]
 
     def _teller(  # noqa: PLR0913, PLR0917 - what telling takes
         self, needs: Needs, hours: float, cost: int, net: int, covered: int, sized: Sized
@@ -220,7 +232,11 @@ class _Sizing:
             sizes.append(proposals.stop())
         if present.resource.kind is ResourceKind.CONTAINER:
             sizes += proposals.requests()
-        elif present.is_group and present.type_index is None:
+        elif (
+            present.is_group
+            and present.type_index is None
+            and not any(one.offers.at(present) is not None for one in regions[:1])
+        ):
             sizes += proposals.own_count()
         most = preferences.max_options or 5
         room = max(0, most - len(sizes))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from trimtab_service.domain.policy import EffectivePolicy
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.rightsizing.preferences import EffectivePreferences
 from trimtab_service.rightsizing.telemetry import Telemetry
 
@@ -13,7 +13,8 @@ class SizingCase:
     """One resource to advise on. `policy_revision` is told back in the advice.
 
     `missing` is what the source could not tell although the resource has it, in words: it is told back when the data
-    do not suffice. `failure`: the source gave nothing at all, and why, in words that are safe to show.
+    do not suffice. `failure`: the source gave nothing at all, and why, in words that are safe to show. `own_offers` are
+    what types cost the caller in the resource's region.
     """
 
     resource: CloudResource
@@ -23,3 +24,4 @@ class SizingCase:
     policy_revision: int
     missing: tuple[str, ...] = ()
     failure: str = ""
+    own_offers: tuple[OwnOffer, ...] = ()

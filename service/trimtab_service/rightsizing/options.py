@@ -287,7 +287,7 @@ def size_of_pick(pick: Pick, present: Present, sized: Sized, sized_now: Sized) -
         pick.covered_milli,
         pick.effort,
         0.0 if math.isnan(speed) else speed,
-        reasons=tuple(change.reasons()),
+        reasons=(*change.reasons(), *((AdviceReason.SIZE_OF_MACHINE_BENEATH,) if offers.prefix[at] >= 0 else ())),
     )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from trimtab_service.domain.offers import Cloud
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.rightsizing.telemetry import Telemetry
 
 
@@ -124,4 +124,8 @@ class TelemetrySources(Protocol):
 
     def max_read_cost_nanos(self, project: str, name: str) -> int | None:
         """The deployment's cap on what one analysis may pay to it, in nano-USD; None: no cap, or no such source."""
+        ...
+
+    def own_offers(self, project: str, name: str, region: str) -> tuple[OwnOffer, ...]:
+        """What types cost in an account and region, as the deployment says; none where it says nothing."""
         ...

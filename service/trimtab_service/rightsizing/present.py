@@ -9,7 +9,7 @@ import numpy as np
 from trimtab_service.catalog.snapshot import CatalogSnapshot, day_of
 from trimtab_service.domain.accelerators import Reading, read_model
 from trimtab_service.domain.dimensions import Dimension
-from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PRICE_BASES, PriceBasis, PurchaseOption
+from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PRICE_BASES, Cloud, PriceBasis, PurchaseOption
 from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKind
 from trimtab_service.rightsizing.node_share import NodeShare, node_type, split_of_type
 
@@ -97,7 +97,7 @@ def present_of(resource: CloudResource, snapshot: CatalogSnapshot, today: date) 
     if region is None and resource.kind not in _MANAGED:
         return Unsupported((f"region {resource.cloud.value}:{resource.region} is not in the catalogue",))
     known = snapshot.type_index.get((resource.cloud, resource.instance_type))
-    machine = known if known is not None else _machine_of(resource, snapshot)
+    machine = machine_of(resource.cloud, resource.instance_type, snapshot)
     capacity = _capacity(resource.capacity, snapshot, machine)
     if capacity.vcpus is None and capacity.memory_gib is None:
         name = resource.instance_type or "the resource"
@@ -141,11 +141,14 @@ def present_of(resource: CloudResource, snapshot: CatalogSnapshot, today: date) 
     )
 
 
-def _machine_of(resource: CloudResource, snapshot: CatalogSnapshot) -> int | None:
-    """The plain machine beneath a managed service's type: `ml.g5.xlarge` is a g5.xlarge."""
+def machine_of(cloud: Cloud, instance_type: str, snapshot: CatalogSnapshot) -> int | None:
+    """The type itself, or the plain machine beneath a managed service's: `ml.g5.xlarge` is a g5.xlarge."""
+    known = snapshot.type_index.get((cloud, instance_type))
+    if known is not None:
+        return known
     for prefix in SERVICE_PREFIXES:
-        if resource.instance_type.startswith(prefix):
-            return snapshot.type_index.get((resource.cloud, resource.instance_type.removeprefix(prefix)))
+        if instance_type.startswith(prefix):
+            return snapshot.type_index.get((cloud, instance_type.removeprefix(prefix)))
     return None
 
 

@@ -102,8 +102,8 @@ def _feasible(candidates: Candidates, present: Present, standing: Standing, pref
     candidates.reject(candidates.risk > limit, AdviceReason.RISK_LIMIT)
     open_ = candidates.reason < 0
     here = (offers.region.cloud, offers.region.name) == (present.resource.cloud, present.resource.region)
-    if here and present.type_index is not None:
-        at = offers.position.get(present.type_index)
+    if here:
+        at = offers.at(present)
         if at is not None and int(candidates.count[at]) == standing.sized.count:
             open_[at] = False
     found: I64 = np.flatnonzero(open_)

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import RightsizingPreferences
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.rightsizing.ports import ReadCost, Reading, TelemetrySource, Window
 from trimtab_service.rightsizing.preferences import EffectivePreferences
 from trimtab_service.rightsizing.profile import covered_until, merge, pack, unpack
@@ -39,6 +39,10 @@ class CaseDesk(Protocol):
         self, project: str, resource: CloudResource, asked: RightsizingPreferences
     ) -> tuple[EffectivePreferences, EffectivePolicy]:
         """What holds for a resource."""
+        ...
+
+    def own_offers(self, project: str, source: str, region: str) -> tuple[OwnOffer, ...]:
+        """What types cost in the account behind a source."""
         ...
 
 
@@ -87,7 +91,8 @@ class SourceReader:
             profile = pack(merge(kept.get(key, _NOTHING), reading.telemetry or _NOTHING, int(whole.start.timestamp())))
             if not reading.failure:
                 profiles[key] = profile
-            cases.append(FleetCase(reading.resource, profile, reading.failure, reading.missing, *held[key]))
+            own = self.desk.own_offers(self.project, self.source.name, reading.resource.region)
+            cases.append(FleetCase(reading.resource, profile, reading.failure, reading.missing, *held[key], own))
         circumstances = self.desk.circumstances(self.project)
         batch = FleetBatch(circumstances.catalog, self.source.name, tuple(cases), circumstances.commitments, instant)
         return Chunk(batch, profiles, _cost(self.source.name, before, self.source.spent()))

@@ -7,7 +7,7 @@ from pathlib import Path
 from trimtab_service.domain.commitments import Commitment
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.recommendations import RecommendationContent
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.recommendations.intake import RETIRING, content_of
 from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.preferences import EffectivePreferences
@@ -26,6 +26,7 @@ class FleetCase:
     missing: tuple[str, ...]
     preferences: EffectivePreferences
     policy: EffectivePolicy
+    own_offers: tuple[OwnOffer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _found(case: FleetCase, batch: FleetBatch) -> FleetFound:
         case.policy.revision,
         case.missing,
         case.failure,
+        case.own_offers,
     )
     advice = advise_apart(batch.catalog, sizing, batch.commitments, batch.instant)
     return FleetFound(

@@ -7,7 +7,8 @@ from trimtab.v1 import rightsizing_service_pb2 as pb
 from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import ErrorReason
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
+from trimtab_service.rightsizing.present import machine_of
 from trimtab_service.rightsizing.telemetry import Telemetry
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.fields import FieldPath, Violations
@@ -17,6 +18,7 @@ from trimtab_service.rpc.telemetry_parser import PendingSeries, begin_telemetry
 from trimtab_service.rpc.vocabulary import Vocabulary
 
 MAX_SOURCE: Final = 63
+MAX_OWN_PRICES: Final = 64
 NO_PREFERENCES: Final = RightsizingPreferences()
 
 
@@ -28,6 +30,7 @@ class SizingQuery:
     preferences: RightsizingPreferences
     telemetry: Telemetry | None = None
     source: str = ""
+    own_offers: tuple[OwnOffer, ...] = ()
 
     @property
     def points(self) -> int:
@@ -43,6 +46,7 @@ class PendingQuery:
     preferences: RightsizingPreferences
     series: tuple[PendingSeries, ...]
     source: str = ""
+    own_offers: tuple[OwnOffer, ...] = ()
 
     @property
     def points(self) -> int:
@@ -51,9 +55,8 @@ class PendingQuery:
 
     def finish(self) -> SizingQuery:
         """The query as it stands."""
-        if self.source:
-            return SizingQuery(self.resource, self.preferences, source=self.source)
-        return SizingQuery(self.resource, self.preferences, Telemetry(tuple(one.finish() for one in self.series)))
+        told = None if self.source else Telemetry(tuple(one.finish() for one in self.series))
+        return SizingQuery(self.resource, self.preferences, told, self.source, self.own_offers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,31 @@ class RightsizeParser:
             found.add((at, "telemetry"), ErrorReason.FIELD_REQUIRED, "give telemetry, or name a telemetry_source")
         if resource is None:
             return None
-        return PendingQuery(resource, preferences, tuple(series), source)
+        own = self._own_prices(message, resource, found, at)
+        return PendingQuery(resource, preferences, tuple(series), source, own)
+
+    def _own_prices(
+        self, message: pb.RightsizeRequest, resource: CloudResource, found: Violations, at: FieldPath
+    ) -> tuple[OwnOffer, ...]:
+        if not bounds.few(found, (at, "own_prices"), len(message.own_prices), MAX_OWN_PRICES):
+            return ()
+        parsed: dict[str, OwnOffer] = {}
+        for index, price in enumerate(message.own_prices):
+            here = (at, f"own_prices[{index}]")
+            name = bounds.text(found, (here, "instance_type"), price.instance_type)
+            nanos = bounds.nanos(
+                found, (here, "price_per_hour"), price.price_per_hour, positive=True, most=bounds.MAX_UNIT_USD
+            )
+            if not price.instance_type:
+                found.add((here, "instance_type"), ErrorReason.FIELD_REQUIRED, "name the type")
+            elif name in parsed:
+                found.add((here, "instance_type"), ErrorReason.CONTRADICTION, "is named twice")
+            elif machine_of(resource.cloud, name, self.vocabulary.snapshot) is None:
+                why = "the catalogue holds no such type, and none beneath it"
+                found.add((here, "instance_type"), ErrorReason.UNKNOWN_VALUE, why)
+            else:
+                parsed[name] = OwnOffer(name, nanos)
+        return tuple(parsed[name] for name in sorted(parsed))
 
     def _check_points(self, points: int, found: Violations, field: FieldPath) -> None:
         if points > self.point_cap:

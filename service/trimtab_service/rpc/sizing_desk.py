@@ -18,7 +18,7 @@ from trimtab_service.domain.commitments import Commitment
 from trimtab_service.domain.errors import TrimtabError
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
-from trimtab_service.domain.resources import Capacity, CloudResource
+from trimtab_service.domain.resources import Capacity, CloudResource, OwnOffer
 from trimtab_service.domain.rightsizing import Advice
 from trimtab_service.policy.attributes import attributes_of_resource
 from trimtab_service.rightsizing.case import SizingCase
@@ -86,6 +86,10 @@ class SizingDesk:
         """The preferences and the policy that hold for a resource."""
         return _effective(self._world.view(project), project, resource, asked)
 
+    def own_offers(self, project: str, source: str, region: str) -> tuple[OwnOffer, ...]:
+        """What types cost in the account behind a source, as the deployment says."""
+        return self._sources.own_offers(project, source, region)
+
     def advise(self, project: str, query: SizingQuery, timeout_s: float) -> Advice:
         """Advise on one resource. A source that fails, or is too slow, is a finding.
 
@@ -117,7 +121,7 @@ class SizingDesk:
             deadline=instant + timedelta(seconds=seconds),
         )
         cases = [
-            _case(view, project, query, reading)
+            _case(view, project, query, reading, self._own_offers(project, query))
             for query, reading in zip(queries, readings, strict=True)
             if isinstance(reading, Reading)
         ]
@@ -126,12 +130,27 @@ class SizingDesk:
         for reading in readings:
             yield next(advices) if isinstance(reading, Reading) else reading
 
+    def _own_offers(self, project: str, query: SizingQuery) -> tuple[OwnOffer, ...]:
+        """The caller's prices, or else those of the account that is read."""
+        if query.own_offers or not query.source:
+            return query.own_offers
+        return self._sources.own_offers(project, query.source, query.resource.region)
 
-def _case(view: View, project: str, query: SizingQuery, reading: Reading) -> SizingCase:
+
+def _case(
+    view: View, project: str, query: SizingQuery, reading: Reading, own_offers: tuple[OwnOffer, ...]
+) -> SizingCase:
     preferences, policy = _effective(view, project, reading.resource, query.preferences)
     telemetry = reading.telemetry or _NOTHING
     return SizingCase(
-        reading.resource, telemetry, preferences, policy, policy.revision, reading.missing, reading.failure
+        reading.resource,
+        telemetry,
+        preferences,
+        policy,
+        policy.revision,
+        reading.missing,
+        reading.failure,
+        own_offers,
     )
 
 

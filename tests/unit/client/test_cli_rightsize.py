@@ -59,9 +59,13 @@ def test_a_csv_file_is_asked_about_as_an_assumed_instance(advising: CannedServer
 def test_containers_and_own_types_are_described(advising: CannedServer, tmp_path: Path) -> None:
     """A node's type goes along as the tag that prices a container; GPUs of an own type as its capacity."""
     file = csv(tmp_path, ends=datetime.now(UTC))
-    line = "--kind container --vcpus 2 --memory 4GiB --node-type m5.2xlarge --gpus A100=0.5"
+    line = (
+        "--own-price ml.g5.xlarge=1.408 --kind container --vcpus 2 --memory 4GiB --node-type m5.2xlarge --gpus A100=0.5"
+    )
     assert ask(advising, str(file), *line.split()).code == 0
     resource = asked(advising).resource
+    (own,) = asked(advising).own_prices
+    assert (own.instance_type, own.price_per_hour.units, own.price_per_hour.nanos) == ("ml.g5.xlarge", 1, 408_000_000)
     assert resource.kind == pb.CloudResource.KIND_CONTAINER
     assert dict(resource.tags) == {"kubernetes:node-type": "m5.2xlarge"}
     assert (resource.capacity.gpu_model, resource.capacity.gpus) == ("A100", 0.5)

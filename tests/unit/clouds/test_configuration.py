@@ -11,6 +11,7 @@ from trimtab_service.clouds.configuration import load_accounts, parse_accounts
 from trimtab_service.clouds.kinds import missing_extra
 from trimtab_service.config import ConfigError, Settings
 from trimtab_service.domain.offers import Cloud
+from trimtab_service.domain.resources import OwnOffer
 from trimtab_service.rightsizing.ports import SourceKind
 
 _AWS: dict[str, object] = {
@@ -89,6 +90,21 @@ def test_a_whole_account_is_read_with_its_units(tmp_path: Path) -> None:
     assert prod.endpoint("cloudwatch") == "http://127.0.0.1:5000"
     assert prod.endpoint("ec2") == "https://aws.example"
     assert (lab.cloud, lab.changes) == (Cloud.GCP, False)
+
+
+def test_prices_of_an_account_are_by_region() -> None:
+    """USD an hour, exactly; a price of nothing is no price."""
+    prices = {"eu-west-1": {"ml.g5.xlarge": "1.57", "ml.g5.2xlarge": 1.69}}
+    (account,) = parse_accounts({"accounts": [_AWS | {"prices": prices}]})
+    eu_west = (OwnOffer("ml.g5.2xlarge", 1_690_000_000), OwnOffer("ml.g5.xlarge", 1_570_000_000))
+    assert account.prices == (("eu-west-1", eu_west),)
+
+
+@pytest.mark.parametrize("prices", ["1.57", {"ml.g5.xlarge": "1.57"}, {"eu-west-1": {"ml.g5.xlarge": 0}}])
+def test_prices_that_are_none_are_refused(prices: object) -> None:
+    """The fault names the key."""
+    with pytest.raises(ConfigError, match="prices"):
+        parse_accounts({"accounts": [_AWS | {"prices": prices}]})
 
 
 def test_reading_alone_is_the_default() -> None:

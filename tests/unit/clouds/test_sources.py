@@ -1,7 +1,7 @@
 """Configured sources and actuators: who may use which, and that nothing is connected before it is used."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from trimtab_service.clouds.accounts import CloudAccount
@@ -10,7 +10,7 @@ from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.sources import Clouds, open_clouds
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.recommendations import Operation, OperationKind
-from trimtab_service.domain.resources import CloudResource
+from trimtab_service.domain.resources import CloudResource, OwnOffer
 from trimtab_service.recommendations.ports import Effect, Observed
 from trimtab_service.rightsizing.ports import ReadCost, Reading, Scope, SourceKind, Window
 
@@ -114,6 +114,15 @@ def test_a_project_sees_only_what_is_open_to_it() -> None:
     assert sources.get("search", "b") is None
     assert sources.get("ml", "none") is None
     assert sources.max_read_cost_nanos("search", "b") is None
+
+
+def test_prices_of_an_account_hold_where_it_says_and_for_whom_it_is_open() -> None:
+    """By region; without a word of the deployment there are none."""
+    own = OwnOffer("ml.g5.xlarge", 1_570_000_000)
+    sources = _Opened([replace(_account("b", "ml"), prices=(("eu-west-1", (own,)),))]).clouds().sources
+    assert sources.own_offers("ml", "b", "eu-west-1") == (own,)
+    assert sources.own_offers("ml", "b", "us-east-1") == ()
+    assert sources.own_offers("search", "b", "eu-west-1") == ()
 
 
 def test_an_account_is_connected_once() -> None:

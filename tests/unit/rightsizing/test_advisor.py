@@ -29,7 +29,7 @@ from trimtab_service.domain.offers import Cloud, PriceBasis
 from trimtab_service.domain.policy import NO_POLICY, EffectivePolicy, RuleSource
 from trimtab_service.domain.preferences import RightsizingPreferences
 from trimtab_service.domain.reasons import AdviceReason as Why
-from trimtab_service.domain.resources import NODE_TYPE_TAG, Capacity, CloudResource, ResourceKind
+from trimtab_service.domain.resources import NODE_TYPE_TAG, Capacity, CloudResource, OwnOffer, ResourceKind
 from trimtab_service.domain.rightsizing import Action, Advice, Finding, MigrationEffort, RightsizingOption
 from trimtab_service.domain.workloads import RegionKey, Residency
 from trimtab_service.rightsizing.advisor import advise
@@ -528,6 +528,58 @@ def test_all_shares_of_a_node_are_its_price() -> None:
         whole = split(1_352_960_000, vcpus, memory_gib, gpus)
         assert whole.price_nanos(Capacity(vcpus, memory_gib, gpus=gpus)) == 1_352_960_000
     assert split(1_352_960_000, 8, 32, 1).price_nanos(Capacity()) == 0
+
+
+ENDPOINT = CloudResource(
+    "ranker/main", Cloud.AWS, "us-east-1", ResourceKind.ENDPOINT, instance_type="ml.m5.4xlarge", count=4
+)
+ML_PRICES = tuple(
+    OwnOffer(f"ml.m5.{size}", nanos)
+    for size, nanos in (
+        ("large", 115_000_000),
+        ("xlarge", 230_000_000),
+        ("2xlarge", 461_000_000),
+        ("4xlarge", 922_000_000),
+    )
+)
+
+
+def test_a_managed_services_types_are_sized_by_the_callers_prices(starter: CatalogSnapshot) -> None:
+    """Of its own types only, with the size of the machines beneath, which is said; another number of them too."""
+    measured = [flat(Metric.CPU, 10), flat(Metric.MEMORY, 10)]
+    asked = replace(case(ENDPOINT, measured, peaks()), own_offers=ML_PRICES)
+    found = advise(asked, starter, (), NOW)
+    assert found.current is not None
+    assert found.current.monthly_cost_micros == 4 * 730 * 922_000
+    assert found.current.price_basis is PriceBasis.CALLER
+    assert found.options
+    for option in found.options:
+        assert option.instance_type.startswith("ml.m5.")
+        assert option.price_basis is PriceBasis.CALLER
+        assert Why.SIZE_OF_MACHINE_BENEATH in option.reasons
+        # 6.4 vCPUs and 25.6 GiB of all four together are served, with what the profile adds.
+        assert option.count * (option.capacity.vcpus or 0) >= 6.4
+        assert option.count * (option.capacity.memory_gib or 0) >= 25.6
+        assert (option.instance_type, option.count) != ("ml.m5.4xlarge", 4)
+    best = found.options[0]
+    assert best.monthly_saving_micros > 0.8 * found.current.monthly_cost_micros
+    applied = replace(ENDPOINT, instance_type=best.instance_type, count=best.count)
+    again = [flat(Metric.CPU, 64 * 10 / (best.count * (best.capacity.vcpus or 1)))]
+    again += [flat(Metric.MEMORY, 256 * 10 / (best.count * (best.capacity.memory_gib or 1)))]
+    settled = advise(replace(case(applied, again, peaks()), own_offers=ML_PRICES), starter, (), NOW)
+    assert settled.finding is Finding.OPTIMIZED
+
+
+def test_own_prices_go_before_the_catalogues(starter: CatalogSnapshot) -> None:
+    """A type that costs the caller less is offered at that price; the others stay as they are listed."""
+    measured = [flat(Metric.CPU, 10), flat(Metric.MEMORY, 20)]
+    plain = case(M5_4XLARGE, measured, peaks())
+    dear = advise(plain, starter, (), NOW)
+    cheap = advise(replace(plain, own_offers=(OwnOffer("m5.xlarge", 1_000_000),)), starter, (), NOW)
+    assert cheap.options[0].instance_type == "m5.xlarge"
+    assert cheap.options[0].price_nanos_per_hour == 1_000_000
+    assert Why.SIZE_OF_MACHINE_BENEATH not in cheap.options[0].reasons
+    assert dear.current == cheap.current
 
 
 def test_a_span_under_a_week_says_so(starter: CatalogSnapshot) -> None:

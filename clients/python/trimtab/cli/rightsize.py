@@ -129,7 +129,8 @@ def _questions(
         if not resource.resource:
             raise typer.BadParameter("say which resource", param_hint="--resource")
         asked = resource.message(resource.resource, assume=False)
-        return [_Question(pb.RightsizeRequest(resource=asked, telemetry_source=telemetry_source))]
+        own = resource.own_prices()
+        return [_Question(pb.RightsizeRequest(resource=asked, telemetry_source=telemetry_source, own_prices=own))]
     if source is Source.INLINE:
         if not paths:
             raise typer.BadParameter("name a file with a RightsizeRequest; - is stdin", param_hint="PATH")
@@ -159,7 +160,7 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
         if not one.series:
             continue
         asked = resource.message(one.resource_id, assume=True)
-        request = pb.RightsizeRequest(resource=asked)
+        request = pb.RightsizeRequest(resource=asked, own_prices=resource.own_prices())
         request.telemetry.series.extend(one.series)
         age = _age(request, now)
         if age >= _WEEK:

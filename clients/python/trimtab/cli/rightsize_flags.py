@@ -11,6 +11,7 @@ from trimtab.cli import values
 from trimtab.cli.series_files import Told
 from trimtab.cli.values import parse
 from trimtab.v1 import rightsizing_pb2 as pb
+from trimtab.v1.rightsizing_service_pb2 import OwnPrice
 
 ASSUMED_TYPE: Final = "m5.xlarge"
 """What a series is taken to be of when nobody says: the size that most examples of the field use. Always printed."""
@@ -49,6 +50,14 @@ class ResourceFlags:
     price: Annotated[
         str, typer.Option(metavar="USD", help="Own price of one instance an hour.", rich_help_panel=_RESOURCE)
     ] = ""
+    own_price: Annotated[
+        list[str],
+        typer.Option(
+            metavar="TYPE=USD",
+            help="Own price of another type an hour, as ml.g5.xlarge=1.41. Repeat.",
+            rich_help_panel=_RESOURCE,
+        ),
+    ] = field(default_factory=list)
     vcpus: Annotated[float, typer.Option(help="vCPUs of a type of your own.", rich_help_panel=_RESOURCE)] = 0.0
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory of a type of your own, as 64GiB.", rich_help_panel=_RESOURCE)
@@ -65,6 +74,14 @@ class ResourceFlags:
     ] = False
     workload: Annotated[str, typer.Option(help="Workload whose policies hold.", rich_help_panel=_RESOURCE)] = ""
     team: Annotated[str, typer.Option(help="Who answers for it.", rich_help_panel=_RESOURCE)] = ""
+
+    def own_prices(self) -> list[OwnPrice]:
+        """What other types cost the caller."""
+        pairs = (parse("--own-price", values.pair, text) for text in self.own_price)
+        return [
+            OwnPrice(instance_type=name, price_per_hour=parse("--own-price", vocabulary.money, usd))
+            for name, usd in pairs
+        ]
 
     def message(self, resource_id: str, *, assume: bool) -> pb.CloudResource:
         """The resource; with `assume` it gets a type where none is said."""
