@@ -1,7 +1,7 @@
 """Failover plans and the stores of a database, for tests."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -67,11 +67,14 @@ class FailoverRoom:
 
 
 def room(
-    database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC), maximum: int = 1_000
+    database: Database,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    maximum: int = 1_000,
+    numbers: Iterator[int] | None = None,
 ) -> FailoverRoom:
-    """Open it. Ids of runs count up."""
+    """Open it. Ids of runs count up, or are `numbers`."""
     writer = GroupCommitWriter(database)
-    numbers = itertools.count(1)
+    numbers = numbers or itertools.count(1)
     runs = FailoverRunStore(database, writer, clock=clock, new_id=lambda _: f"run-{next(numbers):04}", maximum=maximum)
     return FailoverRoom(FailoverPlanStore(database, writer), runs, writer, database)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from trimtab_service.domain.failover import Side, SwitchTraffic
-from trimtab_service.failover.ports import Traffic, TrafficTarget
+from trimtab_service.failover.ports import Fencing, Traffic, TrafficTarget
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.steps.call import Call, Effect
 
@@ -20,6 +20,7 @@ class SwitchTrafficStep:
     def run(self, call: Call, reach: ProductionReach) -> Effect:
         """Switch and observe. Refuses a side that the observers do not see well, unless that was overridden."""
         target = reach.traffic(self.action.target)
+        self._shut_out(call, target)
         self._refuse_unhealthy(call)
         call.hold.check()
         before = target.observe(call.deadline)
@@ -38,6 +39,7 @@ class SwitchTrafficStep:
         if not call.step.memo:
             return Effect("traffic was not moved")
         if call.is_ungraceful:
+            self._shut_out(call, reach.traffic(self.action.target))
             return Effect(f"traffic stays at {call.run.to_side}: {call.run.from_side} is taken for gone")
         share = call.step.memo.get("share_left")
         weight = float(share) if isinstance(share, int | float) and share > 0 else 1.0
@@ -57,6 +59,18 @@ class SwitchTrafficStep:
         leads = _share(seen, side.side_id) >= max(share for _, share in seen.weights)
         data = {"target": self.action.target, "weights": dict(seen.weights), "fence": seen.token}
         return Effect(f"{self.action.target}: {_shown(seen)}", switched=leads, data=data)
+
+    def _shut_out(self, call: Call, target: TrafficTarget) -> None:
+        """Raise the fence where an earlier attempt came as far as a memo: its process may yet wake up at the door.
+
+        This attempt may be refused, or left out by a person, and would then leave the fence as that process saw it.
+        """
+        if not call.step.memo or target.fencing is not Fencing.STRONG:
+            return
+        call.hold.check()
+        seen = target.observe(call.deadline)
+        if any(share for _, share in seen.weights):
+            target.set_ttl(seen.ttl, call.token, f"{call.key}/fence", call.deadline)
 
     def _refuse_unhealthy(self, call: Call) -> None:
         healthy = call.healthy_sides(call.plan)
