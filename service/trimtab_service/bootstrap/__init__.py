@@ -199,7 +199,12 @@ def compose(settings: Settings, runtime: Runtime, overrides: Overrides | None = 
 
     replication = assemble_replication(
         ReplicationRooms(
-            settings=settings, database=database, writer=writer, clock=given.clock, pacing=given.replication_pacing
+            settings=settings,
+            database=database,
+            writer=writer,
+            registry=runtime.registry,
+            clock=given.clock,
+            pacing=given.replication_pacing,
         )
     )
     stated = failover_file(settings, given.clock)

@@ -3,10 +3,12 @@
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+
+from prometheus_client import CollectorRegistry
 
 from trimtab_service.clouds.buckets import BucketEnd, Use, open_bucket
 from trimtab_service.clouds.castagnoli import castagnoli
@@ -24,6 +26,7 @@ from trimtab_service.failover.ports import (
     Targets,
     TrafficTarget,
 )
+from trimtab_service.observability.replication_metrics import ReplicationMetrics, ReplicationSample
 from trimtab_service.replication.journal import Standing
 from trimtab_service.replication.opening import BACK, Opened, Replications
 from trimtab_service.replication.ports import ObjectStore
@@ -43,6 +46,7 @@ class ReplicationRooms:
     settings: Settings
     database: Database
     writer: GroupCommitWriter
+    registry: CollectorRegistry
     clock: Callable[[], datetime]
     pacing: Pacing
 
@@ -71,11 +75,14 @@ def assemble(rooms: ReplicationRooms) -> Replicating:
         pacing=rooms.pacing,
     )
     runner.start()
+    metrics = ReplicationMetrics(rooms.registry, lambda: tuple(_samples(store, replications, clock)))
     plans = FailoverPlanStore(rooms.database, rooms.writer)
     servicer = ReplicationServicer(
         replications, store, partial(_live_run_of, store, plans), wake=runner.wake, clock=clock
     )
-    return Replicating(servicer=servicer, replications=replications, standing=store.standing, close=(runner.close,))
+    return Replicating(
+        servicer=servicer, replications=replications, standing=store.standing, close=(metrics.close, runner.close)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,17 @@ def _configured(settings: Settings, clock: Callable[[], datetime]) -> Replicatio
         ends = (_Bucket(end, use, patience) for end in (one.source, one.destination))
         found.append(Opened(one.definition, *ends))
     return Replications(found)
+
+
+def _samples(
+    store: ReplicationStore, replications: Replications, clock: Callable[[], datetime]
+) -> Iterator[ReplicationSample]:
+    for name, identity in replications.identities().items():
+        standing, target = store.standing(name), replications.get(name).definition.rpo_target
+        if standing.is_active and standing.definition == identity:
+            watermark, last = standing.progress.watermark, standing.progress.last
+            age = None if watermark is None else clock() - watermark
+            yield ReplicationSample(name, age, target, 0 if last is None else last.counts.failed)
 
 
 def _live_run_of(store: ReplicationStore, plans: FailoverPlanStore, name: str) -> str:
