@@ -175,12 +175,12 @@ class PlacementDesk:
         *,
         timeout_s: float,
         at: str = "",
-        joint: bool = False,
-        prior: tuple[Draw, ...] = NO_DRAWS,
+        prior: tuple[Draw, ...] | None = None,
     ) -> Answer:
         """One decision, logged soon (or, when it reserves, durably with what it draws, in `timeout_s` at the most).
 
-        `joint` is for items of a batch that compete for room: it says what this one draws, after `prior`.
+        `prior` is for items of a batch that compete for room: what those before it draw. The answer then says what this
+        one does.
 
         Raises:
             InvalidArgumentError: the request is at fault.
@@ -190,10 +190,10 @@ class PlacementDesk:
 
         """
         if request.reserve:
-            return self._reserve(request, project, timeout_s, at, prior)
+            return self._reserve(request, project, timeout_s, at, prior or NO_DRAWS)
         data = request.SerializeToString(deterministic=True)
         # The short way tells nobody what a decision would draw.
-        answer = None if self.plain is None or joint else self.plain.answer(data, project)
+        answer = None if self.plain is None or prior is not None else self.plain.answer(data, project)
         if answer is not None:
             return Answer(answer)
         instant = self._clock()
@@ -202,7 +202,15 @@ class PlacementDesk:
         key = None if prior or request.explain else key_of(request)
         kept = None if key is None else self._memo.find(key, view, project, instant)
         if kept is None:
-            made = make(request, view, project=project, instant=instant, decision_id=decision_id, prior=prior, at=at)
+            made = make(
+                request,
+                view,
+                project=project,
+                instant=instant,
+                decision_id=decision_id,
+                prior=prior or NO_DRAWS,
+                at=at,
+            )
             if key is not None and made.stands:
                 self._memo.keep(key, view, project, instant, made.record)
             self._log.append(made.record)

@@ -81,7 +81,7 @@ class PlacementServicer:
         names.project_id(request.parent)
         check_batch(request, self._batch_cap)
         results: list[bytes] = []
-        drawn = NO_DRAWS
+        drawn = NO_DRAWS if request.joint else None
         for index, item in enumerate(request.requests):
             if index % _CHECK_EVERY == 0:
                 call.check()
@@ -91,7 +91,6 @@ class PlacementServicer:
                     call.project,
                     timeout_s=call.time_remaining(),
                     at=f"requests[{index}]",
-                    joint=request.joint,
                     prior=drawn,
                 )
             except TrimtabError as error:
@@ -100,7 +99,7 @@ class PlacementServicer:
                 results.append(field_bytes(_RESULTS, result.SerializeToString()))
                 continue
             results.append(field_bytes(_RESULTS, field_bytes(_DECISION, made.data)))
-            if request.joint:
+            if drawn is not None:
                 drawn += made.draws
         return Answer(b"".join(results))
 
