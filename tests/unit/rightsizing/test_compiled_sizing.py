@@ -47,7 +47,7 @@ def test_both_forms_advise_alike() -> None:
     for ours, theirs in zip(fast, plain, strict=True):
         assert _DECIMAL.sub("#", ours) == _DECIMAL.sub("#", theirs)
         numbers = [list(map(float, _DECIMAL.findall(one))) for one in (ours, theirs)]
-        np.testing.assert_allclose(*numbers, rtol=_ROUNDING, atol=_ROUNDING)
+        np.testing.assert_allclose(numbers[0], numbers[1], rtol=_ROUNDING, atol=_ROUNDING)
 
 
 @pytest.mark.parametrize("seed", range(12))
