@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class Scene:
 
     def __init__(self, dsn: str, database: Database, s3_url: str, gcs: StrictGcs) -> None:
         self.gcs = gcs
+        self.database = database
         self.processes: list[subprocess.Popen[bytes]] = []
         self.job = Job(dsn, s3_url, gcs.url, fresh_name())
         self.store = ReplicationStore(database, GroupCommitWriter(database), clock=now)
@@ -111,7 +113,7 @@ def test_a_process_that_slept_past_its_lease_overwrites_nothing(scene: Scene) ->
     """Stopped in the middle, overtaken, the direction turned, new objects written there; then it wakes."""
     zombie = scene.spawn()
     scene.after(8, zombie)
-    os.kill(zombie.pid, signal.SIGSTOP)
+    _stop(zombie, scene.database)
     try:
         other = scene.spawn()
         assert other.wait(60) == 0
@@ -128,6 +130,33 @@ def test_a_process_that_slept_past_its_lease_overwrites_nothing(scene: Scene) ->
     turned = scene.store.standing(NAME)
     assert (turned.is_reversed, turned.progress) == (True, UNBEGUN)
     assert turned.token > stale.token
+
+
+def _stop(process: subprocess.Popen[bytes], database: Database) -> None:
+    """Between two of its transactions: within one, on SQLite, the kernel keeps the file's lock for it."""
+    while True:
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(0.02)
+        if database.dialect == "postgresql" or _is_writable(database):
+            return
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.02)
+
+
+def _is_writable(database: Database) -> bool:
+    with database.read() as conn:
+        path = conn.exec_driver_sql("PRAGMA database_list").first()
+    assert path is not None
+    own = sqlite3.connect(path[2], timeout=0.2, isolation_level=None)
+    try:
+        own.execute("BEGIN IMMEDIATE")
+        own.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    else:
+        return True
+    finally:
+        own.close()
 
 
 def _turned(scene: Scene) -> None:

@@ -154,7 +154,7 @@ _READERS: Final[dict[str, Reader]] = {
     "projects": projects,
     "prefix": values.text,
     "deletes": lambda raw: Deletes(values.choice(*Deletes)(raw)),
-    "bandwidth_mib_per_s": _mib(0.001, _MOST_BANDWIDTH),
+    "bandwidth_mib_per_s": _mib(0.1, _MOST_BANDWIDTH),
     "concurrency": values.integer(1, 64),
     "part_mib": _mib(_LEAST_PART_MIB, 256),
     "every": values.duration(1, 3600),

@@ -11,11 +11,17 @@ _BURST_S: Final = 0.25
 class Bandwidth:
     """Shared by the threads of one replication."""
 
-    __slots__ = ("_at", "_free", "_lock", "_monotonic", "_rate", "_wait")
+    __slots__ = ("_at", "_free", "_lock", "_monotonic", "_rate", "_sharers", "_wait")
 
-    def __init__(self, rate: int | None, monotonic: Callable[[], float], wait: Callable[[float], None]) -> None:
-        """`rate` in bytes a second; None: no limit. `wait` sleeps so many seconds, or raises to end it."""
+    def __init__(
+        self, rate: int | None, monotonic: Callable[[], float], wait: Callable[[float], None], sharers: int = 1
+    ) -> None:
+        """`rate` in bytes a second; None: no limit. `wait` sleeps so many seconds, or raises to end it.
+
+        `sharers`: how many take of it at the same time.
+        """
         self._rate = rate
+        self._sharers = sharers
         self._monotonic = monotonic
         self._wait = wait
         self._lock = threading.Lock()
@@ -36,5 +42,5 @@ class Bandwidth:
             self._wait(owed / self._rate)
 
     def time_for(self, size: int) -> float:
-        """Seconds that so many bytes take at most when nobody else asks; 0 without a limit."""
-        return 0.0 if self._rate is None else size / self._rate
+        """Seconds that so many bytes take when all who share take as many; 0 without a limit."""
+        return 0.0 if self._rate is None else size * self._sharers / self._rate

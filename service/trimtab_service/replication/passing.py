@@ -14,6 +14,8 @@ from functools import partial
 from threading import BoundedSemaphore
 from typing import Final
 
+import structlog
+
 from trimtab_service.domain.errors import TrimtabError, UnavailableError
 from trimtab_service.replication.alignment import Pair, Stretch, align
 from trimtab_service.replication.canary import write_canary
@@ -26,6 +28,7 @@ from trimtab_service.replication.ports import Listed, NotAcceptedError, ObjectSt
 from trimtab_service.replication.progress import Counts, Done, Failure, Outcome, PassState, Progress
 from trimtab_service.replication.settling import Settler, cause_of
 
+_LOG: Final = structlog.get_logger("trimtab.replication")
 _FAILURES_KEPT: Final = 20
 _FAILURES_IN_A_ROW: Final = 8
 """As many keys that a store does not answer for, one after another: it is the store, and the pass ends."""
@@ -140,7 +143,9 @@ class Pass:
                 counts = counts.plus(Counts.of(future.result()))
             except LeaseLostError:
                 raise
-            except (TrimtabError, NotAcceptedError) as error:
+            except Exception as error:  # noqa: BLE001 - one object must not hold up all others, whatever its fault is
+                if not isinstance(error, TrimtabError | NotAcceptedError):
+                    _LOG.exception("replication_object_broke", key=pair.key)
                 counts = counts.plus(Counts.of(Done(Outcome.FAILED)))
                 failures = [*failures, Failure(pair.key, cause_of(error))][-_FAILURES_KEPT:]
         if self._lost is not None:

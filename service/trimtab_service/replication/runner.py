@@ -154,9 +154,11 @@ class ReplicationRunner:
         except LeaseLostError:
             _LOG.info("replication_let_go", replication=name)
             self._let_go(hold.held)
+        except TrimtabError as error:
+            # The journal could not be written: the lease ends by itself, and another try goes on from what is kept.
+            _LOG.warning("replication_left", replication=name, cause=error.message)
         except Exception:  # noqa: BLE001 - the last stand of a background thread
             _LOG.exception("replication_broke", replication=name)
-            # The lease is left to end by itself: a fault of ours is not repeated at once.
         finally:
             hold.ended.set()
             with self._lock:
@@ -182,7 +184,7 @@ class ReplicationRunner:
                 destination=destination,
                 journal=self._journal,
                 held=held,
-                bandwidth=Bandwidth(definition.bandwidth, time.monotonic, hold.wait),
+                bandwidth=Bandwidth(definition.bandwidth, time.monotonic, hold.wait, definition.concurrency),
                 part_size=definition.part_size,
                 crc32c=self._crc32c,
                 check=hold.check,
@@ -194,9 +196,16 @@ class ReplicationRunner:
                 over = work.run()
             finally:
                 kept = work.progress
+        except LeaseLostError:
+            raise
         except TrimtabError as error:
             _LOG.warning("replication_pass_failed", replication=held.name, cause=error.message)
             self._journal.finish(held, replace(kept, fault=error.message), pacing.after_fault)
+            return
+        except Exception:  # noqa: BLE001 - told where its operator looks, and tried again
+            _LOG.exception("replication_broke", replication=held.name)
+            told = "a fault of trimtab ended the pass; the log has more"
+            self._journal.finish(held, replace(kept, fault=told), pacing.after_fault)
             return
         again = max(definition.every - (self._clock() - began), timedelta())
         self._journal.finish(held, over, again)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from trimtab_service.domain.errors import UnavailableError
+from trimtab_service.domain.errors import TrimtabError, UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.replication.alignment import Pair
 from trimtab_service.replication.checksums import NO_CHECKSUMS, Tally
@@ -111,6 +111,6 @@ class Settler:
 
 def cause_of(error: Exception) -> str:
     """Why a key failed, in words that are safe to show."""
-    if isinstance(error, UnavailableError):
+    if isinstance(error, TrimtabError):
         return error.message
-    return str(error) if isinstance(error, NotAcceptedError) else "failed unexpectedly"
+    return str(error) if isinstance(error, NotAcceptedError) else "a fault of trimtab; the log has more"

@@ -26,7 +26,8 @@ class Watermark:
     def watermark(self, deadline: datetime) -> datetime | None:
         """The time within; None: none ever arrived. Raises FailedPreconditionError while data flows the other way."""
         definition = self.replication.definition
-        if self.standing(definition.name).is_reversed != self.is_back:
+        standing = self.standing(definition.name)
+        if (standing.is_reversed and standing.definition == definition.identity) != self.is_back:
             raise FailedPreconditionError(
                 ErrorReason.STATE_CONFLICT, f"replication {definition.name!r} copies the other way now"
             )

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -14,10 +15,11 @@ from tests.support.replications import START, Meddled, Ticking, TwoBuckets, unav
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.replication.alignment import START as FIRST
 from trimtab_service.replication.canary import read_canary
+from trimtab_service.replication.checksums import Checksums
 from trimtab_service.replication.definition import Deletes
 from trimtab_service.replication.differences import Difference, Differing, compare
 from trimtab_service.replication.journal import LeaseLostError
-from trimtab_service.replication.ports import Attributes, NotAcceptedError
+from trimtab_service.replication.ports import Attributes, Head, NotAcceptedError, Reading
 from trimtab_service.replication.stamps import STAMP, stamp_of, unstamped
 
 LATER = START + timedelta(hours=1)
@@ -397,3 +399,60 @@ def test_whatever_is_written_the_last_writer_of_each_key_counts(actions: list[tu
     for key, data in newest.items():
         assert world.here.content(key) == data
         assert world.there.content(key) == data
+
+
+def test_a_fault_of_our_own_costs_one_object_and_not_the_pass() -> None:
+    """The others arrive, and the failure says where to look."""
+    world = TwoBuckets()
+
+    def break_down(method: str, arguments: tuple[Any, ...]) -> None:
+        if method == "put" and arguments[0] == "odd":
+            raise LookupError("a bug")
+
+    world.destination = Meddled(world.there, break_down)
+    for key in ("a", "odd", "z"):
+        world.here.write(key, b"x")
+    over = world.run()
+    assert world.user_keys(world.there) == ["a", "z"]
+    assert over.last is not None
+    assert [(one.key, one.cause) for one in over.last.failures] == [("odd", "a fault of trimtab; the log has more")]
+    assert over.watermark is None
+
+
+@pytest.mark.parametrize("size", [10, 3_500])
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_bytes_that_are_not_what_a_store_tells_are_never_left_as_a_copy(size: int, side: str) -> None:
+    """A checksum that differs: nothing is handed over, or what was is taken away; the key fails and says why."""
+    world = TwoBuckets()
+    world.here.write("a", b"\1" * size)
+    wrong = world.here if side == "source" else world.there
+
+    class Lying:
+        """Tells another checksum than that of its bytes."""
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
+            return getattr(wrong, name)
+
+        def _lie(self, head: Head) -> Head:
+            return replace(head, checksums=Checksums(crc32="00000000")) if head.key == "a" else head
+
+        def head(self, key: str, deadline: datetime) -> Head:
+            return self._lie(wrong.head(key, deadline))
+
+        def read(self, *asked: Any) -> Reading:  # noqa: ANN401
+            found = wrong.read(*asked)
+            return replace(found, head=None if found.head is None else self._lie(found.head))
+
+        def put(self, *asked: Any) -> Head:  # noqa: ANN401
+            return self._lie(wrong.put(*asked))
+
+        def finish(self, *asked: Any) -> Head:  # noqa: ANN401
+            return self._lie(wrong.finish(*asked))
+
+    setattr(world, side, Lying())
+    over = world.run()
+    assert over.last is not None
+    assert over.last.counts.failed == 1
+    assert "crc32" in over.last.failures[0].cause or "did not keep" in over.last.failures[0].cause
+    assert "a" not in world.there.keys
+    assert world.there.uploads == 0
