@@ -490,12 +490,25 @@ cdef class Catalog:
         return found
 
     cdef Rates _rates(self, object book):
-        """Of a book; that of the last state with the same book, whose blocks are others."""
-        for other in reversed(self.kept_learned.values()):
-            if (<Learned>other).rates is not None and (<Learned>other).rates.book is book:
-                return (<Learned>other).rates
-        index = self.index.snapshot
-        return Rates(book, self.family_numbers, self.families, index.region_index, index.type_index, self.regions)
+        """Of a book: that of a state with the same book, or what an earlier book of the project had, with what is new.
+
+        The earlier one is then not kept any longer: nobody decides by it again, but for replays.
+        """
+        cdef Rates old
+        cdef int tried = 0
+        for key, kept in reversed(list(self.kept_learned.items())):
+            old = (<Learned>kept).rates
+            if old is None:
+                continue
+            if old.book is book:
+                return old
+            if tried < 16:
+                tried += 1
+                changes = book.since(old.book)
+                if changes is not None:
+                    self.kept_learned.pop(key, None)
+                    return Rates(self, book, old, changes)
+        return Rates(self, book, None, (list(book.families()), list(book.places())))
 
     cdef int _block(self, Learned found, object instant) except -1:
         cdef Pattern pattern

@@ -121,42 +121,59 @@ cdef class Rates:
     cdef RateTable table
     cdef double* families
     cdef Place* places
+    cdef int family_count, used
     cdef dict zones  # by offer: its zones, the safest first, each with its bit
 
-    def __init__(self, book, dict family_numbers, int families, region_index, type_index, int regions):
+    def __init__(self, Catalog catalog, book, Rates old, changes):
+        """`changes` are what the book says more than that of `old`; without one all that it says."""
         cdef uint32_t size = 16, at
-        cdef int i
         self.book = book
         self.zones = {}
-        known = list(book.places())
-        while size < 2 * len(known):
+        self.family_count, self.used = catalog.families, 0
+        families, places = changes
+        while size < 2 * len(places) + (2 * old.used if old is not None else 0):
             size *= 2
-        self.families = <double*>malloc(families * 2 * sizeof(double))
+        self.families = <double*>malloc(self.family_count * 2 * sizeof(double))
         self.places = <Place*>malloc(size * sizeof(Place))
         if self.families == NULL or self.places == NULL:
             raise MemoryError
         self.table.families, self.table.places, self.table.mask = self.families, self.places, size - 1
-        for i in range(families):
-            self.families[2 * i + 1] = -1.0
-        for at in range(size):
-            self.places[at].key = -1
-        for family, (interruptions, hours) in book.families():
-            number = family_numbers.get(family)
+        if old is None:
+            for at in range(<uint32_t>self.family_count):
+                self.families[2 * at + 1] = -1.0
+        else:
+            memcpy(self.families, old.families, self.family_count * 2 * sizeof(double))
+        if old is not None and old.table.mask == self.table.mask:
+            memcpy(self.places, old.places, size * sizeof(Place))
+            self.used = old.used
+        else:
+            for at in range(size):
+                self.places[at].key = -1
+            if old is not None:
+                for at in range(old.table.mask + 1):
+                    if old.places[at].key >= 0:
+                        self.put(old.places[at].key, old.places[at].interruptions, old.places[at].hours)
+        for family, (interruptions, hours) in families:
+            number = catalog.family_numbers.get(family)
             if number is not None:
-                i = number
-                self.families[2 * i] = interruptions
-                self.families[2 * i + 1] = hours
-        for (cloud, region, name), (interruptions, hours) in known:
-            r, t = region_index.get((cloud, region)), type_index.get((cloud, name))
-            if r is None or t is None:
-                continue
-            i = <int>t * regions + <int>r
-            at = _hash(i) & self.table.mask
-            while self.places[at].key >= 0:
-                at = (at + 1) & self.table.mask
-            self.places[at].key = i
-            self.places[at].interruptions = interruptions
-            self.places[at].hours = hours
+                at = number
+                self.families[2 * at] = interruptions
+                self.families[2 * at + 1] = hours
+        regions, types = catalog.index.snapshot.region_index, catalog.index.snapshot.type_index
+        for (cloud, region, name), (interruptions, hours) in places:
+            r, t = regions.get((cloud, region)), types.get((cloud, name))
+            if r is not None and t is not None:
+                self.put(<int>t * catalog.regions + <int>r, interruptions, hours)
+
+    cdef void put(self, int32_t key, double interruptions, double hours):
+        cdef uint32_t at = _hash(key) & self.table.mask
+        while self.places[at].key >= 0 and self.places[at].key != key:
+            at = (at + 1) & self.table.mask
+        if self.places[at].key < 0:
+            self.used += 1
+        self.places[at].key = key
+        self.places[at].interruptions = interruptions
+        self.places[at].hours = hours
 
     def __dealloc__(self):
         free(self.families)

@@ -36,6 +36,10 @@ RateRow = tuple[str, str, str, str, int, float]
 """Pool (`family`, `place`, `zone`) keys and evidence, as kept in snapshots: cloud, region, zone, name, count, hours."""
 
 
+_FamilyEvidence = tuple[tuple[str, str], Exposure]
+_PlaceEvidence = tuple[tuple[str, str, str], Exposure]
+
+
 @dataclass(frozen=True, slots=True)
 class RatePosterior:
     """Gamma(`shape`, `hours`) over interruptions per instance hour."""
@@ -73,13 +77,19 @@ class RateBook:
         """Whether a rate of this family may differ from its prior."""
         return self._families.get((cloud, family)) is not None
 
-    def families(self) -> Iterator[tuple[tuple[str, str], Exposure]]:
+    def families(self) -> Iterator[_FamilyEvidence]:
         """The families that it knows, each as (cloud, family) with its evidence, in no defined order."""
         return self._families.items()
 
-    def places(self) -> Iterator[tuple[tuple[str, str, str], Exposure]]:
+    def places(self) -> Iterator[_PlaceEvidence]:
         """The types that it knows of a region, as (cloud, region, type) with their evidence, in no defined order."""
         return self._places.items()
+
+    def since(self, old: "RateBook") -> tuple[list[_FamilyEvidence], list[_PlaceEvidence]] | None:
+        """Evidence of `families` and `places` that was reported since `old`; None where `old` is of another project."""
+        families = self._families.since(old._families)  # noqa: SLF001 - another of this class
+        places = self._places.since(old._places)  # noqa: SLF001 - the same
+        return None if families is None or places is None else (families, places)
 
     def report(self, outcome: Outcome) -> "RateBook":
         """The book with one outcome more. Only spot capacity is interrupted; other options teach nothing here."""

@@ -61,3 +61,16 @@ class ShardedMap(Generic[K, V]):
     def items(self) -> Iterator[tuple[K, V]]:
         """Every key with its value, in no defined order."""
         return chain.from_iterable(map(dict.items, filter(None, self._shards)))
+
+    def since(self, old: "ShardedMap[K, V]") -> list[tuple[K, V]] | None:
+        """All that was set since `old` was this map, with some that was not; None where a key of `old` is missing.
+
+        Takes as long as what was set, and a look at 256 shards.
+        """
+        found: list[tuple[K, V]] = []
+        for mine, theirs in zip(self._shards, old._shards, strict=True):  # noqa: SLF001 - another of this class
+            if mine is not theirs:
+                if not theirs.keys() <= mine.keys():
+                    return None
+                found.extend(mine.items())
+        return found

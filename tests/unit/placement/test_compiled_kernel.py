@@ -187,3 +187,35 @@ def test_blocks_of_zones_and_their_ends(fast: SearchIndex, interpreted: SearchIn
                 name = (offer.cloud, offer.region, offer.zone if step else "", offer.instance_type, offer.option)
                 outcomes.append(Outcome(*name, event, capacity_failure=True))
     assert len(ends) > 20
+
+
+def test_evidence_that_comes_in(fast: SearchIndex, interpreted: SearchIndex) -> None:
+    """After each of 300 reports of two projects the next decision uses it, in both forms alike."""
+    requests = Requests(interpreted.snapshot, 6)
+    rng, snapshot = requests.random, interpreted.snapshot
+    case = requests.plain()
+    states, first = [LearnedState(), LearnedState()], LearnedState()
+    for number in range(300):
+        t = rng.randrange(len(snapshot.type_names))
+        cloud = snapshot.type_cloud(t)
+        location = rng.choice([key for key in requests.regions if key.cloud is cloud])
+        family = snapshot.families[int(snapshot.types.family[t])]
+        outcome = Outcome(
+            cloud,
+            location.region,
+            "",
+            snapshot.type_names[t],
+            PurchaseOption.SPOT,
+            NOW,
+            interruptions=rng.choice((0, 3)),
+            hours_run=rng.choice((2.0, 90.0)),
+            family=family,
+        )
+        which = number % 2
+        states[which] = states[which].report([outcome])
+        if number == 20:
+            first = states[which]
+        if number % 10 == 0:
+            case = requests.plain()
+        hold(fast, interpreted, replace(case, state=ProjectState(states[which])))
+    hold(fast, interpreted, replace(case, state=ProjectState(first)))

@@ -14,6 +14,7 @@ from trimtab_service.placement.blocks import NO_BLOCKS, Block
 from trimtab_service.placement.gamma import gamma_cdf, gamma_quantile
 from trimtab_service.placement.learned import NOTHING_LEARNED, LearnedState
 from trimtab_service.placement.rates import PRIOR_HOURS
+from trimtab_service.placement.shards import ShardedMap
 
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC)
 SPOT, ON_DEMAND = PurchaseOption.SPOT, PurchaseOption.ON_DEMAND
@@ -272,3 +273,18 @@ def test_active_blocks_agree_with_single_queries(told: Sequence[Outcome], at: in
         expected = max((e for e in ends if e is not None), default=None)
         got = state.blocks.blocked_until(o.cloud, o.region, o.zone, o.instance_type, o.option, minutes(at))
         assert got == expected
+
+
+def test_what_a_map_has_more_than_an_older_one() -> None:
+    """All that was set since is among it, no matter how much; a map that lacks a key is no newer one."""
+    old: ShardedMap[int, int] = ShardedMap()
+    for key in range(1_000):
+        old = old.set(key, key)
+    new = old.set(5, -5).set(2_000, 1)
+    found = new.since(old)
+    assert found is not None
+    assert {**dict(old.items()), **dict(found)} == dict(new.items())
+    assert len(found) < 50
+    assert new.since(new) == []
+    assert old.since(new) is None
+    assert old.since(old.without(3)) is not None
