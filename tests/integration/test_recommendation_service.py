@@ -280,8 +280,9 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(
     assert [(one.operation.changes[0].before, one.operation.changes[0].after) for one in looked.operations] == [
         ("running", "stopped"),
         ("m5.2xlarge", "m5.xlarge"),
-        ("running", "running"),
+        ("stopped", "running"),
     ]
+    assert {one.outcome for one in looked.operations} == {pb.AppliedOperation.OUTCOME_UNSPECIFIED}, "all would be done"
     assert looked.recommendation.state == pb.Recommendation.STATE_ACTIVE
     own = made.content.resource.resource_id
     assert house.machines.fields(own)["InstanceType"] == "m5.2xlarge"
