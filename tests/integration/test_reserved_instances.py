@@ -1,15 +1,19 @@
 """Buying Reserved Instances: once, though AWS takes no token for it; at the price quoted; within caps that hold."""
 
 import threading
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_purchases import allowed, budget_of, buyer, purchase, soon
+from tests.integration.test_purchases import Buyers, allowed, budget_of, buyer, buyers, purchase, soon
+from tests.support.purchase_requests import RESERVED, daily, demand, offer, usd
 from tests.support.reserved_instances_api import Reservable, Reserved
 from tests.support.savings_plans_api import SavingsPlansApi, aws_account, offering
+from trimtab.v1 import purchasing_service_pb2 as pb
+from trimtab.v1 import recommendation_service_pb2 as recommendation_pb
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.aws.connection import connect, observed
 from trimtab_service.clouds.patience import Patience
@@ -25,6 +29,8 @@ from trimtab_service.store.resources import ResourceStore
 from trimtab_service.store.writer import GroupCommitWriter
 
 M5 = "m5.xlarge"
+__all__ = ["buyers"]
+"""A fixture of the other products, used here."""
 
 
 @pytest.fixture
@@ -241,6 +247,33 @@ def test_a_purchase_takes_its_part_once_and_for_a_day(database: Database) -> Non
     assert budget.take(two, {}, 100, clock[0] - day) is None
     budget.give_back("a", "two")
     assert budget.attempted("a", "two") is None
+
+
+def test_a_plan_of_reservations_is_approved_bought_and_entered(buyers: Buyers, api: SavingsPlansApi) -> None:
+    """From usage of a type to reservations of it that the project owns: planned in whole units, quoted, marked."""
+    parent = f"projects/r{uuid.uuid4().hex[:12]}"
+    one = offer("m5-ri", 0.625, family="m5", kind=RESERVED)
+    one.sku = M5
+    one.unit_price_per_hour.CopyFrom(usd("0.12"))
+    one.quote.usage_type = "BoxUsage:m5.xlarge"
+    one.quote.rate.CopyFrom(usd("0.12"))
+    request = pb.OptimizePurchasePlanRequest(
+        parent=parent, demand=demand(("m5", daily(60, 240))), offers=[one], only_given_offers=True, skip_backtest=True
+    )
+    request.demand.series[0].sku = M5
+    request.demand.series[0].unit_price.CopyFrom(usd("0.192"))
+    plan = buyers.service.purchasing.OptimizePurchasePlan(request, timeout=60, metadata=buyers.ada)
+    units = plan.purchases[0].units
+    assert units == int(units) > 0
+    claim = recommendation_pb.ClaimRecommendationRequest(name=plan.recommendation, request_id=str(uuid.uuid4()))
+    found = buyers.service.recommendation.ClaimRecommendation(claim, timeout=30, metadata=buyers.ada)
+    assert list(buyers.applied(found.name, execute=False).obstacles) == ["APPROVAL_REQUIRED"]
+    buyers.approved(found)
+    assert buyers.applied(found.name, execute=True).executed
+    (bought,) = api.reserved.reserved
+    assert (bought.count, bought.tags["trimtab:plan"]) == (units, plan.plan_hash)
+    (commitment,) = buyers.owned(parent)
+    assert (commitment.instances, commitment.instance_type, commitment.kind) == (units, M5, RESERVED)
 
 
 def test_reservations_are_booked_as_instances(database: Database) -> None:

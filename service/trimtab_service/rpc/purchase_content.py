@@ -70,9 +70,10 @@ def identities_over(
 ) -> tuple[str, ...]:
     """Recommendations of earlier plans that this one leaves nothing of: those of its clouds for which it buys nothing.
 
-    A search that was stopped has not found that.
+    A search that was stopped has not found that, nor has one without an offer that covers anything.
     """
-    if plan.certificate.ending != pb.OptimalityCertificate.ENDING_OPTIMAL:
+    found = plan.certificate.ending == pb.OptimalityCertificate.ENDING_OPTIMAL
+    if not found or plan.verdict == pb.PurchasePlan.VERDICT_UNSUPPORTED:
         return ()
     clouds = {key.cloud for key in keys} - ({content.resource.cloud} if content is not None else set())
     return tuple(identity_of(Kind.PURCHASE, _commitments_of(cloud)) for cloud in sorted(clouds))

@@ -91,6 +91,27 @@ def test_what_is_drawn_covers_nobody_else_until_released_or_expired() -> None:
     assert held.draw("d1", taken(first.draws), NOW + timedelta(hours=1), NOW).cover(P3, 3, NOW).instances == 1.0
 
 
+def test_room_is_what_others_leave_in_the_hour() -> None:
+    """Half used all the time, and half of the rest at noon on Saturdays: of eight, two are left then, four at one."""
+    shares = tuple(0.5 if hour == 5 * 24 + 12 else 0.0 for hour in range(168))
+    made = rooms(reservation(8.0, in_use_fraction=0.5, used_by_hour_of_week=shares))
+    assert NOW.weekday() == 5
+    at_noon = made.cover(P3, 6, NOW)
+    assert at_noon.instances == 2.0
+    assert at_noon.draws == (Draw("projects/p/commitments/ri", 2_000, 2_000),)
+    assert made.cover(P3, 6, NOW + timedelta(hours=1)).instances == 4.0
+    held = made.draw("d1", taken(at_noon.draws), NOW + timedelta(days=2), NOW)
+    assert held.cover(P3, 6, NOW) is NOT_COVERED
+    assert held.cover(P3, 6, NOW + timedelta(hours=1)).instances == 2.0
+
+
+def test_what_is_said_of_a_room_by_the_hour_holds_for_the_hour() -> None:
+    """Rooms that are alike at all hours hold for as long as the commitments do."""
+    early = NOW + timedelta(minutes=20)
+    assert rooms(reservation(used_by_hour_of_week=(0.1,) * 168)).steady_until(early) == NOW + timedelta(hours=1)
+    assert rooms(reservation()).steady_until(early) == NOW - timedelta(days=1) + YEAR
+
+
 def test_reservations_are_used_before_savings_plans() -> None:
     """The bill's order: the reservation first, the plan for the rest, its spend drawn at the discounted price."""
     plan = owned(K.AWS_COMPUTE_SAVINGS_PLAN, "plan", spend_nanos_per_hour=3_060_000_000, discount_fraction=0.5)

@@ -18,7 +18,7 @@ from trimtab_service.domain.offers import Cloud, PurchaseOption
 from trimtab_service.domain.policy import NO_POLICY
 from trimtab_service.domain.workloads import PlaceQuery, RegionKey, Residency, Size, Workload
 from trimtab_service.placement.rooms import Rooms
-from trimtab_service.placement.start_times import MOST_PLACES, start_advice
+from trimtab_service.placement.start_times import start_advice
 from trimtab_service.placement.state import ProjectState
 
 HOUR = timedelta(hours=1)
@@ -229,8 +229,3 @@ def test_owned_room_alone_is_waited_for(starter: CatalogSnapshot) -> None:
 def test_nobody_who_does_not_ask_is_advised(starter: CatalogSnapshot) -> None:
     """No latest start, no advice."""
     assert start_advice(night_job(latest_start=None), starter, NO_POLICY, owning(), NOW) is None
-
-
-def test_the_places_compared_are_bounded() -> None:
-    """The bound is what the contract says."""
-    assert MOST_PLACES == 256

@@ -122,8 +122,9 @@ class ReservedInstances:
             "DryRun": is_rehearsal,
         }
         if order.upfront > 0:
-            # AWS then refuses what would be charged more at once than was planned.
-            asked["LimitPrice"] = {"Amount": float(order.upfront), "CurrencyCode": "USD"}
+            # AWS then refuses what would be charged more at once than was planned, but for what the quote leaves open.
+            limit = order.upfront + order.units * _EXACT * order.term_s / _HOUR_S
+            asked["LimitPrice"] = {"Amount": float(limit), "CurrencyCode": "USD"}
         return self.calls.once("ec2", order.region, "PurchaseReservedInstancesOffering", asked, deadline)
 
     def _mark(self, order: Order, made: str, deadline: datetime) -> None:
