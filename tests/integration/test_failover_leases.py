@@ -1,7 +1,10 @@
 """Runs under lease and token: the counter-examples of the models without their guards, replayed on the real store."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,12 +12,14 @@ import pytest
 
 from tests.support.failovers import NORTH, PROJECT, WEST, FailoverRoom, asked, keep, no_request, notes, plan, room
 from tests.support.recording_targets import Record, RecordedTraffic
-from trimtab_service.domain.failover import RunState, StepState
+from trimtab_service.domain.errors import FailedPreconditionError
+from trimtab_service.domain.failover import RunState, SafetyRules, StepState
+from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.journal import Held, LeaseLostError
 from trimtab_service.failover.machine import advance
 from trimtab_service.failover.ports import StaleTokenError
-from trimtab_service.failover.run import Command, Outcome, Steering, Verdict
-from trimtab_service.store.engines import Database
+from trimtab_service.failover.run import Command, Outcome, Steering, Trigger, Verdict
+from trimtab_service.store.engines import Database, open_database
 from trimtab_service.store.failover_leases import StoredRunJournal
 
 LONG = timedelta(minutes=5)
@@ -133,6 +138,61 @@ def test_processes_that_race_take_every_run_once(rooms: FailoverRoom) -> None:
     with ThreadPoolExecutor(8) as racers:
         taken = [run_id for mine in racers.map(take, range(8)) for run_id in mine]
     assert len(taken) == len(set(taken)) == 40
+
+
+def raced(dsn: str, plan_ids: list[str], maximum: int) -> list[str]:
+    """How two replicas, each with its own connections, answer who asks for a run of every plan at once."""
+    databases = [open_database(dsn), open_database(dsn)]
+    replicas = [room(one, maximum=maximum, numbers=itertools.count(at, 2)) for at, one in enumerate(databases)]
+
+    def started(place: int) -> str:
+        try:
+            replicas[place % 2].runs.start(asked(plan_ids[place]), no_request())
+        except FailedPreconditionError as refusal:
+            return str(refusal.metadata["refusal"])
+        return "started"
+
+    try:
+        with ThreadPoolExecutor(len(plan_ids)) as racers:
+            return list(racers.map(started, range(len(plan_ids))))
+    finally:
+        for one in replicas:
+            one.writer.close()
+            one.database.close()
+
+
+def test_two_replicas_that_start_at_once_start_one_run(rooms: FailoverRoom, dsn: str) -> None:
+    """The model's decision and insertion are one transaction here: eight ask, one gets it."""
+    keep(rooms, plan())
+    assert Counter(raced(dsn, ["serving"] * 8, 1_000)) == {"started": 1, "RUN_UNDER_WAY": 7}
+
+
+def test_two_replicas_that_start_at_once_keep_the_deployments_limit(rooms: FailoverRoom, dsn: str) -> None:
+    """Eight services, room for three."""
+    names = [f"p{number}" for number in range(8)]
+    keep(rooms, *(plan(plan_id=name, service_id=name) for name in names))
+    assert Counter(raced(dsn, names, 3)) == {"started": 3, "TOO_MANY_RUNS": 5}
+
+
+def test_what_detection_left_it_does_not_go_back_to(rooms: FailoverRoom) -> None:
+    """However long ago that was; a person may, and from then on it may leave again."""
+    keep(rooms, replace(plan(notes(1)), safety=SafetyRules(cooldown=timedelta())))
+    ours = journal(rooms)
+
+    def moved(request: StartRequest) -> None:
+        rooms.runs.start(request, no_request())
+        held = ours.change(claimed(ours, "a", LONG).run, "a", LONG, lambda run, now: advance(run, (), now))
+        done = (Outcome("tell-0", Verdict.DONE, switched=True),)
+        assert ours.change(held, "a", LONG, lambda run, now: advance(run, done, now)).state is RunState.SUCCEEDED
+
+    there = replace(asked(), trigger=Trigger.AUTOMATIC)
+    back = replace(there, from_side="north", to_side="west")
+    moved(there)
+    with pytest.raises(FailedPreconditionError) as refused:
+        rooms.runs.start(back, no_request())
+    assert refused.value.metadata["refusal"] == "FAILBACK_NOT_AUTOMATIC"
+    moved(replace(back, trigger=Trigger.MANUAL))
+    moved(there)
 
 
 def test_a_lease_that_lasts_keeps_others_away(rooms: FailoverRoom) -> None:

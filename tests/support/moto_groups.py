@@ -4,8 +4,8 @@ from tests.support.moto_fleet import REGION, MotoFleet, image_id
 from tests.support.moto_server import ACCOUNT
 
 
-def make_group(fleet: MotoFleet, name: str, instance_type: str, desired: int) -> None:
-    """An Auto Scaling group of 1 to 6 that holds its CPU at one half."""
+def make_group(fleet: MotoFleet, name: str, instance_type: str, desired: int, most: int = 6) -> None:
+    """An Auto Scaling group of 1 to `most` that holds its CPU at one half."""
     ec2, scaling = fleet.client("ec2"), fleet.client("autoscaling")
     template = ec2.create_launch_template(
         LaunchTemplateName=name, LaunchTemplateData={"ImageId": image_id(), "InstanceType": instance_type}
@@ -14,7 +14,7 @@ def make_group(fleet: MotoFleet, name: str, instance_type: str, desired: int) ->
         AutoScalingGroupName=name,
         LaunchTemplate={"LaunchTemplateId": template["LaunchTemplateId"], "Version": "1"},
         MinSize=1,
-        MaxSize=6,
+        MaxSize=most,
         DesiredCapacity=desired,
         AvailabilityZones=[f"{REGION}a"],
     )

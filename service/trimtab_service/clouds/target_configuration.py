@@ -1,5 +1,6 @@
 """The targets of failover that the deployment's file names, read and checked as a whole."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -14,7 +15,10 @@ from trimtab_service.clouds.target_kinds import KINDS, TargetKind
 from trimtab_service.config import ConfigError
 from trimtab_service.domain.identity import EVERY_PROJECT
 
-_NAME: Final = matching(NAME, "1 to 63 of a-z, 0-9, . _ -, beginning and ending with a letter or digit")
+_NAME: Final = matching(
+    re.compile(rf"(?=.{{1,127}}\Z){NAME.pattern}(/{NAME.pattern})*"),
+    "1 to 63 of a-z, 0-9, . _ -, beginning and ending with a letter or digit, or several of them joined by /",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def _target(
 ) -> ConfiguredTarget | None:
     where = f"cloud_accounts: {TARGETS}[{at}]"
     name = table.get("name")
-    if isinstance(name, str) and NAME.fullmatch(name):
+    if isinstance(name, str) and NAME.fullmatch(name.replace("/", "")):
         where = f"cloud_accounts: {name}"
     kind = KINDS.get(str(table.get("kind")))
     if kind is None:
