@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql
 
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.store.columns import to_micros
@@ -207,24 +208,39 @@ def _sqlite_update(columns: tuple[str, ...]) -> str:
     return f"UPDATE recommendations SET {given} WHERE project = ? AND recommendation_id = ?"  # noqa: S608 - names of columns
 
 
+_micros_of: Final = lru_cache(64)(to_micros)
+"""Rows of one run share their times."""
+
+
 def _with_integer_times(row: StoredRecommendation) -> tuple[Any, ...]:
     """What `UtcTimestamp` binds on SQLite."""
     values: list[Any] = list(row)
     for index in _TIMES:
         if values[index] is not None:
-            values[index] = to_micros(values[index])
+            values[index] = _micros_of(values[index])
     return tuple(values)
 
 
 def _copy(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
-    """COPY, which costs a third of the fastest INSERT."""
+    """COPY, which costs a third of the fastest INSERT; in binary, since a content as text is twice its bytes."""
     driver: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment] # psycopg's by our engine
-    statement = f"COPY recommendations ({', '.join(COLUMNS)}) FROM STDIN"
+    statement = f"COPY recommendations ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(_copied_types())
         write: Callable[[Sequence[Any]], None] = copy.write_row
         for row in rows:
             write(row)
 
+
+@cache
+def _copied_types() -> tuple[str, ...]:
+    """PostgreSQL's names for the types of the columns, in order."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy does not say
+    written = (str(_R[name].type.compile(dialect)).partition(" COLLATE")[0] for name in COLUMNS)
+    return tuple(_LONG_NAMES.get(name, name.lower()) for name in written)
+
+
+_LONG_NAMES: Final = {"BIGINT": "int8", "DOUBLE PRECISION": "float8", "TIMESTAMP WITH TIME ZONE": "timestamptz"}
 
 BY_KEY: Final = (_R.project == bindparam("of_project")) & (_R.recommendation_id == bindparam("of_id"))
 """One recommendation."""
