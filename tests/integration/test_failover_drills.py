@@ -13,7 +13,16 @@ from trimtab.evidence import verify_evidence
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.bootstrap import Overrides, utc_now
 from trimtab_service.clouds.simulated.failover import SimulatedClouds
-from trimtab_service.domain.failover import DrillSchedule, FailoverPlan, SafetyRules, TimeWindow, Wait, Workflow
+from trimtab_service.domain.failover import (
+    DrillSchedule,
+    FailoverPlan,
+    RunHealthCheck,
+    SafetyRules,
+    ScaleCapacity,
+    TimeWindow,
+    Wait,
+    Workflow,
+)
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
 RUN = pb.FailoverRun
@@ -84,6 +93,33 @@ def test_exercises_keep_to_their_windows(tmp_path: Path) -> None:
             assert _runs(house) == []
         now[0] = start + 4.5 * HOUR
         _until(lambda: bool(_runs(house)))
+
+
+def test_an_exercise_that_nobody_takes_up_gives_back_what_it_took(tmp_path: Path) -> None:
+    """It stopped at a probe that does not succeed; an hour later it is ended, and the next one can come."""
+    now = [utc_now()]
+    stages = (
+        (step("scale", ScaleCapacity("gcp/mig/serving", count=10)),),
+        (step("healthy", RunHealthCheck(("probe/virginia",), 1), timeout=timedelta(seconds=1)),),
+    )
+    with _house(tmp_path, now) as house:
+        house.keep(replace(_every(5 * HOUR), activate=Workflow(stages)))
+        house.world.fail("aws")
+        now[0] += 5 * HOUR
+        _until(lambda: bool(_runs(house)) and _runs(house)[0].steps[1].state == pb.StepRun.STATE_BEGUN)
+        now[0] += timedelta(seconds=2)
+        _until(lambda: _runs(house)[0].state == RUN.STATE_PAUSED)
+        time.sleep(0.3)
+        assert _runs(house)[0].state == RUN.STATE_PAUSED
+        now[0] += HOUR
+        ended = house.over(_runs(house)[0])
+        assert ended.state == RUN.STATE_ABORTED
+        assert "nobody took it up" in str([one.detail for one in _events(house, ended)])
+        assert [one.change for one in house.world.effects()] == ["scale 10", "scale 2"]
+
+
+def _events(house: FailoverHouse, run: RUN) -> list[pb.FailoverRunEvent]:
+    return list(house.stub.WatchFailoverRun(pb.WatchFailoverRunRequest(name=run.name)))
 
 
 def test_a_real_event_interrupts_an_exercise_that_the_schedule_started(tmp_path: Path) -> None:

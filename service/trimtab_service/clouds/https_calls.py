@@ -75,8 +75,7 @@ class HttpsCalls:
             port = parts.port or (http.client.HTTPS_PORT if is_tls else http.client.HTTP_PORT)
             if not is_tls and not self.reachable.is_loopback(host, port):
                 raise refused(f"{self.name}: https, or http on loopback")
-            made = self.reachable.connect(host, port, timeout_s)
-            connection.sock = self._context().wrap_socket(made, server_hostname=host) if is_tls else made
+            connection.sock = self.reachable.connect(host, port, timeout_s, self._context() if is_tls else None)
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(method, path, data, {**self._headers(), **headers})
             answer = connection.getresponse()

@@ -44,9 +44,9 @@ class HttpProbe:
         connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
         try:
             port = parts.port or (http.client.HTTPS_PORT if is_tls else http.client.HTTP_PORT)
-            made = self.reachable.connect(host, port, timeout)
-            # The address was chosen here, and the name is still the one that the certificate has to be for.
-            connection.sock = ssl.create_default_context().wrap_socket(made, server_hostname=host) if is_tls else made
+            connection.sock = self.reachable.connect(
+                host, port, timeout, ssl.create_default_context() if is_tls else None
+            )
             connection.request("GET", parts.path or "/", headers={"User-Agent": "trimtab", "Connection": "close"})
             return HTTPStatus.OK <= connection.getresponse().status < HTTPStatus.MULTIPLE_CHOICES
         except (OSError, http.client.HTTPException, ValueError):

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import ssl
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,9 +41,18 @@ class Reachable:
         """Whether the address that would be connected to is of this machine. Raises OSError as `address`."""
         return ipaddress.ip_address(self.address(host, port)[0]).is_loopback
 
-    def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        """A connection. Raises OSError."""
-        return socket.create_connection(self.address(host, port), timeout=timeout_s)
+    def connect(
+        self, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None
+    ) -> socket.socket | ssl.SSLSocket:
+        """A connection; over TLS it is the host's name that the certificate has to be for. Raises OSError."""
+        made = socket.create_connection(self.address(host, port), timeout=timeout_s)
+        if tls is None:
+            return made
+        try:
+            return tls.wrap_socket(made, server_hostname=host)
+        except BaseException:
+            made.close()
+            raise
 
 
 ANYWHERE: Final = Reachable()

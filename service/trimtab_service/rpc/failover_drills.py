@@ -1,17 +1,18 @@
 """Starts exercises when they are due: in their windows, and never while anything real is under way."""
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from trimtab_service.domain.errors import FailedPreconditionError
-from trimtab_service.domain.failover import FailoverPlan, RunKind, RunMode
+from trimtab_service.domain.failover import FailoverPlan, RunKind, RunMode, RunState
 from trimtab_service.failover.admission import StartRequest
-from trimtab_service.failover.run import Trigger
+from trimtab_service.failover.run import Command, Steering, Trigger
 from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 from trimtab_service.store.failover_runs import FailoverRunStore
@@ -20,6 +21,10 @@ from trimtab_service.store.idempotency import RequestKey
 SCHEDULE: Final = "schedule"
 """Who started an exercise that no person asked for."""
 
+TAKEN_UP: Final = timedelta(hours=1)
+"""A paused exercise that the schedule started waits so long for somebody."""
+
+_REASON: Final = 1_000
 _LOG: Final = structlog.get_logger("trimtab.failover")
 
 
@@ -56,11 +61,25 @@ class FailoverDrills:
             every, plan = stored.plan.drills.every, stored.plan
             if every is None:
                 continue
+            self._end_forgotten(plan)
             # The first one so long after the plan was made: nobody is surprised.
             last = self._runs.last_begun(plan.project, plan.plan_id, RunKind.DRILL) or stored.create_time
             if self._clock() >= last + every:
                 started += self._start(stored, last)
         return started
+
+    def _end_forgotten(self, plan: FailoverPlan) -> None:
+        """An exercise of the schedule that has stopped and that nobody takes up gives back what it took."""
+        live = self._runs.service(plan.project, plan.service_id).live
+        if live is None or live.trigger is not Trigger.DRILL:
+            return
+        run = self._runs.get(plan.project, live.run_id)
+        if run.started_by != SCHEDULE or run.state is not RunState.PAUSED or self._clock() < run.update_time + TAKEN_UP:
+            return
+        said = Steering(Command.ABORT, SCHEDULE, reason=f"nobody took it up: {run.reason}"[:_REASON])
+        with contextlib.suppress(FailedPreconditionError):  # somebody has, just now
+            self._runs.steer(run.project, run.run_id, said, RequestKey(run.project, SCHEDULE, "", b""))
+            self._wake()
 
     def _start(self, stored: StoredPlan, last: datetime) -> bool:
         plan = stored.plan
