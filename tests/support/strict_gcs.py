@@ -39,11 +39,15 @@ class _Server(ThreadingHTTPServer):
 
 
 class StrictGcs:
-    """A context manager; `url` is the endpoint. `sent` are method and path of what was asked, `received` its bytes."""
+    """A context manager; `url` is the endpoint. `sent` are method and path of what was asked, `received` its bytes.
+
+    The next `throttled` requests are answered with 429, and when to come again.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
         self.received = 0
+        self.throttled = 0
         self._fake = FakeGCSServer()
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
@@ -100,7 +104,11 @@ class StrictGcs:
         with self._lock:
             self.sent.append((asked.command, parts.path))
             self.received += len(body)
-        if query.get("uploadType") == "resumable":
+            throttles, self.throttled = self.throttled > 0, max(0, self.throttled - 1)
+        status: int
+        if throttles:
+            status, headers, content = HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}, b""
+        elif query.get("uploadType") == "resumable":
             status, headers, content = self._resumable(asked, parts.path, query, body)
         elif asked.command == "DELETE" and self._is_stale(parts.path, query.get("ifGenerationMatch")):
             status, headers, content = HTTPStatus.PRECONDITION_FAILED, {}, b""

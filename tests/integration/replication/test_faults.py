@@ -46,7 +46,7 @@ class Copying:
         self.objects["big"] = rng.randbytes(3 * MIB + 17)
         for key, data in self.objects.items():
             client.put_object(Bucket=bucket, Key=key, Body=data)
-        self.to_s3, self.to_gcs = to_s3, to_gcs
+        self.to_s3, self.to_gcs, self.gcs = to_s3, to_gcs, gcs
         self.journal = RememberedJournal()
         self.clear: ObjectStore = gcs_bucket(gcs.url, bucket)
         self._definition = Replication(
@@ -119,6 +119,14 @@ def test_a_store_that_falls_silent_is_given_up_by_the_deadline(copying: Copying,
     proxy = copying.to_s3 if side == "s3" else copying.to_gcs
     proxy.dropped, proxy.times = frozenset({Way.TO_CLIENT}), 3
     assert copying.run().fault == ""
+    assert copying.is_whole()
+
+
+def test_a_store_that_throttles_is_asked_again_when_it_says(copying: Copying) -> None:
+    """429 with Retry-After: nothing fails, and every object arrives."""
+    copying.gcs.throttled = 5
+    assert copying.run().fault == ""
+    assert copying.gcs.throttled == 0
     assert copying.is_whole()
 
 
