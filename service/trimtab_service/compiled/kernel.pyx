@@ -18,7 +18,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from trimtab_service.catalog.snapshot import EPOCH, OPTION_COUNT, day_of
-from trimtab_service.domain.decisions import ChosenOffer, CostTerms, Decision, FailureDomain, Fallback, Placement, Verdict
+from trimtab_service.domain.decisions import (
+    ChosenOffer, CostTerms, Decision, FailureDomain, Fallback, Placement, Verdict,
+)
 from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, PriceBasis, PurchaseOption
 from trimtab_service.domain.policy import EffectivePolicy
 from trimtab_service.domain.reasons import RejectionReason
@@ -56,6 +58,7 @@ cdef enum:
 include "kernel_arithmetic.pxi"
 include "kernel_slots.pxi"
 include "kernel_spot.pxi"
+include "kernel_sizes.pxi"
 include "kernel_catalog.pxi"
 include "kernel_state.pxi"
 include "kernel_ask.pxi"

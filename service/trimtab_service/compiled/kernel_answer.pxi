@@ -14,7 +14,8 @@ for _kind, _names in _FORMS:
         raise ImportError(f"the fields of {_kind.__name__} are others than this kernel makes")
 
 cdef object _new = tuple.__new__
-cdef object _chosen = ChosenOffer, _placement = Placement, _terms = CostTerms, _fallback = Fallback, _decision = Decision
+cdef object _chosen = ChosenOffer, _placement = Placement, _terms = CostTerms
+cdef object _fallback = Fallback, _decision = Decision
 cdef object _placed = Verdict.PLACED, _infeasible = Verdict.INFEASIBLE
 cdef object _zone = FailureDomain.ZONE, _region = FailureDomain.REGION, _cloud = FailureDomain.CLOUD
 cdef object _zero = 0.0
@@ -77,8 +78,8 @@ cdef object _place(Catalog catalog, Ask* ask, const Pick* pick, object offer, in
         age = 0
     if pick.rate < 0.0:
         return _new(_placement, (
-            offer, _new(_terms, (compute, 0, <int64_t>egress, 0, 0, 0)), ask.effort.hours, _zero, 0, _nothing, None, age,
-            _nothing, _zero, _zero, _nothing,
+            offer, _new(_terms, (compute, 0, <int64_t>egress, 0, 0, 0)), ask.effort.hours, _zero, 0, _nothing, None,
+            age, _nothing, _zero, _zero, _nothing,
         ))
     terms = terms_at(ask, pick.rate)
     if ask.store_nanos != NULL:

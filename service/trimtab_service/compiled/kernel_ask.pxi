@@ -70,7 +70,7 @@ cdef bint read_work(Ask* ask, object query, object work, object state, Rules rul
     ask.fallbacks = slot(query, at_fallbacks)
     if ask.fallbacks > MOST_PICKS - 2:
         return False
-    for option in <tuple>slot(work, at_options):
+    for option in <tuple?>slot(work, at_options):
         if rules.options is not None and option not in rules.options:
             continue
         if option is _on_demand:
@@ -156,7 +156,7 @@ cdef list read_places(Catalog catalog, Ask* ask, object work, Rules rules):
     cdef int i, r, before
     cdef const uint64_t* words
     memcpy(ask.allowed, catalog.public, sizeof(some))
-    for name in <frozenset>slot(work, at_partitions):
+    for name in <frozenset?>slot(work, at_partitions):
         known = catalog.partition_words.get(name)
         if known is not None:
             words = <const uint64_t*>PyBytes_AS_STRING(<bytes>known)
@@ -182,7 +182,7 @@ cdef int _keep_residency(Catalog catalog, Ask* ask, object residency, list count
     cdef uint64_t some[REGION_WORDS]
     cdef const uint64_t* words
     cdef int i, r
-    chosen, denied = <frozenset>slot(residency, at_clouds), <frozenset>slot(residency, at_no_clouds)
+    chosen, denied = <frozenset?>slot(residency, at_clouds), <frozenset?>slot(residency, at_no_clouds)
     if chosen or denied:
         memset(some, 0 if chosen else 255, sizeof(some))
         for cloud in <frozenset>chosen:
@@ -194,7 +194,7 @@ cdef int _keep_residency(Catalog catalog, Ask* ask, object residency, list count
             for i in range(REGION_WORDS):
                 some[i] &= ~words[i]
         _take(catalog, ask, some, _cloud_out, counts)
-    chosen, denied = <frozenset>slot(residency, at_regions), <frozenset>slot(residency, at_no_regions)
+    chosen, denied = <frozenset?>slot(residency, at_regions), <frozenset?>slot(residency, at_no_regions)
     if chosen or denied:
         memset(some, 0 if chosen else 255, sizeof(some))
         for key in <frozenset>chosen:
@@ -206,7 +206,7 @@ cdef int _keep_residency(Catalog catalog, Ask* ask, object residency, list count
             if r >= 0:
                 some[r >> 6] &= ~(<uint64_t>1 << (r & 63))
         _take(catalog, ask, some, _region_out, counts)
-    chosen, denied = <frozenset>slot(residency, at_countries), <frozenset>slot(residency, at_no_countries)
+    chosen, denied = <frozenset?>slot(residency, at_countries), <frozenset?>slot(residency, at_no_countries)
     if chosen or denied:
         memset(some, 255, sizeof(some))
         if chosen:
@@ -221,7 +221,7 @@ cdef int _keep_residency(Catalog catalog, Ask* ask, object residency, list count
 
 cdef bint read_patterns(Catalog catalog, Ask* ask, object work) except -1:
     """Reads the request's own blocks."""
-    blocked = <tuple>slot(work, at_blocked)
+    blocked = <tuple?>slot(work, at_blocked)
     ask.patterns = 0
     if len(blocked) > MOST_PATTERNS:
         return False
@@ -244,7 +244,7 @@ cdef bint read_egress(Catalog catalog, Ask* ask, object work) except -1:
     cdef double sizes[MOST_READS]
     cdef int i, c, g, own, source, private_clouds, at, first, count, seen = 0
     cdef double gib, start, known_start, private
-    data_sets = <tuple>slot(work, at_data_sets)
+    data_sets = <tuple?>slot(work, at_data_sets)
     if len(data_sets) > MOST_READS:
         return False
     memset(ask.egress, 0, catalog.regions * sizeof(double))
@@ -259,7 +259,7 @@ cdef bint read_egress(Catalog catalog, Ask* ask, object work) except -1:
         private = 0.0
         if is_set(data, at_private):
             private = whole(<double>slot(data, at_private) * (gib / 1000.0))
-            for cloud in <tuple>slot(data, at_private_clouds) or CLOUDS:
+            for cloud in <tuple?>slot(data, at_private_clouds) or CLOUDS:
                 private_clouds |= 1 << cloud_code(cloud)
         own = catalog.cloud_of[source]
         known_start = -1.0
@@ -272,7 +272,8 @@ cdef bint read_egress(Catalog catalog, Ask* ask, object work) except -1:
                     ask.egress[source] -= private
                 continue
             if c == own:
-                add_pairs(ask.egress + first, catalog.pair_nanos + source * catalog.regions + first, gib / 1000.0, count)
+                at = source * catalog.regions + first
+                add_pairs(ask.egress + first, catalog.pair_nanos + at, gib / 1000.0, count)
                 continue
             start = 0.0
             for i in range(seen):
@@ -309,7 +310,9 @@ cdef bint read_sizes(Catalog catalog, Ask* ask, object work, Rules rules) except
     if ask.has_extra and not read_types(catalog, ask):
         return False
     catalog.sizes.cheapest(size, &ask.cheapest, ask.mixed_prices, ask.mixed_ranks)
-    ask.simple = ask.cheapest.exact and not ask.has_extra and not ask.patterns and ask.blocks == NULL and not ask.checks_prices
+    ask.simple = (
+        ask.cheapest.exact and not ask.has_extra and not ask.patterns and ask.blocks == NULL and not ask.checks_prices
+    )
     if not ask.simple and not ask.types_known:
         return read_types(catalog, ask)
     return True

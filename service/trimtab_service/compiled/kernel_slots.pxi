@@ -32,9 +32,9 @@ cdef inline bint is_set(object held, Py_ssize_t offset):
 
 _FIELDS = (
     (PlaceQuery, "project workload max_fallbacks reserve reserve_seconds request_id explain"),
-    (Workload, "size hours is_service workload_id tags count spread_zones options interruption deadline data_sets users "
-               "residency services current quotas blocked_offers caller_offers tolerance_fraction month_to_date_egress "
-               "hours_per_month hours_per_year partitions allow_estimated_prices latest_start readings"),
+    (Workload, "size hours is_service workload_id tags count spread_zones options interruption deadline data_sets "
+               "users residency services current quotas blocked_offers caller_offers tolerance_fraction "
+               "month_to_date_egress hours_per_month hours_per_year partitions allow_estimated_prices latest_start readings"),
     (Size, "vcpus memory_gib gpus architecture local_disk_gb network_gbps instance_type"),
     (GpuNeed, "models count memory_gib"),
     (Interruption, "checkpoint_write_hours restart_hours checkpoint_interval_hours checkpoint_store checkpoint_gib "
