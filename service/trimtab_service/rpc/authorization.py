@@ -46,6 +46,11 @@ class Guard:
         paths = [path for path in _reference_paths(request) if ".".join(f.name for f in path) != access.field]
         self._nested: tuple[Names, ...] = tuple(_reader(path) for path in paths)
 
+    @property
+    def names_others(self) -> bool:
+        """Whether the request names resources beside the one that it governs."""
+        return bool(self._nested)
+
     def admit(self, principal: Principal, request: Message) -> str:
         """Return the project that the request governs; empty when it governs the deployment.
 

@@ -55,7 +55,8 @@ def methods_of(service: Service) -> dict[str, Method]:
     """Resolve every method of a service, by its name in the contract.
 
     Raises:
-        ValueError: a method has no entry in the access table, no implementation, or streams both ways.
+        ValueError: a method has no entry in the access table, no implementation, streams both ways, or has a short way
+            though its requests name resources of more than one project.
 
     """
     return {descriptor.name: _method(service, descriptor) for descriptor in service.descriptor.methods}
@@ -78,6 +79,8 @@ def _method(service: Service, descriptor: MethodDescriptor) -> Method:
         raise ValueError(f"{full_name} streams both ways; batch methods serve that better")
     guard = Guard(full_name, access, descriptor.input_type)
     plain = getattr(service.servicer, f"plain_{snake_case(descriptor.name)}", None)
+    if plain is not None and guard.names_others:
+        raise ValueError(f"{full_name}: a short way asks for the role in one project, and the request may name more")
     return Method(
         full_name=full_name,
         request=GetMessageClass(descriptor.input_type),

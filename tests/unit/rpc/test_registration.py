@@ -31,6 +31,14 @@ def test_method_without_an_implementation_is_refused() -> None:
         methods_of(Service(echo.DESCRIPTOR, SimpleNamespace(**acts), echo.ACCESS))
 
 
+def test_short_way_of_a_method_whose_requests_name_more_than_a_parent_is_refused() -> None:
+    """It asks for the role on the parent alone, so a field that comes to name another project's resource closes it."""
+    servicer = echo.Echo()
+    servicer.plain_echo = print  # type: ignore[attr-defined] # as a servicer offers one
+    with pytest.raises(ValueError, match="short way"):
+        methods_of(Service(echo.DESCRIPTOR, servicer, echo.ACCESS))
+
+
 @pytest.mark.parametrize(
     "access",
     [
