@@ -16,7 +16,7 @@ from trimtab_service.domain.commitments import Commitment, CommitmentKind
 from trimtab_service.domain.coverage import OfferFacts
 from trimtab_service.domain.offers import Cloud, PurchaseOption
 from trimtab_service.domain.policy import NO_POLICY
-from trimtab_service.domain.workloads import PlaceQuery, RegionKey, Residency, Size, Workload
+from trimtab_service.domain.workloads import CallerOffer, PlaceQuery, RegionKey, Residency, Size, Workload
 from trimtab_service.placement.rooms import Rooms
 from trimtab_service.placement.start_times import start_advice
 from trimtab_service.placement.state import ProjectState
@@ -229,3 +229,24 @@ def test_owned_room_alone_is_waited_for(starter: CatalogSnapshot) -> None:
 def test_nobody_who_does_not_ask_is_advised(starter: CatalogSnapshot) -> None:
     """No latest start, no advice."""
     assert start_advice(night_job(latest_start=None), starter, NO_POLICY, owning(), NOW) is None
+
+
+def test_offers_of_the_caller_wait_too(starter: CatalogSnapshot) -> None:
+    """A SageMaker plan in use by day covers one of two `ml.*` instances at night, which only the caller can price."""
+    ml = CallerOffer(IRELAND, "ml.m5.large", OD, 200_000_000, Size(vcpus=2.0, memory_gib=8.0))
+    query = night_job(size=Size(instance_type="ml.m5.large"), caller_offers=(ml,), count=2)
+    plan = owning(
+        kind=CommitmentKind.AWS_SAGEMAKER_SAVINGS_PLAN,
+        region="",
+        instance_type="",
+        family="",
+        instances=0.0,
+        spend_nanos_per_hour=150_000_000,
+        discount_fraction=0.25,
+    )
+    advice = start_advice(query, starter, NO_POLICY, plan, NOW)
+    assert advice is not None
+    assert (advice.start_time, advice.offer.instance_type) == (NOW.replace(hour=22), "ml.m5.large")
+    # 0.15 USD an hour cover one of the two, which draw 0.15 each.
+    assert (advice.terms.total, advice.cost_now) == (800_000, 1_600_000)
+    assert advice.covered_hours == 4.0
