@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
+from tests.support.command_line import run
 from tests.support.contract import Refusal, refusal_of
 from tests.support.listed_fleet import ListedAccount, ListedAccounts
 from tests.support.purchase_requests import daily, demand, offer, owned
@@ -148,3 +149,16 @@ def test_use_by_the_hour_of_the_week_is_what_the_bill_says(service: RunningServi
     (use,) = answer.commitments
     assert use.commitment_id == "flexible"
     assert list(use.used_by_hour_of_week) == pytest.approx([min(level * 0.5 / 10, 1.0) for level in day] * 7)
+
+
+def test_the_command_line_plans_what_runs(service: RunningService) -> None:
+    """No file of usage: an account is named; a file and an account, or neither, are a fault of the command."""
+    to = ("--target", service.target, "--project", PROJECT)
+    ran = run("purchase", "optimize", "--inventory", "prod", "--lookback", "48h", *to)
+    assert ran.code == 0, ran.err + ran.out
+    assert "(optimal)" in ran.out
+    assert "FROM_INVENTORY" in run("purchase", "evaluate", "--inventory", "prod", "--json", *to).out
+    for wrong in ((), ("--inventory", "prod", "--demand", "usage.csv")):
+        refusal = run("purchase", "optimize", *wrong, *to)
+        assert refusal.code == 2
+        assert "--inventory" in refusal.err

@@ -175,7 +175,7 @@ def backtest(  # noqa: PLR0913 - a command's options
     """What each policy of buying would have cost on this history, against hindsight."""
     usage = demand.message()
     request = pb.BacktestPurchasePolicyRequest(
-        demand=usage if family_locked else pooled(usage), rate=rate, family_locked=family_locked
+        demand=usage if family_locked or demand.inventory else pooled(usage), rate=rate, family_locked=family_locked
     )
     if term:
         request.term.FromTimedelta(parse("--term", duration, term))

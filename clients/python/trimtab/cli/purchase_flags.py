@@ -10,7 +10,7 @@ import typer
 from trimtab import vocabulary
 from trimtab.cli.demand_files import Chosen, read_demand
 from trimtab.cli.files import read_messages
-from trimtab.cli.values import parse
+from trimtab.cli.values import duration, parse
 from trimtab.v1 import commitment_service_pb2
 from trimtab.v1 import purchasing_service_pb2 as pb
 
@@ -22,12 +22,23 @@ _HOLD = "KIND_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandFlags:
-    """Hourly usage in a file."""
+    """Hourly usage in a file, or of what runs."""
 
     demand: Annotated[
-        Path,
+        Path | None,
         typer.Option(metavar="FILE", help="parquet or csv: hour, region, vm_type, count.", rich_help_panel=_DEMAND),
-    ]
+    ] = None
+    inventory: Annotated[
+        list[str],
+        typer.Option(metavar="SOURCE", help="Instead: what runs in this account now. Repeat.", rich_help_panel=_DEMAND),
+    ] = field(default_factory=list)
+    lookback: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="How far back that reaches; absent: 30 days.", rich_help_panel=_DEMAND),
+    ] = ""
+    assume_always: Annotated[
+        bool, typer.Option("--assume-always", help="As if it had always run.", rich_help_panel=_DEMAND)
+    ] = False
     region: Annotated[list[str], typer.Option(help="Only this region. Repeat.", rich_help_panel=_DEMAND)] = field(
         default_factory=list
     )
@@ -43,6 +54,10 @@ class DemandFlags:
 
     def message(self) -> pb.PurchaseDemand:
         """The usage. Raises typer.BadParameter."""
+        if (self.demand is None) == (not self.inventory):
+            raise typer.BadParameter("give a file with --demand, or accounts with --inventory", param_hint="--demand")
+        if self.demand is None:
+            return self._of_inventory()
         chosen = Chosen(
             parse("--cloud", vocabulary.cloud, self.cloud), tuple(self.region), tuple(self.family), self.last_hours
         )
@@ -59,11 +74,22 @@ class DemandFlags:
                 series.unit_price.CopyFrom(price)
         return demand
 
+    def _of_inventory(self) -> pb.PurchaseDemand:
+        made = pb.PurchaseDemand(
+            inventory=pb.InventoryUsage(telemetry_sources=self.inventory, assume_always=self.assume_always)
+        )
+        if self.lookback:
+            made.inventory.lookback.FromTimedelta(parse("--lookback", duration, self.lookback))
+        return made
+
 
 def read_offers(path: Path, demand: pb.PurchaseDemand) -> list[pb.PurchaseOffer]:
     """The offers of a file; one of family `*` stands for one of each family and region that is used."""
     found: list[pb.PurchaseOffer] = []
     for offer in read_messages(path, pb.PurchaseOffer, "offers", "--offers"):
+        if offer.family == _EACH and demand.HasField("inventory"):
+            text = f"{offer.offer_id}: family '*' is of the usage in a file; with --inventory name the families"
+            raise typer.BadParameter(text, param_hint="--offers")
         found.extend(_each(offer, demand) if offer.family == _EACH else [offer])
     return found
 
