@@ -53,7 +53,7 @@ from trimtab_service.store.recommendation_writes import (
 CHUNK: Final = 2_000
 """Rows of one transaction: a fifth of a second that others wait for their turn."""
 
-_LOOKUP: Final = 500
+_LOOKUP: Final = 2_000
 _R: Final = RECOMMENDATIONS.c
 IS_LIVE: Final = literal_column("recommendations.is_live", Boolean)
 """In the very words of the index over it, without which SQLite would not use it."""

@@ -38,8 +38,9 @@ _SETTLED: Final = (
 _SETTLED_OF: Final = attrgetter(*_SETTLED)
 _LIVELY: Final = tuple(name for name in COLUMNS if name not in _SETTLED)
 
-_CHUNKS: Final = (256, 32, 4, 1)
-"""Rows of one statement on SQLite. Few sizes, so that the driver keeps each prepared."""
+_CHUNKS: Final = (1_000, 256, 32, 4, 1)
+"""Rows of one statement on SQLite, within its 32,766 values. Few sizes, so that the driver keeps each prepared; large
+ones, because around each the interpreter is given up and waited for."""
 
 
 def take_numbers(conn: Connection, project: str, count: int) -> int:
