@@ -20,8 +20,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && python -m venv /opt/trimtab \
  && /opt/trimtab/bin/pip install "trimtab[service,otel] @ file://$(echo /src/dist/*.whl)" \
  && /opt/trimtab/bin/python -m compileall -q /opt/trimtab/lib
-# The hot path, beside its sources in the environment that is served from. An image that would run it interpreted, four
-# times as slow, is none.
+# The hot path, beside its sources in the environment that is served from. An image that would run it interpreted is not
+# built.
 RUN PYTHONPATH=/opt/trimtab/lib/python3.11/site-packages /opt/build/bin/python -m trimtab_service.compiled \
  && /opt/trimtab/bin/python -c "from trimtab_service import compiled as c; assert c.form() == c.COMPILED, c.form()"
 
