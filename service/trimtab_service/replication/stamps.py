@@ -15,6 +15,7 @@ from trimtab_service.replication.ports import Attributes, Head
 STAMP: Final = "trimtab_copy"
 _FORM: Final = "1"
 _FIELDS: Final = 6
+_NOTHING: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Stamp:
         """As metadata: ASCII without spaces at its ends."""
         at = self.modified.astimezone(UTC).isoformat()
         told = (self.origin, self.version, at, str(self.size), self.md5)
-        return " ".join((_FORM, *(quote(each, safe=":/") for each in told)))
+        # Headers lose spaces at their ends, so an empty field is written as what quoting never gives.
+        return " ".join((_FORM, *(quote(each, safe=":/") or _NOTHING for each in told)))
 
 
 def stamp_of(head: Head) -> Stamp | None:
@@ -39,7 +41,7 @@ def stamp_of(head: Head) -> Stamp | None:
     told = (head.attributes or Attributes()).metadata.get(STAMP, "").split(" ")
     if len(told) != _FIELDS or told[0] != _FORM:
         return None
-    origin, version, at, size, md5 = map(unquote, told[1:])
+    origin, version, at, size, md5 = ("" if each == _NOTHING else unquote(each) for each in told[1:])
     try:
         stamp = Stamp(origin, version, datetime.fromisoformat(at), int(size), md5)
     except ValueError:
