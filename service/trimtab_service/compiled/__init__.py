@@ -1,7 +1,8 @@
 """The hot path in compiled form, where it was built from its sources as they are now.
 
 `kernel.pyx` and `wire.pyx` do what the placement engine and its codec do for the requests that most callers send,
-several times as fast, and leave every other request to those. A source may be in parts, which it includes:
+several times as fast, and leave every other request to those; `sizing.pyx` has the inner loops of sizing one resource. A
+source may be in parts, which it includes:
 `kernel_*.pxi`. Nothing depends on them: without a compiler the
 interpreted form answers all, with the same bytes. `make setup` builds them (`python -m trimtab_service.compiled`).
 
