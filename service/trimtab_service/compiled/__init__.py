@@ -1,10 +1,10 @@
 """The hot path in compiled form, where it was built from its sources as they are now.
 
 `kernel.pyx` and `wire.pyx` do what the placement engine and its codec do for the requests that most callers send,
-several times as fast, and leave every other request to those; `sizing.pyx` has the inner loops of sizing one resource. A
-source may be in parts, which it includes:
-`kernel_*.pxi`. Nothing depends on them: without a compiler the
-interpreted form answers all, with the same bytes. `make setup` builds them (`python -m trimtab_service.compiled`).
+several times as fast, and leave every other request to those; `sizing.pyx` has the inner loops of sizing one resource.
+A source may be in parts, which it includes: `kernel_*.pxi`. Nothing depends on them: without a compiler the interpreted
+form answers all, with the same bytes (sums over samples of a size's past to a part in 10^12). `make setup` builds them
+(`python -m trimtab_service.compiled`).
 
 The name of a built module ends in the digest of its source, and only the module of the present source is looked for.
 So an edited source is never answered for by an old build: it runs interpreted, and says so, until it is built again.
