@@ -46,7 +46,7 @@ def _plan(service: str, *steps: pb.Step) -> pb.FailoverPlan:
     plan.sides.add(side_id="west", cloud=1, region="eu-west-1")
     plan.sides.add(side_id="north", cloud=2, region="europe-north1")
     for number, cloud in enumerate(("aws", "gcp", "azure"), start=1):
-        plan.detection.observers.add(observer_id=cloud, cloud=number)  # type: ignore[arg-type] # enum values in order
+        plan.detection.observers.add(observer_id=cloud, cloud=number)
     for one in steps:
         plan.activate.stages.add(steps=[one])
     return plan
