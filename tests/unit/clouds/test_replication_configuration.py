@@ -1,5 +1,7 @@
 """The file names replications: what is right is taken as it is written, and what is not is refused with every fault."""
 
+import re
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,13 +117,12 @@ def test_two_replications_do_not_write_the_same_keys() -> None:
     assert len(parsed({**WHOLE, "prefix": "a/"}, {**other, "prefix": "b/"})) == 2
 
 
-def test_a_file_with_a_replication_is_read_as_a_whole(tmp_path: Path) -> None:
-    """TOML as a person writes it."""
-    path = tmp_path / "accounts.toml"
-    path.write_text(
-        '[[replications]]\nname = "models"\nprojects = ["vision"]\n'
-        'source = { account = "aws", bucket = "models", region = "us-east-1" }\n'
-        'destination = { account = "gcp", bucket = "models-copy" }\n'
-    )
-    (found,) = load_replications(path, parse_accounts({"accounts": ACCOUNTS}))
-    assert found.definition.name == "models"
+def test_the_example_of_the_page_is_accepted() -> None:
+    """As the service would read it at start, beside the accounts that it names."""
+    page = Path(__file__).parents[3] / "docs" / "replication.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    accounts = [{**ACCOUNTS[0], "name": "vision-aws"}, {**ACCOUNTS[1], "name": "vision-gcp"}]
+    document = {"accounts": accounts, **tomllib.loads(example)}
+    (found,) = parse_replications(document, parse_accounts(document))
+    assert (found.definition.name, found.definition.rpo_target) == ("models", timedelta(minutes=5))
+    assert found.definition.bandwidth == 200 * MIB
