@@ -67,7 +67,8 @@ def is_whole(run: Run, stage: Stage, second: Worker) -> None:
     """It succeeded, every effect was made once and in the order of the plan, tokens only grew, and the chain holds."""
     assert run.state is RunState.SUCCEEDED, run
     assert {step.state for step in run.steps} == {StepState.DONE}
-    done = [effect for effect in stage.effects(run) if effect.outcome == "done"]
+    # Whoever takes a switch over raises the fence first, which moves nothing.
+    done = [one for one in stage.effects(run) if one.outcome == "done" and not one.key.endswith("/fence")]
     assert [effect.key.rsplit("/", 1)[-1] for effect in done] == list(STEPS)
     assert Counter(effect.key for effect in done).most_common(1)[0][1] == 1
     links = second.runs.events(run.project, run.run_id)

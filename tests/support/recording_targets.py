@@ -47,12 +47,13 @@ class Record:
         with self._open() as conn:
             conn.executescript(_TABLES)
 
-    def act(self, target: str, key: str, token: int | None, value: str) -> None:
-        """One effect, once a key. Raises StaleTokenError."""
+    def act(self, target: str, key: str, token: int | None, value: str, fence: str = "") -> None:
+        """One effect, once a key. `fence`: the target whose fence guards it, if not its own. Raises StaleTokenError."""
+        fence = fence or target
         self._before(key)
         with self._open() as conn:
             conn.execute("BEGIN IMMEDIATE")
-            newest = self._token(conn, target)
+            newest = self._token(conn, fence)
             known = conn.execute(
                 "SELECT 1 FROM effects WHERE target = ? AND key = ? AND outcome = 'done'", (target, key)
             ).fetchone()
@@ -63,7 +64,7 @@ class Record:
                 (target, key, token or 0, value, outcome),
             )
             if token is not None and not stale:
-                conn.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (target, token))
+                conn.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (fence, token))
             conn.execute("COMMIT")
         if stale:
             raise StaleTokenError
@@ -126,7 +127,7 @@ class RecordedTraffic:
 
     def set_ttl(self, ttl: timedelta, token: int, key: str, deadline: datetime) -> None:
         """Set it."""
-        self._record.act(f"{self._name} ttl", key, token, str(ttl.total_seconds()))
+        self._record.act(f"{self._name} ttl", key, token, str(ttl.total_seconds()), self._name)
 
 
 class RecordedCapacity:
