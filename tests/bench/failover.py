@@ -60,6 +60,9 @@ _TAKEOVER: Final = Conduct(
 _AFTER_BEGIN: Final = ("after_begin", "after_effect")
 """Where the first process is killed, in turn: its last commit renewed its lease."""
 
+_SETTLE_S: Final = 2.0
+"""What a service does once at its start is over by then."""
+
 _LEAST: Final = {"steps_per_s": {"sqlite": 200.0, "postgresql": 300.0}}
 _MOST: Final = {
     "accept_p99_ms": 25.0,
@@ -108,6 +111,7 @@ def main() -> int:
         with ThreadPoolExecutor(len(ENGINES)) as starting:
             samples = 6 if options.quick else 40
             stages = list(starting.map(lambda engine: _stage(stack, engine, server, samples), ENGINES))
+        time.sleep(_SETTLE_S)
         for engine, stage in zip(ENGINES, stages, strict=True):
             figures[engine] = _told(engine, _engine(stage, quick=options.quick))
     rest = _without_engine(quick=options.quick)
