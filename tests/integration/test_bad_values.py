@@ -44,12 +44,12 @@ from trimtab.v1.rightsizing_service_pb2 import BatchRightsizeResponse
 
 
 def test_the_whole_requests_are_whole_and_right(channel: grpc.Channel, project: str) -> None:
-    """Every field of a workload is filled in one of the two, and both are accepted: what follows breaks one."""
+    """Every field of a workload is filled in one of them, and all are accepted: what follows breaks one."""
     reached = {spot.path for request in PLACES.values() for spot in spots(request)}
     for field in pb.Workload.DESCRIPTOR.fields:
         if field.name != "tags":
             assert any(path.startswith(f"workload.{field.name}") for path in reached), field.name
-    for request in (whole.whole_place(project), whole.whole_service(project)):
+    for request in (whole.whole_place(project), whole.whole_service(project), whole.whole_waiting(project)):
         request.request_id = str(uuid.uuid4())
         assert answered(channel, PLACE, request).verdict
 
@@ -166,6 +166,7 @@ def test_times_out_of_range_are_named(channel: grpc.Channel, stamp: Timestamp) -
     """Before year 1, after 9999, or with nanos that are none: in requests to place, outcomes and commitments."""
     requests: list[tuple[str, Any]] = [
         (PLACE, whole.whole_place()),
+        (PLACE, whole.whole_waiting()),
         (PLACEMENT + "ReportOutcome", whole.whole_outcomes()),
         (COMMITMENT + "ImportCommitments", whole.whole_commitments()),
     ]

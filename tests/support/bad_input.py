@@ -119,4 +119,8 @@ def quota(cloud: str, region: str, unit: str) -> dict[str, Any]:
     return {"location": {"cloud": cloud, "region": region}, "unit": unit, "left": 100}
 
 
-PLACES: Final = {"with a duration": whole.whole_place(), "as a service": whole.whole_service()}
+PLACES: Final = {
+    "with a duration": whole.whole_place(),
+    "as a service": whole.whole_service(),
+    "that may wait": whole.whole_waiting(),
+}

@@ -104,15 +104,17 @@ def whole_purchasing_requests(project: str) -> dict[str, list[Message]]:
         payment=r.PAYMENT_OPTION_NO_UPFRONT,
     )
     fetch.term.seconds, fetch.lookback.seconds = 31_536_000, 2_592_000
+    evaluate = r.EvaluatePurchasePlanRequest(**named, plans=whole.owned, include_project_commitments=True, hourly=True)
+    shadow = r.GetShadowPricesRequest(**named, plans=whole.owned)
     service = "/trimtab.v1.PurchasingService/"
     return {
         service + "OptimizePurchasePlan": [whole],
         service + "StreamOptimizePurchasePlan": [r.StreamOptimizePurchasePlanRequest(request=whole)],
-        service + "EvaluatePurchasePlan": [
-            r.EvaluatePurchasePlanRequest(**named, plans=whole.owned, include_project_commitments=True, hourly=True)
-        ],
+        service + "EvaluatePurchasePlan": [evaluate],
+        service + "StreamEvaluatePurchasePlan": [r.StreamEvaluatePurchasePlanRequest(request=evaluate)],
         service + "BacktestPurchasePolicy": [backtest],
         service + "PlanLadder": [ladder],
-        service + "GetShadowPrices": [r.GetShadowPricesRequest(**named, plans=whole.owned)],
+        service + "GetShadowPrices": [shadow],
+        service + "StreamGetShadowPrices": [r.StreamGetShadowPricesRequest(request=shadow)],
         service + "FetchProviderRecommendation": [fetch],
     }

@@ -3,6 +3,7 @@
 They are right against the catalogue of `catalog_sources.good_source`.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -207,6 +208,16 @@ def whole_service(project: str = "vision") -> placement_service_pb2.PlaceRequest
     return request
 
 
+def whole_waiting(project: str = "vision") -> placement_service_pb2.PlaceRequest:
+    """The same as work that may wait, which runs nowhere yet and holds nothing."""
+    request = whole_place(project)
+    for field in ("reserve", "reserve_duration", "request_id"):
+        request.ClearField(field)
+    request.workload.ClearField("current")
+    request.workload.latest_start_time.FromDatetime(datetime.now(UTC) + timedelta(days=1))
+    return request
+
+
 def whole_outcomes(project: str = "vision", decision: str = "") -> placement_service_pb2.ReportOutcomeRequest:
     """Outcomes with every field."""
     offer = {**_WORKLOAD["blockedOffers"][0]}  # type: ignore[index] # JSON
@@ -251,7 +262,7 @@ def whole_requests(project: str = "vision", decision: str = "d") -> dict[str, li
     updated.policy.etag = "0123456789abcdef"
     listing: dict[str, Any] = {"page_size": 10}
     return {
-        "/trimtab.v1.PlacementService/Place": [small, place, service],
+        "/trimtab.v1.PlacementService/Place": [small, place, service, whole_waiting(project)],
         "/trimtab.v1.PlacementService/BatchPlace": [
             p.BatchPlaceRequest(parent=parent, requests=[small, place, service], joint=True)
         ],
