@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import ArrayLike
 
+from trimtab_service.catalog.snapshot import CatalogSnapshot
+from trimtab_service.domain.commitments import Commitment
 from trimtab_service.domain.dimensions import DIMENSIONS, Dimension, Metric, Statistic, Unit
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.policy import NO_POLICY, EffectivePolicy
 from trimtab_service.domain.preferences import DimensionPreference, RightsizingPreferences
 from trimtab_service.domain.resources import Autoscaling, CloudResource, ResourceKind
+from trimtab_service.domain.rightsizing import Advice, RightsizingOption
+from trimtab_service.rightsizing.advisor import advise
 from trimtab_service.rightsizing.case import SizingCase
 from trimtab_service.rightsizing.preferences import merge_preferences
 from trimtab_service.rightsizing.telemetry import RawSeries, Telemetry
@@ -88,3 +92,20 @@ def peaks(headroom: float = 0.0, **more: object) -> RightsizingPreferences:
 
 
 CPU, MEMORY, GPU, GPU_MEMORY = Dimension.CPU, Dimension.MEMORY, Dimension.GPU, Dimension.GPU_MEMORY
+
+
+def advice(
+    starter: CatalogSnapshot,
+    resource: CloudResource,
+    measured: list[RawSeries],
+    preferences: RightsizingPreferences | None = None,
+    policy: EffectivePolicy = NO_POLICY,
+    owned: tuple[Commitment, ...] = (),
+) -> Advice:
+    """The advice on one resource."""
+    return advise(case(resource, measured, preferences, policy), starter, owned, NOW)
+
+
+def demand_of(option: RightsizingOption, wanted: object) -> float:
+    """Demand that an option was held against."""
+    return next(one.demand for one in option.dimensions if one.dimension is wanted)
