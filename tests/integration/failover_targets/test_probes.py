@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
@@ -108,14 +107,11 @@ def test_grpc_asks_for_health(file: Path, health_port: tuple[int, health.HealthS
 
 def test_tcp_takes_a_connection(file: Path) -> None:
     """And nothing else."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    threading.Thread(target=lambda: [listener.accept() for _ in range(1)], daemon=True).start()
-    at = ('host = "127.0.0.1"', f"port = {port}")
-    found = _checked(
-        file, _target("open", "tcp_probe", *at), _target("not", "tcp_probe", *at, 'addresses = ["192.0.2.1"]')
-    )
-    listener.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        at = ('host = "127.0.0.1"', f"port = {listener.getsockname()[1]}")
+        found = _checked(
+            file, _target("open", "tcp_probe", *at), _target("not", "tcp_probe", *at, 'addresses = ["192.0.2.1"]')
+        )
     assert found == {"open": True, "not": False}
 
 
