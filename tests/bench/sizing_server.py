@@ -25,7 +25,7 @@ from trimtab_service.config import Settings
 from trimtab_service.identity.assembly import authenticator_of
 from trimtab_service.observability.logging import logger
 from trimtab_service.rpc.server import Parts, RpcServer
-from trimtab_service.serving import Runtime
+from trimtab_service.serving import Runtime, settle_memory
 from trimtab_service.settings_values import Address
 
 ANY_PORT = Address("127.0.0.1", 0)
@@ -120,7 +120,9 @@ def _serve(pipe: Connection, catalog: Path, directory: Path) -> None:
         open_span=watch.open,
     )
     server = RpcServer(settings, [*application.services, echo.service()], application.probes, parts)
-    pipe.send(server.start(ANY_PORT).port)
+    port = server.start(ANY_PORT).port
+    settle_memory()  # as `trimtab serve` does
+    pipe.send(port)
     while pipe.recv() == "take":
         pipe.send(watch.take())
     hurry = threading.Event()
