@@ -22,7 +22,7 @@ class BuilderProcess:
     """How the builder is started. `max_lost_share` as in `builder.build`; `niceness` keeps it behind decisions."""
 
     max_lost_share: float = 0.05
-    niceness: int = 10
+    niceness: int = 19
     timeout: timedelta = BUILD_TIMEOUT
 
     def run(self, source: Path, root: Path, *, as_of: datetime) -> CatalogLoad:

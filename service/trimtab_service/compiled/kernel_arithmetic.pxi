@@ -58,10 +58,6 @@ cdef extern from *:
         for (int j = 0; j < LANES; j++) if (least[j] > found && least[j] < INFINITY) found = least[j];
         return found;
     }
-    /* Reads a byte of each page, so that the first request which needs one does not wait for it to be mapped. */
-    static void touch(const void *memory, Py_ssize_t size) {
-        for (Py_ssize_t at = 0; at < size; at += 4096) (void)*((const volatile char *)memory + at);
-    }
     static inline void fetch(const void *memory) { __builtin_prefetch(memory); }
     static double least_of(const double *least) {
         double found = least[0];
@@ -93,7 +89,6 @@ cdef extern from *:
     double least_of(const double*) nogil
     double dearest_of(const double*) nogil
     void fetch(const void*) nogil
-    void touch(const void*, Py_ssize_t) nogil
     bint has_bit(const uint64_t*, int) nogil
     int count_bits(const uint64_t*, int) nogil
     void keep_bits(uint64_t*, const uint64_t*, int) nogil

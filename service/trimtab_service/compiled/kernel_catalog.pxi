@@ -15,7 +15,6 @@ cdef class Held:
         self.array = array
         self.data = view.buf
         self.size = view.len
-        touch(self.data, self.size)
         PyBuffer_Release(&view)
 
 

@@ -56,7 +56,7 @@ FEW_TYPES: Final = 64
 """Up to so many types allowed, their offers are gathered one by one instead of taken from a size table."""
 
 _KEPT_BOOKS: Final = 256
-_KEPT_INDEXES: Final = 4
+_KEPT_INDEXES: Final = 3
 _KEPT_OFFERS: Final = 65_536
 _KEPT_MIXED: Final = 1_024
 
