@@ -51,13 +51,17 @@ class Reserved:
 
 @dataclass(slots=True)
 class ReservedInstancesApi:
-    """What the account has and is offered. `failing` actions answer 500 after they were done."""
+    """What the account has and is offered. `failing` actions answer 500 after they were done.
+
+    `is_full`: the account may have no more reservations.
+    """
 
     offerings: list[Reservable] = field(default_factory=list)
     reserved: list[Reserved] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     may_buy: bool = True
+    is_full: bool = False
 
     def respond(self, body: bytes) -> Answer:
         """The answer of EC2."""
@@ -114,6 +118,8 @@ class ReservedInstancesApi:
         limit = said.get("LimitPrice.Amount")
         if limit is not None and float(of.fixed) * count > float(limit) + 1e-6:
             return _refused("InvalidParameterValue", "the price is above the limit")
+        if self.is_full:
+            return _refused("ReservedInstancesLimitExceeded", "your limit is reached")
         made = Reserved(f"ri-{len(self.reserved) + 1}", of, count, datetime.now(UTC))
         self.reserved.append(made)
         own = f"<reservedInstancesId>{made.own_id}</reservedInstancesId>"

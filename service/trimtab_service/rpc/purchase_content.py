@@ -112,7 +112,7 @@ def _operation(purchase: pb.PlannedPurchase, plan_hash: str) -> Operation:
         "TermSeconds": str(offer.term.seconds),
         "PaymentOption": pb.PaymentOption.Name(offer.payment),
         "CommitmentPerHour": f"{_decimal(purchase.commitment_per_hour):f}",
-        "Units": f"{purchase.units:g}" if purchase.units else "",
+        "Units": f"{purchase.units:.0f}" if purchase.units else "",
         "UpfrontPayment": f"{_decimal(purchase.upfront_cost):f}" if _micros(purchase.upfront_cost) else "",
         "Rate": f"{offer.rate!r}",
         "QuotedUsageType": offer.quote.usage_type,

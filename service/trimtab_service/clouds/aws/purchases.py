@@ -1,8 +1,8 @@
 """Buying for one AWS account: looked up first, quoted again, held against the caps, and bought once.
 
 The part of the day is taken in the store before anything is asked of AWS, in one transaction with looking at what the
-day holds, so two processes that buy at once cannot pass the cap together. It stays taken unless AWS refused for
-certain: what a lost answer leaves open is looked up by the next attempt.
+day holds, so two processes that buy at once cannot pass the cap together. It stays taken unless AWS refused the first
+attempt for certain: what a lost answer leaves open is looked up by the next attempt.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Purchases:
         """
         del resource
         order, product = self._of(operation)
-        known = self._found(order, product, deadline)
+        known = product.found(order, self.budget.attempted(self.calls.account.account, order.key), deadline)
         if known is not None:
             fields = {change.field: change.after for change in operation.changes}
             return Observed(exists=True, fields=fields_of(operation, fields), state=known.state)
@@ -59,12 +59,13 @@ class Purchases:
         """Buy it, unless it stands. The quote and the caps are looked at just before."""
         del resource
         order, product = self._of(operation)
-        known = self._found(order, product, deadline)
+        account = self.calls.account
+        attempted = self.budget.attempted(account.account, order.key)
+        known = product.found(order, attempted, deadline)
         if known is not None:
             return Effect(is_changed=False, detail=f"{known.id} stands already")
         offering = product.quoted(order, deadline)
         self._require_one(order)
-        account = self.calls.account
         wanted = Purchase(account.account, order.key, order.nanos_per_hour)
         since = self.calls.patience.clock() - _DAY
         full = self.budget.take(wanted, self._day(deadline), account.max_daily_purchase_nanos_per_hour, since)
@@ -73,7 +74,9 @@ class Purchases:
         try:
             made = product.buy(order, offering, token, deadline)
         except (RefusedError, FailedPreconditionError):
-            self.budget.give_back(account.account, order.key)
+            # An earlier attempt whose answer was lost may still turn up, and is then known by what it took.
+            if attempted is None:
+                self.budget.give_back(account.account, order.key)
             raise
         return Effect(is_changed=True, detail=f"bought {made}")
 
@@ -87,9 +90,6 @@ class Purchases:
                 if product.sells(order):
                     return order, product
         raise refused(f"{operation.resource_id}: not a purchase of a Savings Plan or of Reserved Instances")
-
-    def _found(self, order: Order, product: Product, deadline: datetime) -> Held | None:
-        return product.found(order, self.budget.attempted(self.calls.account.account, order.key), deadline)
 
     def _day(self, deadline: datetime) -> dict[str, int]:
         """What the account shows as bought within 24 hours, by whoever bought it."""

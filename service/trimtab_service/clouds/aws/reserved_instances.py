@@ -68,7 +68,10 @@ class ReservedInstances:
         return None
 
     def quoted(self, order: Order, deadline: datetime) -> str:
-        """As the port says. The quote is of one instance and hour, what is paid at once spread over the term."""
+        """As the port says. The quote is of one instance and hour, what is paid at once spread over the term.
+
+        Commitment and caps are of the plan's money, so the plan must reckon with the quote for each instance.
+        """
         if order.rate is None:
             raise refused(f"{order.offer_id}: the offer came without the provider's quote; plan with one to buy")
         asked = {
@@ -93,6 +96,11 @@ class ReservedInstances:
         if abs(now - order.rate) > _EXACT:
             raise refused(
                 f"{order.offer_id}: {order.sku} was quoted at {order.rate:f} an hour, and is now at {now:.6f}"
+            )
+        planned = order.commitment / order.units
+        if abs(planned - order.rate) > _EXACT:
+            raise refused(
+                f"{order.offer_id}: planned at {planned:.6f} an hour for one {order.sku}, and quoted at {order.rate:f}"
             )
         return str(found[0]["ReservedInstancesOfferingId"])
 
