@@ -203,7 +203,7 @@ def _is_settled(step: StepRun) -> bool:
 
 def _give_back(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
     """An exercise that is through gives back what it took, the last stage first: a standby at full size costs money."""
-    taken = [step for step in run.steps if step.state is StepState.DONE and step.memo and not step.needs_person]
+    taken = [step for step in run.steps if step.is_over and step.memo and not step.needs_person]
     return (run, []) if run.begun or not taken else _undo_last(run, taken, now)
 
 

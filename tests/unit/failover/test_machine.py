@@ -358,3 +358,15 @@ def test_a_drill_that_is_through_gives_back_what_it_took_and_knows_its_time() ->
     assert states(over) == {"scale": StepState.COMPENSATED, "switch": StepState.DONE}
     stuck = advance(change.run, (Outcome("scale", Verdict.FAILED, "no", is_undo=True),), later).run
     assert stuck.state is RunState.COMPLETED_WITH_EXCEPTIONS
+
+
+def test_a_drill_gives_back_what_a_step_took_that_fell_short_and_was_skipped() -> None:
+    """Somebody let the exercise go on without it; the machines that did come cost money all the same."""
+    of = plan(steps({"scale": ScaleCapacity("asg/a", count=4)}, {"tell": Notify("ops", "x")}))
+    run = advance(claimed(replace(run_of(of), kind=RunKind.DRILL), "one", 1, NOW).run, (), NOW).run
+    run = failed(noted(run, "scale", {"count": 4, "before": 1}).run, "scale")
+    run = done(advance(said(run, Command.SKIP_STEP, "scale"), (), NOW).run, "tell")
+    assert [step.step_id for step in run.begun] == ["scale"]
+    over = advance(run, (Outcome("scale", Verdict.DONE, is_undo=True),), NOW).run
+    assert over.state is RunState.COMPLETED_WITH_EXCEPTIONS
+    assert states(over)["scale"] is StepState.COMPENSATED

@@ -1,13 +1,19 @@
 """Get capacity from the first of several groups that gives enough."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
 
 from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
 from trimtab_service.domain.failover import AcquireCapacity
+from trimtab_service.failover.ports import CapacityTarget
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.shares import share_of
 from trimtab_service.failover.steps.call import Call, Effect
 from trimtab_service.failover.steps.scaling import fill, filled, noted_number, put_back
+
+_GIVE_BACK_WITHIN: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +32,24 @@ class AcquireCapacityStep:
         enough = share_of(self.action.count, self.action.minimum_share)
         memo = call.note(self._before(call, reach))
         shortfalls: list[str] = []
+        silent: list[str] = []
         for place, name in enumerate(self.action.targets):
             target = reach.capacity(name)
             left = call.step_deadline - call.clock()
             until = call.clock() + left / (len(self.action.targets) - place)
             try:
                 state = fill(replace(call, step_deadline=until), target, self.action.count, enough)
-            except (FailedPreconditionError, UnavailableError) as refusal:
+                why = "too few in time"
+            except FailedPreconditionError as refusal:
                 shortfalls.append(f"{name}: {refusal.message}")
-                continue
+                continue  # a group that refuses has taken nothing
+            except UnavailableError as fault:
+                state, why = None, fault.message
             if state is not None:
-                return filled(name, state, self.action.count)
-            shortfalls.append(f"{name}: too few in time")
-            if name in memo:
-                put_back(call, target, name, noted_number(memo[name], "number from before"))
+                return _told(filled(name, state, self.action.count), silent)
+            shortfalls.append(f"{name}: {why}")
+            if name in memo and not _given_back(call, target, name, memo[name]):
+                silent.append(name)
         raise StepFailedError("; ".join(shortfalls))
 
     def undo(self, call: Call, reach: ProductionReach) -> Effect:
@@ -65,3 +75,19 @@ class AcquireCapacityStep:
             except UnavailableError:
                 continue  # it is left out of what is put back: how many it had is not known
         return before
+
+
+def _given_back(call: Call, target: CapacityTarget, name: str, before: object) -> bool:
+    """Whether it has as many as before: asked for no longer than a moment, for the next group is waited for."""
+    soon = min(call.step_deadline, call.clock() + _GIVE_BACK_WITHIN)
+    try:
+        put_back(replace(call, step_deadline=soon), target, name, noted_number(before, "number from before"))
+    except (FailedPreconditionError, UnavailableError):
+        return False
+    return True
+
+
+def _told(effect: Effect, silent: Sequence[str]) -> Effect:
+    """With the groups that a person has to look after."""
+    left = [f"{name} did not answer, and may keep what was asked of it" for name in silent]
+    return replace(effect, detail="; ".join((effect.detail, *left)), is_exception=effect.is_exception or bool(left))

@@ -13,13 +13,18 @@ def needed(call: Call, count: int, minimum_share: float) -> int:
 
 
 def fill(call: Call, target: CapacityTarget, count: int, enough: int) -> CapacityState | None:
-    """Ask for `count` and wait for `enough`; None when the step's time is over first."""
+    """Ask for `count` and wait for `enough`; None when the step's time is over first.
+
+    Groups have no fence, so what an exercise that gave way, or a policy, takes back meanwhile is asked for again.
+    """
     state = _asked(call, target, count)
     while state.ready < enough:
         if call.is_late():
             return None
         call.hold.wait(call.pace_s)
         state = target.observe(call.deadline)
+        if state.desired < count:
+            state = _asked(call, target, count)
     return state
 
 
