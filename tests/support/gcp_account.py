@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.clocks import StoppedClock
+from tests.support.cloud_assets import CloudAssetFake
 from tests.support.cloud_monitoring import CloudMonitoringFake
 from tests.support.compute_engine import ComputeEngineFake
 from trimtab_service.clouds.accounts import CloudAccount
@@ -24,8 +25,8 @@ ZONE = "zones/us-central1-a"
 ROLES = Path(__file__).parents[2] / "deploy" / "iam"
 
 
-def account(monitoring: CloudMonitoringFake, compute: ComputeEngineFake) -> CloudAccount:
-    """The project `p` behind the two fakes."""
+def account(monitoring: CloudMonitoringFake, compute: ComputeEngineFake, assets: CloudAssetFake) -> CloudAccount:
+    """The project `p` behind the fakes."""
     return CloudAccount(
         name="gcp",
         kind=SourceKind.CLOUD_MONITORING,
@@ -33,7 +34,11 @@ def account(monitoring: CloudMonitoringFake, compute: ComputeEngineFake) -> Clou
         projects=frozenset({"*"}),
         cloud=Cloud.GCP,
         changes=True,
-        endpoints=(("compute", compute.server.url), ("monitoring", f"http://{monitoring.target}")),
+        endpoints=(
+            ("asset", assets.server.url),
+            ("compute", compute.server.url),
+            ("monitoring", f"http://{monitoring.target}"),
+        ),
     )
 
 

@@ -13,8 +13,8 @@ from trimtab_service.domain.offers import PLACEMENT_OPTIONS, PRICE_BASES, Cloud,
 from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKind
 from trimtab_service.rightsizing.node_share import NodeShare, node_type, split_of_type
 
-SERVICE_PREFIXES: Final = ("ml.", "db.", "cache.")
-"""Types of managed services (SageMaker, RDS, ElastiCache): machines under a prefix, with prices of their own."""
+SERVICE_PREFIXES: Final = ("ml.", "db.", "cache.", "vertex.")
+"""Types of managed services (SageMaker, RDS, ElastiCache, Vertex AI): machines under a prefix, with prices of their own."""
 
 GROUPS: Final = frozenset({ResourceKind.INSTANCE_GROUP, ResourceKind.ENDPOINT})
 """Kinds whose number of instances can be changed."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.clocks import StoppedClock
+from tests.support.cloud_assets import CloudAssetFake
 from tests.support.cloud_monitoring import CloudMonitoringFake
 from tests.support.compute_engine import ComputeEngineFake
 from tests.support.gcp_account import (
@@ -32,12 +33,22 @@ def compute() -> Iterator[ComputeEngineFake]:
 
 
 @pytest.fixture
+def assets() -> Iterator[CloudAssetFake]:
+    """A project without assets."""
+    fake = CloudAssetFake(page_size=1)
+    with fake.server:
+        yield fake
+
+
+@pytest.fixture
 def clock() -> StoppedClock:
     """Noon."""
     return StoppedClock(NOW)
 
 
 @pytest.fixture
-def connection(monitoring: CloudMonitoringFake, compute: ComputeEngineFake, clock: StoppedClock) -> Connection:
+def connection(
+    monitoring: CloudMonitoringFake, compute: ComputeEngineFake, assets: CloudAssetFake, clock: StoppedClock
+) -> Connection:
     """Connected by a clock that moves only with waits."""
-    return connect(account(monitoring, compute), Patience(clock, clock.sleep, spread=lambda: 1.0))
+    return connect(account(monitoring, compute, assets), Patience(clock, clock.sleep, spread=lambda: 1.0))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.support.clocks import StoppedClock
-from tests.support.cloud_monitoring import CloudMonitoringFake
+from tests.support.cloud_assets import CloudAssetFake
 from tests.support.compute_engine import ComputeEngineFake
 from tests.support.gcp_account import ROLES, ZONE, carry_out, change, inventory, populate, read, soon
 from trimtab_service.clouds.kinds import Connection
@@ -200,14 +200,14 @@ def test_sizes_and_bounds_of_groups(compute: ComputeEngineFake, connection: Conn
 
 
 def test_the_roles_allow_what_is_called_and_nothing_else(
-    monitoring: CloudMonitoringFake, compute: ComputeEngineFake, connection: Connection, clock: StoppedClock
+    compute: ComputeEngineFake, assets: CloudAssetFake, connection: Connection, clock: StoppedClock
 ) -> None:
     """Reading uses exactly the reader's role; changing exactly the other one beside it."""
     populate(compute)
     found = inventory(connection, clock)
     read(connection, clock, *found.values())
     reader = set(yaml.safe_load((ROLES / "gcp-reader.yaml").read_text())["includedPermissions"])
-    assert reader == compute.permissions | {"monitoring.timeSeries.list"}
+    assert reader == compute.permissions | assets.permissions | {"monitoring.timeSeries.list"}
     compute.permissions.clear()
     vm, gpu, web, fixed = found["7001"], found["7002"], found["web"], found["fixed"]
     regional = compute.put(

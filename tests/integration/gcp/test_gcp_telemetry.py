@@ -8,6 +8,7 @@ import pytest
 from google.cloud import monitoring_v3
 
 from tests.support.clocks import StoppedClock
+from tests.support.cloud_assets import CloudAssetFake
 from tests.support.cloud_monitoring import CloudMonitoringFake
 from tests.support.compute_engine import ComputeEngineFake
 from tests.support.gcp_account import CPU, END, GROUP, HOUR, account, instance, read, series
@@ -242,10 +243,12 @@ def test_an_answer_that_may_be_short_says_so(
     assert all(s.is_incomplete for s in series(read(connection, clock, instance())["7001"], Metric.CPU))
 
 
-def test_a_hanging_call_ends_at_the_deadline(monitoring: CloudMonitoringFake, compute: ComputeEngineFake) -> None:
+def test_a_hanging_call_ends_at_the_deadline(
+    monitoring: CloudMonitoringFake, compute: ComputeEngineFake, assets: CloudAssetFake
+) -> None:
     """By the wall clock: the batch that hangs is failed, the other one is read."""
     monitoring.store(CPU, [(END, 0.5)], resource={"zone": "us-central1-a"}, system={"instance_group": "web"})
-    connection = connect(replace(account(monitoring, compute), concurrency=1), Patience(longest_call_s=0.3))
+    connection = connect(replace(account(monitoring, compute, assets), concurrency=1), Patience(longest_call_s=0.3))
     monitoring.faults += ["hang", "hang", "hang", "hang", "hang"]
     slow = list(connection.source.read([instance()], HOUR, datetime.now(UTC) + timedelta(seconds=1.0)))
     assert [one.telemetry for one in slow] == [None]

@@ -12,6 +12,7 @@ from trimtab_service.clouds.gcp.group_changes import GroupChanges
 from trimtab_service.clouds.gcp.inventory import attached_of
 from trimtab_service.clouds.gcp.machine_types import parts_of, type_name
 from trimtab_service.clouds.gcp.operations import Operations, last_part, request_id
+from trimtab_service.clouds.gcp.tpu_nodes import is_tpu_node
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.recommendations import Operation, OperationKind
 from trimtab_service.domain.resources import CloudResource, ResourceKind
@@ -41,7 +42,7 @@ class ComputeActuator:
 
     def handles(self, resource: CloudResource, operation: Operation) -> bool:
         """Instances: stop, start, machine type. Managed groups: template's machine type, size and bounds."""
-        if resource.cloud is not Cloud.GCP or resource.account != self.account.account:
+        if resource.cloud is not Cloud.GCP or resource.account != self.account.account or is_tpu_node(resource):
             return False
         wanted = {ResourceKind.INSTANCE: _OF_INSTANCES, ResourceKind.INSTANCE_GROUP: _OF_GROUPS}
         return operation.kind in wanted.get(resource.kind, frozenset())

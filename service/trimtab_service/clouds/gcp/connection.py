@@ -7,16 +7,18 @@ from typing import Any, Final
 from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.gcp.actuator import ComputeActuator
+from trimtab_service.clouds.gcp.assets import ASSET, BASE_URL, Assets
 from trimtab_service.clouds.gcp.compute import Compute
 from trimtab_service.clouds.gcp.faults import EXTRA, translated
 from trimtab_service.clouds.gcp.inventory import Inventory
+from trimtab_service.clouds.gcp.rest import Rest, authorized
 from trimtab_service.clouds.gcp.telemetry import CloudMonitoring
 from trimtab_service.clouds.kinds import Connection
 from trimtab_service.clouds.patience import PassingFault, Patience, source_failed
 
 MONITORING: Final = "monitoring"
 COMPUTE: Final = "compute"
-"""Names of the two services in `endpoints` of the account."""
+"""Names of the services in `endpoints` of the account; `assets.ASSET` is the third."""
 
 _READ_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform.read-only"
 _CHANGE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -31,7 +33,9 @@ def connect(account: CloudAccount, patience: Patience) -> Connection:
     """
     patience = patience.with_calls_of(account.call_timeout)
     compute = Compute(account.account, credentials_of(account, COMPUTE), account.endpoint(COMPUTE), patience)
-    source = CloudMonitoring(account, _metric_client(account), Inventory(compute, account), patience)
+    rest = Rest(authorized(credentials_of(account, ASSET)), account.endpoint(ASSET) or BASE_URL, patience)
+    inventory = Inventory(compute, Assets(account.account, rest), account)
+    source = CloudMonitoring(account, _metric_client(account), inventory, patience)
     return Connection(source, ComputeActuator(compute, account))
 
 

@@ -1,22 +1,22 @@
-"""Instances and managed instance groups of a project, through Compute Engine's aggregated lists."""
+"""What runs in a project: machines and groups of Compute Engine, TPU VMs, and models on Vertex AI."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from trimtab_service.clouds.accounts import CloudAccount
+from trimtab_service.clouds.gcp import tpu_nodes, vertex_endpoints
+from trimtab_service.clouds.gcp.assets import Assets
 from trimtab_service.clouds.gcp.compute import Compute, last_part
 from trimtab_service.clouds.gcp.machine_types import Attached, custom_capacity, type_name
+from trimtab_service.clouds.gcp.names import NAME_TAG, instant_of, region_of
 from trimtab_service.domain.dimensions import Dimension
 from trimtab_service.domain.offers import Cloud, PurchaseOption
 from trimtab_service.domain.resources import Autoscaling, CloudResource, ResourceKind
 
 if TYPE_CHECKING:
     from google.cloud import compute_v1
-
-NAME_TAG: Final = "gcp:name"
-"""Tag under which an instance's name stands beside its numeric id."""
 
 GKE_LABEL: Final = "goog-gke-node"
 """Label that GKE puts on its nodes."""
@@ -32,12 +32,14 @@ class Inventory:
     """Reads all running resources of one project."""
 
     compute: Compute
+    assets: Assets
     account: CloudAccount
 
     def resources(self, deadline: datetime) -> Iterator[CloudResource]:
         """Groups first, then the instances that are of none: what a group holds is advised on as the group.
 
-        Ordered by id. Raises UnavailableError (SOURCE_FAILED) when any list cannot be completed.
+        TPU VMs and deployed models come last. Each kind is ordered by id. Raises UnavailableError (SOURCE_FAILED) when
+        any list cannot be completed.
         """
         scalers = {_path(one.target): one for one in self.compute.list_all("autoscalers", deadline)}
         templates = {one.name: one for one in self.compute.list_all("instance_templates", deadline)}
@@ -55,6 +57,11 @@ class Inventory:
         machines = (one for one in self.compute.list_all("instances", deadline) if one.status == _RUNNING)
         single = (self._instance(one) for one in machines if not _is_managed(one))
         yield from sorted((one for one in single if self._is_read(one)), key=_by_id)
+        nodes = (tpu_nodes.tpu_node(one, self.account) for one in self.assets.all_of(tpu_nodes.ASSET_TYPE, deadline))
+        yield from sorted((one for one in nodes if one is not None and self._is_read(one)), key=_by_id)
+        endpoints = self.assets.all_of(vertex_endpoints.ASSET_TYPE, deadline)
+        models = (model for one in endpoints for model in vertex_endpoints.deployed_models(one, self.account))
+        yield from sorted((one for one in models if self._is_read(one)), key=_by_id)
 
     def _is_read(self, resource: CloudResource) -> bool:
         return not self.account.regions or resource.region in self.account.regions
@@ -65,7 +72,7 @@ class Inventory:
         return CloudResource(
             resource_id=str(one.id),
             cloud=Cloud.GCP,
-            region=_region_of(zone),
+            region=region_of(zone),
             kind=ResourceKind.INSTANCE,
             zone=zone,
             account=self.account.account,
@@ -75,7 +82,7 @@ class Inventory:
             tags=tuple(sorted({**labels, NAME_TAG: one.name}.items())),
             workload_id=labels.get(self.account.workload_tag, ""),
             team=labels.get(self.account.team_tag, ""),
-            start_time=_time(one.last_start_timestamp),
+            start_time=instant_of(one.last_start_timestamp),
         )
 
     def _group(
@@ -91,7 +98,7 @@ class Inventory:
         return CloudResource(
             resource_id=one.name,
             cloud=Cloud.GCP,
-            region=_region_of(zone) if zone else last_part(one.region),
+            region=region_of(zone) if zone else last_part(one.region),
             kind=ResourceKind.INSTANCE_GROUP,
             zone=zone,
             account=self.account.account,
@@ -103,7 +110,7 @@ class Inventory:
             autoscaling=_autoscaling(scalers.get(_path(one.self_link))),
             workload_id=labels.get(self.account.workload_tag, ""),
             team=labels.get(self.account.team_tag, ""),
-            start_time=_time(one.creation_timestamp),
+            start_time=instant_of(one.creation_timestamp),
         )
 
 
@@ -146,14 +153,6 @@ def _option(scheduling: "compute_v1.Scheduling") -> PurchaseOption:
 def _is_managed(one: "compute_v1.Instance") -> bool:
     """Of a managed group, but not a GKE node: those are sized node by node, since their group is GKE's to change."""
     return any(item.key == _MANAGER for item in one.metadata.items) and GKE_LABEL not in one.labels
-
-
-def _region_of(zone: str) -> str:
-    return zone.rpartition("-")[0]
-
-
-def _time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 def _by_id(resource: CloudResource) -> str:

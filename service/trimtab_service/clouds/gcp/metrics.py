@@ -18,11 +18,18 @@ class Subject(StrEnum):
     GROUP_SIZE = "resource.labels.instance_group_name"
     NODE = "resource.labels.node_name"
     NODE_OF_CONTAINER = "metadata.system_labels.node_name"
+    TPU = "resource.labels.node_id"
+    ENDPOINT = "resource.labels.endpoint_id"
 
     @property
     def resource_type(self) -> str:
         """The monitored resource."""
         return _RESOURCE_TYPES.get(self, "gce_instance")
+
+    @property
+    def part_label(self) -> str:
+        """The metric label that with `value` names the resource, where it is a part of what `value` names."""
+        return "deployed_model_id" if self is Subject.ENDPOINT else ""
 
     @property
     def is_metadata(self) -> bool:
@@ -34,6 +41,8 @@ _RESOURCE_TYPES: Final = {
     Subject.GROUP_SIZE: "instance_group",
     Subject.NODE: "k8s_node",
     Subject.NODE_OF_CONTAINER: "k8s_container",
+    Subject.TPU: "tpu_worker",
+    Subject.ENDPOINT: "aiplatform.googleapis.com/Endpoint",
 }
 
 
@@ -43,7 +52,7 @@ class MetricSpec:
 
     `device_label` is a metric label that tells the devices of one resource apart. `is_total`: an amount, of which an
     instance has several series (one a disk, one a load balancer path); they are summed, over a group
-    too. `condition` narrows by metric labels. `agent` names what has to run on the machine for it.
+    too. `condition` narrows by metric labels. `agent` names what writes it, where that may be absent.
     """
 
     metric_type: str
@@ -152,3 +161,48 @@ GROUP_SIZE: Final = MetricSpec(
     "compute.googleapis.com/instance_group/size", Metric.INSTANCES, Unit.COUNT, Statistic.AVERAGE, "ALIGN_MEAN"
 )
 """Instances of a managed group."""
+
+
+def _of_tpu(path: str, metric: Metric, unit: Unit, aligner: str, *, is_total: bool) -> MetricSpec:
+    statistic = Statistic.MAXIMUM if aligner == "ALIGN_MAX" else Statistic.AVERAGE
+    return MetricSpec(
+        f"tpu.googleapis.com/{path}", metric, unit, statistic, aligner, is_total=is_total, agent="TPU VM's workers"
+    )
+
+
+TPU_HOSTS: Final = (
+    _of_tpu("cpu/utilization", Metric.CPU, Unit.PERCENT, "ALIGN_MEAN", is_total=False),
+    _of_tpu("memory/usage", Metric.MEMORY, Unit.BYTES, "ALIGN_MAX", is_total=True),
+    _of_tpu("network/received_bytes_count", Metric.NETWORK_IN, Unit.BYTES_PER_SECOND, "ALIGN_RATE", is_total=True),
+    _of_tpu("network/sent_bytes_count", Metric.NETWORK_OUT, Unit.BYTES_PER_SECOND, "ALIGN_RATE", is_total=True),
+)
+"""Of the hosts of a TPU VM, all workers together (`tpu_worker`). CPU comes by core: its peak would be of a core."""
+
+TPU_UNREAD: Final = (
+    "gpu: tpu.googleapis.com/accelerator/duty_cycle names a worker, and nothing says of which TPU VM it is",
+    "gpu_memory: tpu.googleapis.com/accelerator/memory_used names a worker, and nothing says of which TPU VM it is",
+)
+"""What is missing of every TPU VM: its accelerators are measured as `tpu.googleapis.com/GceTpuWorker`, whose labels are
+project, location and `worker_id`, and the Cloud TPU API tells no node's worker ids."""
+
+
+def _online(path: str, metric: Metric, unit: Unit, aligner: str = "ALIGN_MEAN", *, is_total: bool = True) -> MetricSpec:
+    statistic = Statistic.MAXIMUM if aligner == "ALIGN_MAX" else Statistic.AVERAGE
+    name = f"aiplatform.googleapis.com/prediction/online/{path}"
+    return MetricSpec(name, metric, unit, statistic, aligner, is_total=is_total, agent="deployed model")
+
+
+DEPLOYED_MODEL: Final = (
+    _online("cpu/utilization", Metric.CPU, Unit.VCPUS),
+    _online("memory/bytes_used", Metric.MEMORY, Unit.BYTES, "ALIGN_MAX"),
+    _online("network/received_bytes_count", Metric.NETWORK_IN, Unit.BYTES_PER_SECOND, "ALIGN_RATE"),
+    _online("network/sent_bytes_count", Metric.NETWORK_OUT, Unit.BYTES_PER_SECOND, "ALIGN_RATE"),
+    _online("replicas", Metric.INSTANCES, Unit.COUNT),
+)
+"""Of a model on Vertex AI, its replicas together. CPU is 1 for each vCPU in use: with several it exceeds 100 %."""
+
+DEPLOYED_MODEL_ACCELERATORS: Final = (
+    _online("accelerator/duty_cycle", Metric.GPU, Unit.RATIO, is_total=False),
+    _online("accelerator/memory/bytes_used", Metric.GPU_MEMORY, Unit.BYTES, "ALIGN_MAX"),
+)
+"""Of one on machines with accelerators: the mean share of time that they worked, and what they hold together."""

@@ -79,4 +79,5 @@ def _label(series: "TimeSeries", subject: Subject) -> str:
         value = series.metadata.system_labels.fields[key]
         # The label is a list where an instance is of several groups.
         return str(value.string_value or next((one.string_value for one in value.list_value.values), ""))
-    return str(series.resource.labels.get(key, ""))
+    name = str(series.resource.labels.get(key, ""))
+    return f"{name}/{series.metric.labels.get(subject.part_label, '')}" if subject.part_label else name

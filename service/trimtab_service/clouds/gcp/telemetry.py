@@ -10,7 +10,7 @@ from trimtab_service.clouds.batches import failed, read_in_batches
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.gcp.faults import EXTRA, NotThereError, translated
 from trimtab_service.clouds.gcp.inventory import Inventory
-from trimtab_service.clouds.gcp.queries import Query, batches_of, queries_of
+from trimtab_service.clouds.gcp.queries import Query, batches_of, queries_of, unread
 from trimtab_service.clouds.gcp.series import Collected
 from trimtab_service.clouds.meter import Meter
 from trimtab_service.clouds.patience import Patience
@@ -24,12 +24,14 @@ NANOS_PER_SERIES: Final = 500
 """USD 0.50 for a million time series returned, at least one a query: Cloud Monitoring's read API since 2025-10-02
 (cloud.google.com/stackdriver/pricing). The free million a month of the billing account is not taken off."""
 
+_KINDS: Final = frozenset({ResourceKind.INSTANCE, ResourceKind.INSTANCE_GROUP, ResourceKind.ENDPOINT})
+
 _PAGE_POINTS: Final = 100_000
 """The most points that one page may hold."""
 
 
 class CloudMonitoring:
-    """A TelemetrySource over `google.monitoring.v3` and Compute Engine. Make it with `connection.connect`.
+    """A TelemetrySource over `google.monitoring.v3` and the lists of `inventory`. Make it with `connection.connect`.
 
     `metrics` is a `monitoring_v3.MetricServiceClient`.
     """
@@ -57,7 +59,7 @@ class CloudMonitoring:
         return self._account.account
 
     def inventory(self, scope: Scope, deadline: datetime) -> Iterator[CloudResource]:
-        """As the port says: managed groups, and instances that are of none."""
+        """As the port says: managed groups, instances that are of none, TPU VMs, and models deployed on Vertex AI."""
         return (one for one in self._inventory.resources(deadline) if in_scope(one, scope))
 
     def estimate(self, resources: Sequence[CloudResource], window: Window) -> ReadCost:
@@ -76,7 +78,7 @@ class CloudMonitoring:
         for resource in resources:
             if not _is_known(resource):
                 yield failed(
-                    resource, "Cloud Monitoring is read for instances and instance groups of Google Cloud only"
+                    resource, "Cloud Monitoring is read for instances, groups and endpoints of Google Cloud only"
                 )
         known = [one for one in resources if _is_known(one)]
 
@@ -95,7 +97,7 @@ class CloudMonitoring:
 
     def _read_batch(self, batch: Sequence[CloudResource], window: Window, deadline: datetime) -> Mapping[str, Reading]:
         series: dict[str, list[RawSeries]] = {one.key: [] for one in batch}
-        missing: dict[str, list[str]] = {one.key: [] for one in batch}
+        missing: dict[str, list[str]] = {one.key: list(unread(one)) for one in batch}
         queries: deque[Query] = deque(queries_of(batch))
         while queries:
             query = queries.popleft()
@@ -164,4 +166,4 @@ class CloudMonitoring:
 
 
 def _is_known(resource: CloudResource) -> bool:
-    return resource.cloud is Cloud.GCP and resource.kind in {ResourceKind.INSTANCE, ResourceKind.INSTANCE_GROUP}
+    return resource.cloud is Cloud.GCP and resource.kind in _KINDS
