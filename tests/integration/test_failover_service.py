@@ -193,6 +193,21 @@ def test_an_outage_is_noticed_and_an_automatic_plan_starts_once(house: FailoverH
     assert only.name == name
 
 
+def test_sides_that_observers_see_down_are_known_where_nobody_knows_which_one_is_active(house: FailoverHouse) -> None:
+    """The plan has no name to look at, and none has run: that is no reason to move a service to where nothing answers."""
+    scaling = Workflow(failover_plan().activate.stages[1:2])
+    house.keep(failover_plan(activate=scaling, detection=Detection(OBSERVERS, failures=1)))
+    for one in OBSERVERS:
+        request = pb.ReportHealthRequest(name=PLAN, observer_id=one.observer_id)
+        request.sides.add(side_id="virginia")
+        request.sides.add(side_id="iowa")
+        health = house.stub.ReportHealth(request).health
+    assert (health.active_side, list(health.reasons)) == ("", ["ACTIVE_SIDE_UNKNOWN"])
+    assert all(side.is_down for side in health.sides)
+    assert "healthy" in _refused(house.start, grpc.StatusCode.FAILED_PRECONDITION)
+    house.over(house.start(override_reason="the observers are wrong"))
+
+
 def test_strangers_report_nothing(house: FailoverHouse) -> None:
     """An observer that the plan does not know, a side that it does not have."""
     house.keep()

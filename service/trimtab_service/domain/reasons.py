@@ -259,6 +259,7 @@ class HealthReason(Reason):
     ACTIVE_SIDE_WELL = "A quorum sees the active side well."
     ACTIVE_SIDE_DOWN = "A quorum sees the active side down."
     TOO_FEW_OBSERVERS = "Fewer observers reported in time than a quorum takes."
+    ACTIVE_SIDE_UNKNOWN = "No run has told where traffic is, and no name that the plan switches does."
     OBSERVERS_DISAGREE = "No quorum sees the active side down, and none sees it well."
     NO_SIDE_PROVEN_WELL = "The active side is down, and no other one is seen well by a quorum."
     EVERY_SIDE_DOWN = "A quorum sees every side down: moving helps nobody."
