@@ -111,10 +111,11 @@ def test_what_somebody_else_bought_is_not_taken_for_ours(api: SavingsPlansApi, a
     assert buyer(account).carry_out(*reservation(), "t", soon()).is_changed
     assert stranger.tags == {}
     api.reserved.failing = {"PurchaseReservedInstancesOffering"}
+    second = reservation(OfferId="second", Units="3", CommitmentPerHour="0.36")
     with pytest.raises(UnavailableError):
-        buyer(account).carry_out(*reservation(OfferId="second", Units="3", CommitmentPerHour="0.36"), "t", soon())
+        buyer(account).carry_out(*second, "t", soon())
     api.reserved.reserved.pop()  # the answer was lost, and nothing was done
-    assert buyer(account).carry_out(*reservation(OfferId="second", Units="3", CommitmentPerHour="0.36"), "t", soon()).is_changed
+    assert buyer(account).carry_out(*second, "t", soon()).is_changed
     assert [one.count for one in api.reserved.reserved] == [10, 10, 3]
 
 
@@ -191,7 +192,7 @@ def test_a_refusal_gives_the_day_back(api: SavingsPlansApi, account: CloudAccoun
 def test_a_refusal_does_not_forget_an_attempt_whose_answer_was_lost(
     api: SavingsPlansApi, account: CloudAccount
 ) -> None:
-    """EC2 bought it and does not list it yet, and refuses a second: when it is listed it is found, and not bought again."""
+    """EC2 bought it, does not list it yet and refuses a second: once listed it is found, and not bought again."""
     actuator, (resource, operation) = buyer(account), reservation()
     api.reserved.failing = {"PurchaseReservedInstancesOffering"}
     with pytest.raises(UnavailableError):
