@@ -194,7 +194,7 @@ def test_an_outage_is_noticed_and_an_automatic_plan_starts_once(house: FailoverH
 
 
 def test_sides_that_observers_see_down_are_known_where_nobody_knows_which_one_is_active(house: FailoverHouse) -> None:
-    """The plan has no name to look at, and none has run: that is no reason to move a service to where nothing answers."""
+    """The plan switches no name, and none has run: no reason to move a service to where nothing answers."""
     scaling = Workflow(failover_plan().activate.stages[1:2])
     house.keep(failover_plan(activate=scaling, detection=Detection(OBSERVERS, failures=1)))
     for one in OBSERVERS:

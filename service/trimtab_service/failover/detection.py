@@ -198,10 +198,9 @@ def _side(side_id: str, believed: Mapping[str, _Words], quorum: int) -> SideHeal
 
 def _verdict(health: ServiceHealth, quorum: int, reporting: int) -> tuple[Verdict, tuple[HealthReason, ...]]:
     active = next((side for side in health.sides if side.side_id == health.active_side), None)
-    if reporting < quorum:
-        return Verdict.UNCERTAIN, (HealthReason.TOO_FEW_OBSERVERS,)
-    if active is None:
-        return Verdict.UNCERTAIN, (HealthReason.ACTIVE_SIDE_UNKNOWN,)
+    if reporting < quorum or active is None:
+        lacking = HealthReason.TOO_FEW_OBSERVERS if reporting < quorum else HealthReason.ACTIVE_SIDE_UNKNOWN
+        return Verdict.UNCERTAIN, (lacking,)
     if not active.is_down:
         if active.is_well:
             return Verdict.WELL, (HealthReason.ACTIVE_SIDE_WELL,)
