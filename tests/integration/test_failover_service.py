@@ -197,11 +197,10 @@ def test_sides_that_observers_see_down_are_known_where_nobody_knows_which_one_is
     """The plan switches no name, and none has run: no reason to move a service to where nothing answers."""
     scaling = Workflow(failover_plan().activate.stages[1:2])
     house.keep(failover_plan(activate=scaling, detection=Detection(OBSERVERS, failures=1)))
+    gone = [pb.SideReport(side_id=side) for side in ("virginia", "iowa")]
     for one in OBSERVERS:
-        request = pb.ReportHealthRequest(name=PLAN, observer_id=one.observer_id)
-        request.sides.add(side_id="virginia")
-        request.sides.add(side_id="iowa")
-        health = house.stub.ReportHealth(request).health
+        house.stub.ReportHealth(pb.ReportHealthRequest(name=PLAN, observer_id=one.observer_id, sides=gone))
+    health = house.stub.CheckServiceHealth(pb.CheckServiceHealthRequest(name=PLAN))
     assert (health.active_side, list(health.reasons)) == ("", ["ACTIVE_SIDE_UNKNOWN"])
     assert all(side.is_down for side in health.sides)
     assert "healthy" in _refused(house.start, grpc.StatusCode.FAILED_PRECONDITION)
