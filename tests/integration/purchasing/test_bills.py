@@ -1,8 +1,5 @@
 """What a portfolio is billed, through a real server, in the provider's own order."""
 
-import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import grpc
@@ -10,34 +7,11 @@ import pytest
 
 from tests.support import purchase_requests as asked
 from tests.support.contract import refusal_of
+from tests.support.planning import amount
 from tests.support.purchase_requests import offer, owned, usd
-from tests.support.service import RunningService, running_service
+from tests.support.service import RunningService
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab.v1 import types_pb2
-from trimtab_service.bootstrap import Overrides
-
-POINT_CAP = 2_000_000
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PLAN = pb.PurchasePlan
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """One service for all; each test has a project of its own; its clock stands still."""
-    overrides = Overrides(clock=lambda: NOW)
-    with running_service(tmp_path_factory.mktemp("service"), overrides=overrides, sizing_points=POINT_CAP) as running:
-        yield running
-
-
-@pytest.fixture
-def parent() -> str:
-    """A project that no other test uses."""
-    return f"projects/p{uuid.uuid4().hex[:12]}"
-
-
-def amount(money: object) -> Decimal:
-    """A Money as it is."""
-    return Decimal(getattr(money, "units", 0)) + Decimal(getattr(money, "nanos", 0)).scaleb(-9)
 
 
 def aws_example(commitment: str) -> pb.EvaluatePurchasePlanRequest:

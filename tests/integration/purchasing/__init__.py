@@ -1,0 +1,1 @@
+"""The purchasing service through a real server."""
