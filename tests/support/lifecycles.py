@@ -5,19 +5,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import grpc
+import pytest
 
 from tests.support import oidc
+from tests.support.contract import Refusal, refusal_of
+from tests.support.findings import content
 from tests.support.machines import Machines
 from tests.support.service import RunningService, running_service
 from trimtab.v1 import recommendation_service_pb2 as pb
+from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from trimtab_service.bootstrap import Overrides, utc_now
 from trimtab_service.domain.recommendations import Recommendation, RecommendationContent
 from trimtab_service.rpc.ids import new_ulid
 from trimtab_service.store.engines import open_database
 from trimtab_service.store.recommendations import RecommendationStore
 from trimtab_service.store.writer import GroupCommitWriter
+
+CODE: Final = grpc.StatusCode
+_numbers = count(100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +89,33 @@ def lifecycle_house(
         **settings,
     ) as service:
         yield House(service, machines, issuer)
+
+
+def found(house: House, project: str) -> Recommendation:
+    """A resize of a machine of its own, which runs."""
+    number = next(_numbers)
+    house.machines.add(f"i-{number:08}")
+    (made,) = house.take_in(project, content(number))
+    return made
+
+
+def refused(call: Any, request: Any, metadata: Any) -> Refusal:  # noqa: ANN401 - any method and its request
+    """The refusal of a call that must be refused."""
+    with pytest.raises(grpc.RpcError) as failed:
+        call(request, metadata=metadata, timeout=30)
+    return refusal_of(failed.value)
+
+
+def claimed(house: House, rpc: RecommendationServiceStub, made: Recommendation, who: str = "ada") -> pb.Recommendation:
+    """Claimed by somebody."""
+    answer: pb.Recommendation = rpc.ClaimRecommendation(
+        pb.ClaimRecommendationRequest(**named(made)), metadata=house.as_one(who), timeout=30
+    )
+    return answer
+
+
+def apply(rpc: RecommendationServiceStub, made: Recommendation, who: Any, **fields: Any) -> Any:  # noqa: ANN401 - fields of a request
+    """Carried out."""
+    return rpc.ApplyRecommendation(
+        pb.ApplyRecommendationRequest(**named(made, execute=True) | fields), metadata=who, timeout=60
+    )

@@ -1,0 +1,1 @@
+"""The lifecycle of recommendations through a real server."""
