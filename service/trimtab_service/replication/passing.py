@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from trimtab_service.domain.errors import TrimtabError, UnavailableError
-from trimtab_service.replication.alignment import Pair, Stretch, align
+from trimtab_service.replication.alignment import Pair, Position, Stretch, align
 from trimtab_service.replication.canary import write_canary
 from trimtab_service.replication.copying import Around, give_up
 from trimtab_service.replication.crew import Crew
@@ -39,9 +39,13 @@ _SKEW: Final = timedelta(minutes=5)
 
 @dataclass(slots=True)
 class _Open:
-    """A stretch whose keys are being settled. `counts` are those that needed no call."""
+    """A stretch whose keys are being settled. `counts` are those that needed no call, `originals` those of the source.
 
-    stretch: Stretch
+    Of the others nothing is kept: many stretches may wait for one large object.
+    """
+
+    then: Position | None
+    originals: int
     counts: Counts
     left: list[tuple[Pair, Future[Done]]]
 
@@ -94,9 +98,11 @@ class Pass:
         return page
 
     def _begun(self, stretch: Stretch, crew: Crew) -> _Open:
-        self._originals += _originals(stretch)
+        originals = sum(pair.source is not None for pair in stretch.pairs)
+        self._originals += originals
         # A source that shows nothing at all is more likely to be the wrong one than to have been emptied.
-        deletes = self._definition.deletes if self._originals else Deletes.KEEP
+        shows = self._originals or (stretch.then is not None and stretch.then.is_within)
+        deletes = self._definition.deletes if shows else Deletes.KEEP
         settler = Settler(self._around, deletes, f"{self._definition.reserved}deleted/{self._definition.name}/")
         same = extra = 0
         left: list[tuple[Pair, Future[Done]]] = []
@@ -108,7 +114,7 @@ class Pass:
                 extra += 1
             else:
                 left.append((pair, self._submitted(crew, partial(settler.settle, pair))))
-        return _Open(stretch, Counts(same=same, extra=extra), left)
+        return _Open(stretch.then, originals, Counts(same=same, extra=extra), left)
 
     def _submitted(self, crew: Crew, work: Callable[[], Done]) -> Future[Done]:
         self._around.check()
@@ -150,11 +156,11 @@ class Pass:
                 failures = [*failures, Failure(pair.key, cause_of(error))][-_FAILURES_KEPT:]
         if self._lost is not None:
             raise self._lost
-        position = one.stretch.then or self._state.position
+        position = one.then or self._state.position
         self._state = replace(
             self._state,
             position=position,
-            source_objects=self._state.source_objects + _originals(one.stretch),
+            source_objects=self._state.source_objects + one.originals,
             counts=self._state.counts.plus(counts),
             failures=tuple(failures),
         )
@@ -184,7 +190,3 @@ class Pass:
         self.progress = replace(self.progress, current=self._state)
         self._around.journal.save(self._around.held, self.progress)
         self._saved_at = self._around.clock()
-
-
-def _originals(stretch: Stretch) -> int:
-    return sum(pair.source is not None for pair in stretch.pairs)

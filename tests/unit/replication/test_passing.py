@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.replications import START, Meddled, Ticking, TwoBuckets, unavailable
 from trimtab_service.domain.errors import UnavailableError
+from trimtab_service.replication.alignment import MOST_TOGETHER
 from trimtab_service.replication.alignment import START as FIRST
 from trimtab_service.replication.canary import read_canary
 from trimtab_service.replication.checksums import Checksums
@@ -176,6 +177,21 @@ def test_a_source_that_shows_nothing_deletes_nothing() -> None:
     world.here.delete("a", world.here.head("a", LATER).version, LATER)
     world.run()
     assert world.user_keys(world.there) == ["a"]
+
+
+def test_many_copies_before_the_first_original_are_deleted_in_one_pass() -> None:
+    """What is left over is told in pieces, and the source shows something though its first key comes after them."""
+    world = TwoBuckets(deletes=Deletes.PROPAGATE)
+    keys = [f"a/{number:04}" for number in range(MOST_TOGETHER + 5)]
+    for key in (*keys, "z"):
+        world.here.write(key, b"")
+    world.run()
+    for key in keys:
+        world.here.delete(key, world.here.head(key, LATER).version, LATER)
+    over = world.run()
+    assert world.user_keys(world.there) == ["z"]
+    assert over.last is not None
+    assert (over.last.counts.deleted, over.last.source_objects) == (len(keys), 1)
 
 
 def test_metadata_that_changes_without_its_content_is_copied() -> None:
