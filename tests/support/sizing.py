@@ -62,6 +62,10 @@ def instance(
     return CloudResource("i-1", cloud, region, instance_type=instance_type, arm_ready=arm_ready)
 
 
+M5_4XLARGE = instance("m5.4xlarge")
+"""16 vCPUs, 64 GiB, USD 0.768."""
+
+
 def scaling_group(instance_type: str, count: int, bounds: Autoscaling) -> CloudResource:
     """A group of AWS that scales by itself."""
     return CloudResource(

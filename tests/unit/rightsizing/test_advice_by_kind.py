@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.sizing import (
     GPU,
+    M5_4XLARGE,
     NOW,
     TWO_WEEKS,
     advice,
@@ -27,9 +28,6 @@ from trimtab_service.domain.rightsizing import Action, Finding
 from trimtab_service.rightsizing.advisor import advise
 from trimtab_service.rightsizing.node_share import split
 from trimtab_service.rightsizing.telemetry import RawSeries
-
-M5_4XLARGE = instance("m5.4xlarge")
-"""16 vCPUs, 64 GiB, USD 0.768."""
 
 
 def test_containers_ask_for_what_they_need(starter: CatalogSnapshot) -> None:
