@@ -1,6 +1,6 @@
 """What differs between the two sides, page by page: read from both, taken from no journal, and nothing is changed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -48,12 +48,23 @@ class Compared:
     then: Position | None
 
 
-def compare(
-    definition: Replication, stores: tuple[ObjectStore, ObjectStore], start: Position, most: int, deadline: datetime
-) -> Compared:
-    """Compare from a position on, until `most` differences or more were found in whole pages.
+def _never() -> bool:
+    return False
 
-    What the listings leave open is asked by key. Raises UnavailableError (SOURCE_FAILED).
+
+def compare(  # noqa: PLR0913 - what, where, from where on, how much and how long
+    definition: Replication,
+    stores: tuple[ObjectStore, ObjectStore],
+    start: Position,
+    most: int,
+    deadline: datetime,
+    *,
+    is_late: Callable[[], bool] = _never,
+) -> Compared:
+    """Compare from a position on, until `most` differences or more were found in whole pages, or it is late.
+
+    Two sides that are alike have no difference to stop at, so whoever waits is answered in between. What the listings
+    leave open is asked by key. Raises UnavailableError (SOURCE_FAILED).
     """
     found: list[Differing] = []
     totals = [0, 0, 0, 0]
@@ -67,7 +78,7 @@ def compare(
             if difference is not None:
                 found.append(_differing(pair, difference))
         then = stretch.then
-        if len(found) >= most:
+        if len(found) >= most or is_late():
             break
     else:
         then = None

@@ -151,8 +151,9 @@ class ReplicationServicer:
         most, start = page_size(request.page_size), _position(asked)
         standing = self._replicas.standing(definition.name)
         is_reversed = standing.is_reversed and standing.definition == definition.identity
-        deadline = self._clock() + timedelta(seconds=call.time_remaining())
-        part = compare(definition, opened.stores(is_reversed=is_reversed), start, most, deadline)
+        now, left = self._clock(), timedelta(seconds=call.time_remaining())
+        stores, half = opened.stores(is_reversed=is_reversed), now + left / 2
+        part = compare(definition, stores, start, most, now + left, is_late=lambda: self._clock() >= half)
         return pb.CompareReplicationResponse(
             differences=[encode_difference(one) for one in part.differing],
             next_page_token="" if part.then is None else _token(part.then, asked),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.replications import START, Meddled, Ticking, TwoBuckets, unavailable
 from trimtab_service.domain.errors import UnavailableError
-from trimtab_service.replication.alignment import MOST_TOGETHER
+from trimtab_service.replication.alignment import MOST_TOGETHER, Position
 from trimtab_service.replication.alignment import START as FIRST
 from trimtab_service.replication.canary import read_canary
 from trimtab_service.replication.checksums import Checksums
@@ -352,6 +352,21 @@ def test_a_store_that_does_not_answer_ends_the_pass_and_not_one_key_after_anothe
     with pytest.raises(UnavailableError):
         world.run()
     assert len(tried) < 30
+
+
+def test_a_comparison_of_two_sides_that_are_alike_is_answered_in_time() -> None:
+    """However many objects there are: it tells how far it came, and goes on from there."""
+    world = TwoBuckets(page_size=2)
+    for key in "abcdef":
+        world.here.write(key, b"x")
+    world.run()
+    position: Position | None = FIRST
+    totals = parts = 0
+    while position is not None:
+        some = compare(world.definition, (world.here, world.there), position, 100, LATER, is_late=lambda: True)
+        assert not some.differing
+        position, totals, parts = some.then, totals + some.source_objects, parts + 1
+    assert (totals, parts > 1) == (6, True)
 
 
 def test_the_comparison_tells_every_difference_and_changes_nothing() -> None:
