@@ -2,7 +2,8 @@
 
     python -m tests.bench.catalog_load [--quick] [--catalog DIR]
 
-`load_s` is the wall time of a whole load in its own process, start of the process included. `swap_ms` is the median of
+`load_s` is the wall time of a whole load in its own process, start of the process included, as at the start of a
+server; `reload_s` the same beside decisions, to which it leaves the processors. `swap_ms` is the median of
 many swaps (`swap_max_ms` the longest), letting go of the old catalogue included. `rss_mib` is what the server holds
 after the run; with `--no-server`, what a fresh process holds that has read every page. The ratio
 `place_p99_during_reload_ratio` is the p99 of unary `Place` calls that overlap reloads over the p99 of the others, from
@@ -58,7 +59,7 @@ def measure_load(source: Path, root: Path, times: int) -> tuple[list[float], Loa
     for number in range(times):
         change_content(source, number)
         started = time.perf_counter()
-        library.refresh()
+        library.refresh(paced=False)
         seconds.append(time.perf_counter() - started)
     return seconds, library.current
 
@@ -113,8 +114,8 @@ def served(source: Path, data: Path) -> Iterator[tuple[ServerProcess, str]]:
         server.close()
 
 
-def measure_place(source: Path, data: Path, seconds: float) -> tuple[float, float, float]:
-    """p99 in ms of `Place` without and with a reload under way, and resident MiB of the server at the end."""
+def measure_place(source: Path, data: Path, seconds: float) -> tuple[float, float, float, float]:
+    """p99 in ms of `Place` without and with a reload under way, its median s, and the server's MiB at the end."""
     import trimtab  # noqa: PLC0415 - generated stubs; the other figures do not need them
 
     with served(source, data) as (server, address), trimtab.Client(address) as client:
@@ -125,13 +126,16 @@ def measure_place(source: Path, data: Path, seconds: float) -> tuple[float, floa
         stop = threading.Event()
         calm: list[float] = []
         busy: list[float] = []
+        reloads: list[float] = []
 
         def reload() -> None:
             number = 1_000
             while not stop.wait(1.0):
                 change_content(source, number)
                 reloading.set()
+                began = time.perf_counter()
                 client.catalog.refresh_catalog(timeout=60)
+                reloads.append(time.perf_counter() - began)
                 reloading.clear()
                 number += 1
 
@@ -151,7 +155,8 @@ def measure_place(source: Path, data: Path, seconds: float) -> tuple[float, floa
     for name, times in (("calm", calm), ("during reloads", busy)):
         p50, p95, p999 = (np.percentile(times, [50, 95, 99.9]) * 1_000).tolist()
         print(f"Place {name}: p50 {p50:.2f} ms, p95 {p95:.2f} ms, p99.9 {p999:.2f} ms")
-    return float(np.percentile(calm, 99)) * 1_000, float(np.percentile(busy, 99)) * 1_000, resident
+    calm_ms, busy_ms = (float(np.percentile(times, 99)) * 1_000 for times in (calm, busy))
+    return calm_ms, busy_ms, statistics.median(reloads), resident
 
 
 def main() -> int:
@@ -176,9 +181,11 @@ def main() -> int:
             resident = fresh.submit(resident_mib_of_reader, root / current.load.version).result()
         print(f"resident, every page touched: {resident:.0f} MiB")
         ratio: float | None = None
+        reload_s: float | None = None
         if not options.no_server:
-            calm, busy, resident = measure_place(source, Path(scratch) / "data", 15 if options.quick else 60)
+            calm, busy, reload_s, resident = measure_place(source, Path(scratch) / "data", 15 if options.quick else 60)
             ratio = busy / calm
+            print(f"load beside decisions: median {reload_s:.2f} s")
             print(f"Place p99: {calm:.2f} ms calm, {busy:.2f} ms during reloads; server resident {resident:.0f} MiB")
     figures = {
         "rows": current.load.source_rows,
@@ -187,6 +194,7 @@ def main() -> int:
         "swap_ms": round(swap_ms, 4),
         "swap_max_ms": round(swap_max_ms, 4),
         "open_ms": round(open_ms, 1),
+        "reload_s": None if reload_s is None else round(reload_s, 3),
         "rss_mib": round(resident, 1),
         "place_p99_during_reload_ratio": None if ratio is None else round(ratio, 2),
     }

@@ -24,7 +24,7 @@ from trimtab_service.domain.errors import FailedPreconditionError
 from trimtab_service.domain.reasons import CatalogIssue, ErrorReason
 
 EXIT_REFUSED = 3
-_POLITE = 19
+_POLITE = 5
 
 
 def build(

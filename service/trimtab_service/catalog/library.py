@@ -106,22 +106,23 @@ class CatalogLibrary:
         """
         self.follow()
         try:
-            return self.refresh()
+            return self.refresh(paced=False)
         except TrimtabError:
             if self._current is None:
                 raise
             return self._current
 
-    def refresh(self) -> LoadedCatalog:
+    def refresh(self, *, paced: bool = True) -> LoadedCatalog:
         """Builds from the source, off this process, and swaps. Returns at once where the source is unchanged.
 
+        `paced` leaves the processors to the decisions that are being made meanwhile; see `BuilderProcess.run`.
         One refresh at a time: a second waits and then finds the work done. On failure the current catalogue stays.
         Raises FailedPreconditionError (CATALOG_REFUSED) and UnavailableError (SOURCE_FAILED).
         """
         with self._refreshing, self._sole_writer():
             self.follow()
             try:
-                loaded = self._rebuild()
+                loaded = self._rebuild(paced=paced)
             except TrimtabError as error:
                 self._failure = RefreshFailure(self._clock(), error.reason, error.message)
                 raise
@@ -176,11 +177,11 @@ class CatalogLibrary:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _rebuild(self) -> LoadedCatalog:
+    def _rebuild(self, *, paced: bool) -> LoadedCatalog:
         current = self._current
         if current is not None and current.load.fingerprint == fingerprint(self._source):
             return current
-        load = self._builder.run(self._source, self._root, as_of=self._clock())
+        load = self._builder.run(self._source, self._root, as_of=self._clock(), paced=paced)
         try:
             snapshot = open_snapshot(self._root / load.version)
         except (OSError, ValueError, KeyError) as error:
