@@ -2,7 +2,8 @@
 
     python -m tests.bench.recommendation_store [--quick] [--dsn DSN]
 
-100,000 findings are taken in: new, and without `--quick` again unchanged and again changed. Beside them the same bytes
+100,000 findings are taken in new, then again unchanged (`confirm`), then again each with another saving (`change`); of
+the last two a tenth with `--quick`, as `..._again` says. Beside them the same bytes
 go in by a bare INSERT of the same rows in the same transactions, into a table with a primary key and nothing else: what
 the engine and the disk cost by themselves. Pages of 100 are then read in every order, from all over the table: of
 100,000 rows with `--quick`, else of 1,000,000. A page is timed to its rows; decoding 100 of them is told apart.
@@ -11,7 +12,8 @@ A finding holds the option advised, the present size and one alternative, each w
 back-tests. PostgreSQL is a server of the bench's own unless `--dsn` names a database, which must be empty. Beside the
 seconds stand the CPU seconds of this process: on a machine that others use, wall time says little.
 
-The last line is one JSON object. `..._upsert_s` are seconds for 100,000 new ones, `..._page_ms` medians over orders.
+The last line is one JSON object. `..._upsert_s` are seconds for 100,000 new ones, `..._confirm_s` and
+`..._change_s` for as many as `..._again` tells, `..._page_ms` medians over orders.
 """
 
 import argparse
@@ -44,6 +46,7 @@ from trimtab_service.store.schema import migrate
 from trimtab_service.store.writer import GroupCommitWriter
 
 UPSERTED: Final = 100_000
+AGAIN_QUICK: Final = 10_000
 PROJECT: Final = "bench"
 ORDERS: Final = ("create_time desc", "update_time desc", "monthly_saving desc", "priority")
 _CHUNK: Final = 2_000
@@ -95,21 +98,25 @@ def _engine(name: str, dsn: str, total: int, *, quick: bool) -> dict[str, object
 def _upserts(
     name: str, store: RecommendationStore, contents: Sequence[RecommendationContent], *, quick: bool
 ) -> dict[str, object]:
-    runs: list[tuple[str, Sequence[RecommendationContent]]] = [("upsert", contents)]
-    if not quick:
-        changed = [replace(one, confidence=0.5) for one in contents]
-        runs += [("confirm", contents), ("refresh", changed)]
-    figures: dict[str, object] = {}
+    again = contents[: AGAIN_QUICK if quick else UPSERTED]
+    runs = (("upsert", contents), ("confirm", again), ("change", [_changed(one) for one in again]))
+    figures: dict[str, object] = {f"{name}_again": len(again)}
     for hour, (label, given) in enumerate(runs):
         started, cpu = time.perf_counter(), time.process_time()
         taken = store.take_in(PROJECT, given, _START + timedelta(hours=hour), new_ulid)
         seconds = time.perf_counter() - started
-        if len(taken) != UPSERTED:
+        if len(taken) != len(given):
             raise AssertionError(f"{len(taken)} were taken in")
         figures[f"{name}_{label}_s"] = round(seconds, 2)
         figures[f"{name}_{label}_cpu_s"] = round(time.process_time() - cpu, 2)
-        print(f"{name}: {label} of {UPSERTED:,} in {seconds:.2f} s, {UPSERTED / seconds:,.0f}/s")
+        print(f"{name}: {label} of {len(given):,} in {seconds:.2f} s, {len(given) / seconds:,.0f}/s")
     return figures
+
+
+def _changed(content: RecommendationContent) -> RecommendationContent:
+    """The same finding at another price, which moves it in the orders and totals too."""
+    impact = content.primary_impact
+    return replace(content, primary_impact=replace(impact, cost_micros=impact.cost_micros - 7))
 
 
 def _bare(database: Database, contents: Sequence[RecommendationContent]) -> float:

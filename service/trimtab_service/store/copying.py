@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, LargeBinary, Table, Text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeDecorator
 
 from trimtab_service.store.columns import UtcTimestamp
 
@@ -14,6 +15,7 @@ _NAMES: Final = (
     (LargeBinary, "bytea"),
     (BigInteger, "int8"),
     (Boolean, "bool"),
+    (Double, "float8"),
     (Text, "text"),
 )
 """PostgreSQL's name of each type that our tables have: binary COPY converts nothing, so it has to be told."""
@@ -51,7 +53,8 @@ def _copy_of(table: Table, columns: tuple[str, ...]) -> tuple[str, tuple[str, ..
 
 
 def _name_of(column: Column[Any]) -> str:
+    told = (column.type, column.type.impl_instance) if isinstance(column.type, TypeDecorator) else (column.type,)
     for kind, name in _NAMES:
-        if isinstance(column.type, kind):
+        if any(isinstance(one, kind) for one in told):
             return name
     raise TypeError(f"{column} has a type that COPY is not told of")

@@ -24,7 +24,7 @@ from trimtab_service.recommendations.identity import RANK
 from trimtab_service.recommendations.intake import monthly_saving_micros, risk_of
 from trimtab_service.recommendations.lifecycle import SERVICE
 from trimtab_service.store.filters import Filterable
-from trimtab_service.store.recommendation_documents import read_content, written
+from trimtab_service.store.recommendation_documents import Written, read_content, written
 from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
 
 VERIFY_AFTER: Final = timedelta(days=1)
@@ -183,17 +183,27 @@ def assembled(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A content with all that is made of it, made before the turn is taken."""
+    """A content with all that is made of it, made before the turn is taken.
+
+    `ready` are the bytes to keep where they were made ahead: deflating is a third of it, and for nothing where the same
+    content is there already.
+    """
 
     content: RecommendationContent
-    data: bytes
+    parts: Written
     content_hash: str
+    ready: bytes | None
 
     @classmethod
-    def of(cls, content: RecommendationContent) -> "Prepared":
-        """Raises ValueError for texts that a database cannot keep."""
+    def of(cls, content: RecommendationContent, *, is_new: bool = False) -> "Prepared":
+        """`is_new`: it will most likely be written. Raises ValueError for texts that a database cannot keep."""
         parts = written(content)
-        return cls(content, parts.stored(), parts.digest())
+        return cls(content, parts, parts.digest(), parts.stored() if is_new else None)
+
+    @property
+    def data(self) -> bytes:
+        """The bytes to keep."""
+        return self.parts.stored() if self.ready is None else self.ready
 
 
 def fresh(project: str, own: str, prepared: Prepared, now: datetime, expire_time: datetime, change: int) -> Any:  # noqa: ANN401, PLR0913, PLR0917 - the parts of a row

@@ -1,17 +1,32 @@
 """How rows of recommendations are written: many at once by what each engine has for it, and numbered per project."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache, lru_cache
 from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    true,
+    update,
+)
 
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.store.columns import to_micros
+from trimtab_service.store.copying import copy_rows
 from trimtab_service.store.recommendation_rows import COLUMNS, StoredRecommendation
 from trimtab_service.store.recommendation_tables import (
     RECOMMENDATION_CHANGES,
@@ -19,9 +34,6 @@ from trimtab_service.store.recommendation_tables import (
     RECOMMENDATIONS,
 )
 from trimtab_service.store.serial import take_turn
-
-if TYPE_CHECKING:
-    import psycopg
 
 _R: Final = RECOMMENDATIONS.c
 _T: Final = RECOMMENDATION_TRANSITIONS.c
@@ -37,6 +49,11 @@ _SETTLED: Final = (
 
 _SETTLED_OF: Final = attrgetter(*_SETTLED)
 _LIVELY: Final = tuple(name for name in COLUMNS if name not in _SETTLED)
+_SUMMED: Final = ("account", "monthly_saving_micros", "realized_monthly_saving_micros")
+"""What of the others the index of the savings and that of the totals are over: the same saving leaves them alone."""
+
+_SUMMED_OF: Final = attrgetter(*_SUMMED)
+_LIVELIEST: Final = tuple(name for name in _LIVELY if name not in _SUMMED)
 
 _CHUNKS: Final = (1_000, 256, 32, 4, 1)
 """Rows of one statement on SQLite, within its 32,766 values. Few sizes, so that the driver keeps each prepared; large
@@ -81,7 +98,7 @@ def insert_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
     elif len(rows) <= _FEW:
         conn.execute(insert(RECOMMENDATIONS), [row._asdict() for row in rows])
     else:
-        _copy(conn, rows)
+        copy_rows(conn, RECOMMENDATIONS, COLUMNS, rows)
 
 
 def replace_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
@@ -90,7 +107,7 @@ def replace_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None
         return
     for project in {row.project for row in rows}:
         own = [row.recommendation_id for row in rows if row.project == project]
-        conn.execute(delete(RECOMMENDATIONS).where(_R.project == project, _R.recommendation_id.in_(own)))
+        conn.execute(delete(RECOMMENDATIONS).where(_of_ids(conn, project, own)))
     insert_rows(conn, rows)
 
 
@@ -124,8 +141,9 @@ def refresh_rows(conn: Connection, pairs: Sequence[tuple[StoredRecommendation, S
     if conn.dialect.name != "sqlite":
         replace_rows(conn, [new for _, new in pairs])
         return
-    few = [new for old, new in pairs if _SETTLED_OF(old) == _SETTLED_OF(new)]
-    update_rows(conn, _LIVELY, few)
+    settled = [(old, new) for old, new in pairs if _SETTLED_OF(old) == _SETTLED_OF(new)]
+    update_rows(conn, _LIVELIEST, [new for old, new in settled if _SUMMED_OF(old) == _SUMMED_OF(new)])
+    update_rows(conn, _LIVELY, [new for old, new in settled if _SUMMED_OF(old) != _SUMMED_OF(new)])
     replace_rows(conn, [new for old, new in pairs if _SETTLED_OF(old) != _SETTLED_OF(new)])
 
 
@@ -192,8 +210,29 @@ def confirm(conn: Connection, project: str, ids: Sequence[str], now: datetime, e
     if not ids:
         return
     until = case((_R.state == State.ACTIVE.value, literal(expire_time, _R.expire_time.type)), else_=_R.expire_time)
-    mine = (_R.project == project) & _R.recommendation_id.in_(ids)
+    mine = _of_ids(conn, project, ids)
     conn.execute(update(RECOMMENDATIONS).where(mine).values(refresh_time=now, expire_time=until))
+
+
+def _of_ids(conn: Connection, project: str, ids: Sequence[str]) -> ColumnElement[bool]:
+    """These rows, which nobody else changes meanwhile.
+
+    PostgreSQL looks for each in the primary key and goes where it lies. Left to itself it reads the whole table for a
+    list of ids while it has no statistics, which is in the middle of the first run: every part takes longer then.
+    """
+    if conn.dialect.name != "postgresql":
+        return (_R.project == project) & _R.recommendation_id.in_(ids)
+    keys = func.unnest(literal(list(ids), ARRAY(Text))).table_valued("key", name="wanted").render_derived()
+    one = RECOMMENDATIONS.alias("one")
+    found = (
+        select(literal_column("one.ctid").label("place"))
+        .select_from(one)
+        .where(one.c.project == project, one.c.recommendation_id == keys.c.key)
+        .offset(0)
+        .lateral("found")
+    )
+    places = select(found.c.place).select_from(keys).join(found, true()).scalar_subquery()
+    return literal_column("recommendations.ctid") == func.any(func.array(places))
 
 
 @cache
@@ -221,27 +260,6 @@ def _with_integer_times(row: StoredRecommendation) -> tuple[Any, ...]:
             values[index] = _micros_of(values[index])
     return tuple(values)
 
-
-def _copy(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
-    """COPY, which costs a third of the fastest INSERT; in binary, since a content as text is twice its bytes."""
-    driver: psycopg.Connection[Any] = conn.connection.driver_connection  # type: ignore[assignment] # psycopg's by our engine
-    statement = f"COPY recommendations ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(_copied_types())
-        write: Callable[[Sequence[Any]], None] = copy.write_row
-        for row in rows:
-            write(row)
-
-
-@cache
-def _copied_types() -> tuple[str, ...]:
-    """PostgreSQL's names for the types of the columns, in order."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy does not say
-    written = (str(_R[name].type.compile(dialect)).partition(" COLLATE")[0] for name in COLUMNS)
-    return tuple(_LONG_NAMES.get(name, name.lower()) for name in written)
-
-
-_LONG_NAMES: Final = {"BIGINT": "int8", "DOUBLE PRECISION": "float8", "TIMESTAMP WITH TIME ZONE": "timestamptz"}
 
 BY_KEY: Final = (_R.project == bindparam("of_project")) & (_R.recommendation_id == bindparam("of_id"))
 """One recommendation."""

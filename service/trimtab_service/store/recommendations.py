@@ -100,14 +100,18 @@ class RecommendationStore:
         many = len(distinct) > FEW
         with ThreadPoolExecutor(1, "recommendation-intake") if len(parts) > 1 else nullcontext() as ahead:
             waiting = None
+            # What the part before was, the next one most likely is.
+            is_new = True
             for index, part in enumerate(parts):
-                prepared = _prepared(part) if waiting is None else waiting.result()
-                waiting = ahead.submit(_prepared, parts[index + 1]) if ahead and index + 1 < len(parts) else None
+                prepared = _prepared(part, is_new) if waiting is None else waiting.result()
+                is_last = index + 1 == len(parts)
+                waiting = None if ahead is None or is_last else ahead.submit(_prepared, parts[index + 1], is_new)
                 with self._database.change() as conn:
                     if many:
                         expect_many(conn)
                     made = intake.take(conn, prepared)
                 taken |= {one.content.identity: one for one in made}
+                is_new = sum(one.row.update_time == now for one in made) * 2 > len(made)
         return tuple([taken[content.identity] for content in contents])
 
     def retire(
@@ -240,8 +244,8 @@ class RecommendationStore:
                 yield project, own
 
 
-def _prepared(contents: Sequence[RecommendationContent]) -> list[Prepared]:
-    return [Prepared.of(content) for content in contents]
+def _prepared(contents: Sequence[RecommendationContent], is_new: bool) -> list[Prepared]:  # noqa: FBT001 - handed to a thread
+    return [Prepared.of(content, is_new=is_new) for content in contents]
 
 
 def _rows_of(statement: Update, conn: Connection) -> int:
