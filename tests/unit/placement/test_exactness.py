@@ -61,10 +61,9 @@ def test_the_requests_are_of_full_variety(small: CatalogSnapshot) -> None:
     assert sum(case.policy.residencies != () for case in cases) > 20
     assert sum(case.state.learned.has_rates for case in cases) > 100
     assert sum(case.state.rooms.has_commitments for case in cases) > 100
-    verdicts = {decide(c.query, small, c.policy, c.state, c.instant).verdict for c in cases}
-    assert verdicts >= {Verdict.PLACED, Verdict.STAY, Verdict.INFEASIBLE}
-    chosen = [decide(c.query, small, c.policy, c.state, c.instant).chosen for c in cases]
-    options = {place.offer.option for place in chosen if place is not None}
+    decisions = [decide(c.query, small, c.policy, c.state, c.instant) for c in cases]
+    assert {one.verdict for one in decisions} >= {Verdict.PLACED, Verdict.STAY, Verdict.INFEASIBLE}
+    options = {one.chosen.offer.option for one in decisions if one.chosen is not None}
     assert options == {
         PurchaseOption.ON_DEMAND,
         PurchaseOption.SPOT,

@@ -80,17 +80,19 @@ def every_run(world: BruteForce, case: Case) -> Iterator[Run]:
     work, policy = case.query.workload, case.policy
     allowed = [one for one in work.options if policy.options is None or one in policy.options]
     asked = replace(case.query, workload=replace(work, options=(OD,)))
+    hours = [(start, list(slots(start, work.hours))) for start in starts_of(case)]
+    begins = {begin for _, touched in hours for begin, _ in touched}
     at_any_cost = replace(policy, max_cost_micros=None, options=None)
     for offer in world.candidates(asked, at_any_cost, case.state, case.instant) if OWNED in allowed else ():
         facts = facts_of(world, offer.place, offer.instance_type, offer.price, offer.zones)
         other = offer.cost - round(offer.price * (work.hours * work.count / 1000.0))
-        for start in starts_of(case):
-            uncovered, is_whole, some = Fraction(0), True, False
-            for begin, part in slots(start, work.hours):
-                cover = case.state.rooms.cover(facts, work.count, begin)
-                left = work.count * 1000 - cover.instances_milli
-                is_whole, some = is_whole and not left, some or bool(cover.instances_milli)
-                uncovered += left * part
+        # Starts an hour apart touch the same hours, whose room is the same.
+        rooms = {begin: case.state.rooms.cover(facts, work.count, begin).instances_milli for begin in begins}
+        for start, touched in hours:
+            covered = [(rooms[begin], part) for begin, part in touched]
+            uncovered = sum(((work.count * 1000 - milli) * part for milli, part in covered), Fraction(0))
+            is_whole = all(milli == work.count * 1000 for milli, _ in covered)
+            some = any(milli for milli, _ in covered)
             total = other + round(offer.price * uncovered / 1_000_000)
             may = some and (is_whole or OD in allowed)
             if may and (policy.max_cost_micros is None or total <= policy.max_cost_micros):
