@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Select, literal, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from trimtab_service.domain.documents import from_document, to_document
 from trimtab_service.domain.filters import FieldKind
@@ -25,7 +25,7 @@ from trimtab_service.recommendations.intake import monthly_saving_micros, risk_o
 from trimtab_service.recommendations.lifecycle import SERVICE
 from trimtab_service.store.filters import Filterable
 from trimtab_service.store.recommendation_documents import Written, read_content, written
-from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
+from trimtab_service.store.recommendation_tables import RECOMMENDATION_CONFIRMATIONS, RECOMMENDATIONS
 
 VERIFY_AFTER: Final = timedelta(days=1)
 """What was applied is measured this long after, and as often, while its telemetry has a source."""
@@ -73,9 +73,30 @@ class StoredRecommendation(NamedTuple):
 
 
 COLUMNS: Final = StoredRecommendation._fields
-SELECTED: Final[Select[Any]] = select(*(_R[name] for name in COLUMNS))
+
+
+def later_of(name: str) -> ColumnElement[datetime]:
+    """The row's own refresh_time or expire_time, or that of a later confirmation; NULL where the row has none."""
+    confirmed = RECOMMENDATION_CONFIRMATIONS.c
+    later = (
+        select(confirmed[name])
+        .where(
+            confirmed.project == _R.project,
+            confirmed.recommendation_id == _R.recommendation_id,
+            confirmed[name] > _R[name],
+        )
+        .correlate(RECOMMENDATIONS)
+        .scalar_subquery()
+    )
+    return func.coalesce(later, _R[name])
+
+
+_READ: Final[Mapping[str, ColumnElement[Any]]] = {
+    name: later_of(name).label(name) if name in {"refresh_time", "expire_time"} else _R[name] for name in COLUMNS
+}
+SELECTED: Final[Select[Any]] = select(*_READ.values())
 WITHOUT_CONTENT: Final[Select[Any]] = select(
-    *(literal(b"").label(name) if name == "content" else _R[name] for name in COLUMNS)
+    *(literal(b"").label(name) if name == "content" else _READ[name] for name in COLUMNS)
 )
 """For those who do not look at the content: it is most of a row."""
 

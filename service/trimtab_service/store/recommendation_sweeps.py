@@ -9,8 +9,9 @@ from sqlalchemy import Connection, delete, func, select
 from trimtab_service.domain.recommendations import State, Transition, TransitionReason
 from trimtab_service.recommendations.lifecycle import OPEN, SERVICE
 from trimtab_service.store.recommendation_intake import sizing_of
-from trimtab_service.store.recommendation_rows import WITHOUT_CONTENT, StoredRecommendation
+from trimtab_service.store.recommendation_rows import WITHOUT_CONTENT, StoredRecommendation, later_of
 from trimtab_service.store.recommendation_tables import (
+    RECOMMENDATION_CONFIRMATIONS,
     RECOMMENDATION_OPERATIONS,
     RECOMMENDATION_RUNS,
     RECOMMENDATION_TRANSITIONS,
@@ -27,8 +28,9 @@ _OPEN: Final = tuple(sorted(state.value for state in OPEN))
 def expire(conn: Connection, now: datetime, limit: int) -> int:
     """Expire up to `limit` ACTIVE recommendations whose time is over; returns how many."""
     take_turn(conn)
-    due = WITHOUT_CONTENT.where(_R.expire_time < now).order_by(_R.expire_time).limit(limit)
-    rows = [StoredRecommendation(*row) for row in conn.execute(due)]
+    confirmed_until = later_of("expire_time")
+    due = WITHOUT_CONTENT.where(_R.expire_time < now, confirmed_until < now)
+    rows = [StoredRecommendation(*row) for row in conn.execute(due.order_by(_R.expire_time).limit(limit))]
     _close(conn, rows, now, TransitionReason.NOT_CONFIRMED)
     return len(rows)
 
@@ -63,6 +65,7 @@ def prune(conn: Connection, before: datetime, limit: int) -> int:
                 RECOMMENDATION_TRANSITIONS,
                 RECOMMENDATION_OPERATIONS,
                 RECOMMENDATION_RUNS,
+                RECOMMENDATION_CONFIRMATIONS,
                 RECOMMENDATIONS,
             ):
                 conn.execute(delete(table).where(table.c.project == project, table.c.recommendation_id.in_(ids)))

@@ -62,6 +62,20 @@ class RecommendationRow(Row, table=True):
     body: bytes = binary()
 
 
+class RecommendationConfirmationRow(Row, table=True):
+    """When a run last found it unchanged, and how long it lasts since. Of this and its own row the later time holds.
+
+    Most of what a run finds is there already. Its row is wide, and twelve indexes are over it; this one is neither.
+    """
+
+    __tablename__ = "recommendation_confirmations"
+
+    project: str = string(primary_key=True)
+    recommendation_id: str = string(primary_key=True)
+    refresh_time: datetime = instant()
+    expire_time: datetime = instant()
+
+
 class RecommendationChangeRow(Row, table=True):
     """The last number given in a project's sequence of changes."""
 
@@ -136,6 +150,7 @@ class ResourceLeaseRow(Row, table=True):
 
 
 RECOMMENDATIONS: Final[Table] = METADATA.tables["recommendations"]
+RECOMMENDATION_CONFIRMATIONS: Final[Table] = METADATA.tables["recommendation_confirmations"]
 RECOMMENDATION_CHANGES: Final[Table] = METADATA.tables["recommendation_changes"]
 RECOMMENDATION_TRANSITIONS: Final[Table] = METADATA.tables["recommendation_transitions"]
 RECOMMENDATION_RUNS: Final[Table] = METADATA.tables["recommendation_runs"]

@@ -11,18 +11,20 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    TableValuedAlias,
     Text,
     bindparam,
-    case,
     delete,
     func,
     insert,
     literal,
     literal_column,
+    or_,
     select,
     true,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.store.columns import to_micros
@@ -30,6 +32,7 @@ from trimtab_service.store.copying import copy_rows
 from trimtab_service.store.recommendation_rows import COLUMNS, StoredRecommendation
 from trimtab_service.store.recommendation_tables import (
     RECOMMENDATION_CHANGES,
+    RECOMMENDATION_CONFIRMATIONS,
     RECOMMENDATION_TRANSITIONS,
     RECOMMENDATIONS,
 )
@@ -107,7 +110,7 @@ def replace_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None
         return
     for project in {row.project for row in rows}:
         own = [row.recommendation_id for row in rows if row.project == project]
-        conn.execute(delete(RECOMMENDATIONS).where(_of_ids(conn, project, own)))
+        conn.execute(delete(RECOMMENDATIONS).where(among(conn, project, own)))
     insert_rows(conn, rows)
 
 
@@ -206,15 +209,56 @@ def expect_many(conn: Connection) -> None:
 
 
 def confirm(conn: Connection, project: str, ids: Sequence[str], now: datetime, expire_time: datetime) -> None:
-    """Note that a run found the same again. That is no change: etags stay, and watchers are not told."""
+    """Note that a run found the same again. That is no change: etags stay, and watchers are not told.
+
+    The rows themselves are written only where they would expire in less than half the time, or later than they should:
+    an earlier version, which serves beside this one for a while, goes by them alone.
+    """
     if not ids:
         return
-    until = case((_R.state == State.ACTIVE.value, literal(expire_time, _R.expire_time.type)), else_=_R.expire_time)
-    mine = _of_ids(conn, project, ids)
-    conn.execute(update(RECOMMENDATIONS).where(mine).values(refresh_time=now, expire_time=until))
+    _add_confirmations(conn, project, sorted(ids), now, expire_time)
+    stale = or_(_R.expire_time < now + (expire_time - now) / 2, _R.expire_time > expire_time)
+    mine = update(RECOMMENDATIONS).where(among(conn, project, ids), stale)
+    conn.execute(mine.values(refresh_time=now, expire_time=expire_time))
 
 
-def _of_ids(conn: Connection, project: str, ids: Sequence[str]) -> ColumnElement[bool]:
+def _add_confirmations(
+    conn: Connection, project: str, ids: Sequence[str], now: datetime, expire_time: datetime
+) -> None:
+    if conn.dialect.name == "sqlite":
+        times = to_micros(now), to_micros(expire_time)
+        conn.exec_driver_sql(_SQLITE_CONFIRM, [(project, own, *times) for own in ids])
+        return
+    confirmed = RECOMMENDATION_CONFIRMATIONS.c
+    keys = _keys(ids)
+    given = select(
+        literal(project),
+        keys.c.key,
+        literal(now, confirmed.refresh_time.type),
+        literal(expire_time, confirmed.expire_time.type),
+    )
+    added = postgresql.insert(RECOMMENDATION_CONFIRMATIONS).from_select([one.name for one in confirmed], given)
+    conn.execute(
+        added.on_conflict_do_update(
+            index_elements=[confirmed.project, confirmed.recommendation_id],
+            set_={"refresh_time": added.excluded.refresh_time, "expire_time": added.excluded.expire_time},
+        )
+    )
+
+
+_SQLITE_CONFIRM: Final = (
+    "INSERT INTO recommendation_confirmations (project, recommendation_id, refresh_time, expire_time)"
+    " VALUES (?, ?, ?, ?) ON CONFLICT (project, recommendation_id)"
+    " DO UPDATE SET refresh_time = excluded.refresh_time, expire_time = excluded.expire_time"
+)
+
+
+def _keys(ids: Sequence[str]) -> TableValuedAlias:
+    """A table of ids on PostgreSQL, with the one column `key`."""
+    return func.unnest(literal(list(ids), ARRAY(Text))).table_valued("key", name="wanted").render_derived()
+
+
+def among(conn: Connection, project: str, ids: Sequence[str]) -> ColumnElement[bool]:
     """These rows, which nobody else changes meanwhile.
 
     PostgreSQL looks for each in the primary key and goes where it lies. Left to itself it reads the whole table for a
@@ -222,7 +266,7 @@ def _of_ids(conn: Connection, project: str, ids: Sequence[str]) -> ColumnElement
     """
     if conn.dialect.name != "postgresql":
         return (_R.project == project) & _R.recommendation_id.in_(ids)
-    keys = func.unnest(literal(list(ids), ARRAY(Text))).table_valued("key", name="wanted").render_derived()
+    keys = _keys(ids)
     one = RECOMMENDATIONS.alias("one")
     found = (
         select(literal_column("one.ctid").label("place"))
