@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.support.requests import NOW, PROJECT
+from tests.support.project_states import NOW, PROJECT
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.decisions import Decision, Placement
 from trimtab_service.domain.offers import Cloud, PurchaseOption

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.support.places import IRELAND, ON_DEMAND, WORK, ask, chosen, reasons
-from tests.support.requests import NOW, PROJECT
+from tests.support.project_states import NOW, PROJECT
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.commitments import Commitment, CommitmentKind, Draw
 from trimtab_service.domain.decisions import Decision, Verdict

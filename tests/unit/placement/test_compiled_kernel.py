@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.requests import NOW, Case, Requests
+from tests.support.project_states import NOW
+from tests.support.requests import Case, Requests
 from trimtab_service import compiled
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.decisions import Decision, Verdict
@@ -103,7 +104,7 @@ def varied(work: Workload, requests: Requests) -> Workload:  # noqa: C901 - one 
         names = (rng.choice(requests.snapshot.type_names), "nothing-of-the-kind")
         work = replace(work, size=replace(work.size, instance_type=rng.choice(names)))
     if work.size.gpus and rng.random() < 0.3:
-        need = GpuNeed(tuple(rng.sample(requests.models, 2)), 1, rng.choice((0.0, 30.0, 60.0)))
+        need = GpuNeed(tuple(rng.sample(requests.parts.models, 2)), 1, rng.choice((0.0, 30.0, 60.0)))
         work = replace(work, size=replace(work.size, gpus=(*work.size.gpus, need)))
     if rng.random() < 0.1:
         work = replace(work, partitions=frozenset({"gov"}))
@@ -137,7 +138,7 @@ def test_policies_prices_and_deadlines(fast: SearchIndex, interpreted: SearchInd
         if rng.random() < 0.4:
             hours = work.hours * rng.choice((0.99, 1.0, 1.01, 1.2, 2.0)) + rng.choice((0.0, 0.1, 1.0))
             work = replace(work, deadline=case.instant + timedelta(hours=hours))
-        policy = requests.policy()
+        policy = requests.states.policy()
         if rng.random() < 0.8:
             policy = replace(policy, tolerance_fraction=0.0)
         if rng.random() < 0.2:

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.support.places import IRELAND, ON_DEMAND, WORK, ask, chosen, reasons
-from tests.support.requests import NOW, PROJECT, Requests
+from tests.support.project_states import NOW, PROJECT
+from tests.support.requests import Requests
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.decisions import FailureDomain, Placement, Verdict
 from trimtab_service.domain.offers import Cloud, PriceBasis, PurchaseOption

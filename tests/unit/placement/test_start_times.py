@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.brute_force import BruteForce
-from tests.support.requests import NOW, PROJECT, Case, Requests
+from tests.support.project_states import NOW, PROJECT
+from tests.support.requests import Case, Requests
 from trimtab_service.catalog.snapshot import CatalogSnapshot
 from trimtab_service.domain.commitments import Commitment, CommitmentKind
 from trimtab_service.domain.coverage import OfferFacts
