@@ -3,7 +3,7 @@
 Money per hour is in one currency; a plan's rate is plan money per on-demand money, so 0.6 is a discount of 40 %.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -129,6 +129,10 @@ class PlanOffer:
             and self.region in {"", key.region}
             and self.sku in {"", key.sku}
         )
+
+    def is_one_scope(self, keys: Iterable[UsageKey]) -> bool:
+        """Whether it can be bought for all that it covers of these: what is locked binds to a family in a region."""
+        return not self.locked or len({(key.family, key.region) for key in keys if self.covers(key)}) <= 1
 
     def rate_of(self, key: UsageKey) -> float:
         """Plan money per on-demand money, before the cost of paying ahead."""

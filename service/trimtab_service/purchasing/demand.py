@@ -18,6 +18,9 @@ MOST_HOURS: Final = 10 * 8_784
 """Ten years: more is refused before anything is allocated."""
 
 _SHORT_HOURS: Final = 720
+_MOST: Final = 1e9
+_LEAST: Final = 1e-9
+"""Less than a nano an hour is no usage: no bill shows it, and products of it are no numbers any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +61,9 @@ def hours_since_epoch(instant: datetime) -> int:
 def usage_of(rows: Sequence[UsageRows]) -> HourlyUsage:
     """Rows of any order put into one matrix from the first hour to the last; absent hours are zero.
 
-    An hour that comes twice is summed: local clocks repeat one when daylight saving ends. Raises InvalidArgumentError
-    for money that is negative, NaN or infinite, rows of unequal length, mixed currencies, and more than ten years.
+    So is what is below a nano. An hour that comes twice is summed: local clocks repeat one when daylight saving ends.
+    Raises InvalidArgumentError for money that is negative, NaN or infinite, rows of unequal length, mixed currencies,
+    and more than ten years.
     """
     violations = [violation for index, row in enumerate(rows) for violation in _faults(f"usage[{index}]", row)]
     currencies = sorted({row.currency for row in rows})
@@ -79,7 +83,7 @@ def usage_of(rows: Sequence[UsageRows]) -> HourlyUsage:
     money = np.zeros((len(keys), last - first + 1))
     seen = np.zeros(money.shape, dtype=np.int32)
     for row in filled:
-        np.add.at(money[place[row.key]], row.hours - first, row.money)
+        np.add.at(money[place[row.key]], row.hours - first, np.where(row.money < _LEAST, 0.0, row.money))
         np.add.at(seen[place[row.key]], row.hours - first, 1)
     notes = _notes(money, seen)
     return HourlyUsage(datetime.fromtimestamp(first * 3600, UTC), keys, money, notes)
@@ -91,7 +95,11 @@ def _faults(field: str, row: UsageRows) -> list[Violation]:
         return [Violation(field, ErrorReason.CONTRADICTION, text)]
     bad = ~(np.isfinite(row.money) & (row.money >= 0.0))
     if not bad.any():
-        return []
+        beyond = row.money > _MOST
+        if not beyond.any():
+            return []
+        text = f"{int(beyond.sum())} amounts are above {_MOST:g} an hour"
+        return [Violation(f"{field}.money[{int(np.argmax(beyond))}]", ErrorReason.OUT_OF_RANGE, text)]
     where = int(np.argmax(bad))
     text = (
         f"{int(bad.sum())} amounts are negative, NaN or infinite; the first is {row.money[where]} at position {where}"

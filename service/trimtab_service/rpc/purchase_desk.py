@@ -26,7 +26,7 @@ from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.demand_parser import PendingDemand, in_request
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.purchase_encoder import hash_of
-from trimtab_service.rpc.purchase_parser import PurchaseParser
+from trimtab_service.rpc.purchase_parser import PurchaseParser, require_one_scope
 from trimtab_service.rpc.purchase_task import PlanTask, Stop, plan_apart
 from trimtab_service.rpc.vocabulary import set_timestamp
 from trimtab_service.rpc.world import World
@@ -100,11 +100,14 @@ class PurchaseDesk:
             found.add("max_evidence_bytes", ErrorReason.OUT_OF_RANGE, f"must be from 0 to {_MOST_EVIDENCE_BYTES}")
         found.check()
         usage = demand.usage(series)
+        given = [(f"offers[{index}]", offer) for index, offer in enumerate(offers)]
+        given += [(f"owned[{index}].offer", level.offer) for index, level in enumerate(owned)]
+        require_one_scope(given, usage.keys)
         view, version = self._world.view(project), ""
         if not request.only_given_offers and demand.currency == "USD":
-            given = {offer.offer_id for offer in offers}
+            known = {offer.offer_id for offer in offers}
             priced = catalog_offers(view.snapshot, usage.keys)
-            offers += tuple(offer for offer in priced if offer.offer_id not in given)
+            offers += tuple(offer for offer in priced if offer.offer_id not in known)
             version = view.snapshot.version
         if not request.ignore_project_commitments:
             owned += owned_levels(view.snapshot, self.commitments(project))

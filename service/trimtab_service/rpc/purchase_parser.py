@@ -1,12 +1,13 @@
 """Parses what a purchase plan is asked with: offers, owned plans, spot, changes, scenarios, limits."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from trimtab.v1 import purchasing_service_pb2 as pb
 from trimtab_service.domain.commitments import CommitmentKind
+from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.purchasing import (
     ChangeKind,
@@ -21,6 +22,7 @@ from trimtab_service.domain.purchasing import (
     RiskAim,
     Scenario,
     SpotShare,
+    UsageKey,
 )
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds
@@ -37,6 +39,8 @@ MAX_PURCHASE_TIMES: Final = 120
 _MAX_NAME: Final = 128
 _MAX_RATES: Final = 4_096
 _MAX_FACTOR: Final = 1_000.0
+_LEAST: Final = 1e-6
+"""Of rates and factors: what they make of usage has to stay a number to reckon with."""
 _MAX_TERM_H: Final = 5 * 8_784.0
 _MAX_HORIZON_H: Final = 10 * 8_784.0
 _NANOS: Final = 1e9
@@ -64,6 +68,14 @@ _PREFERENCES: Final[Mapping[int, Preference]] = {
     pb.RISK_PREFERENCE_CVAR: Preference.CVAR,
     pb.RISK_PREFERENCE_MAXIMUM_REGRET: Preference.MAXIMUM_REGRET,
 }
+
+
+def require_one_scope(offers: Iterable[tuple[str, PlanOffer]], keys: Collection[UsageKey]) -> None:
+    """Raises InvalidArgumentError for offers, by their fields, that float where the provider's product is bound."""
+    why = "binds to one family in one region, and the usage in its scope is of several: name them, an offer for each"
+    loose = [at for at, offer in offers if not offer.is_one_scope(keys)]
+    if loose:
+        raise InvalidArgumentError([Violation(f"{at}.family", ErrorReason.CONTRADICTION, why) for at in loose])
 
 
 class PurchaseParser:
@@ -194,7 +206,7 @@ class PurchaseParser:
                     self._cloud(message.cloud, at),
                     self._family(message.family, (at, "family")),
                     self._instant(message, "effective_time", at),
-                    bounds.number(found, (at, "factor"), message.factor, _MAX_FACTOR) or 1.0,
+                    self._factor((at, "factor"), message.factor) or 1.0,
                     bounds.text(found, (at, "to_family"), message.to_family, _MAX_NAME),
                     bounds.text(found, (at, "region"), message.region, _MAX_NAME),
                 )
@@ -213,12 +225,12 @@ class PurchaseParser:
                 found.add((at, "scenario_id"), ErrorReason.FIELD_REQUIRED, "name the future")
             if bounds.few(found, (at, "family_scales"), len(message.family_scales), _MAX_RATES):
                 for family, scale in message.family_scales.items():
-                    bounds.number(found, (at, f"family_scales[{family[:64]!r}]"), scale, _MAX_FACTOR)
+                    self._factor((at, f"family_scales[{family[:64]!r}]"), scale)
             scenarios.append(
                 Scenario(
                     bounds.text(found, (at, "scenario_id"), message.scenario_id, _MAX_NAME),
                     bounds.number(found, (at, "probability"), message.probability, 1.0),
-                    bounds.number(found, (at, "scale"), message.scale, _MAX_FACTOR) or 1.0,
+                    self._factor((at, "scale"), message.scale) or 1.0,
                     dict(message.family_scales),
                 )
             )
@@ -276,9 +288,14 @@ class PurchaseParser:
         hours = bounds.hours(self._found, (at, "term"), message.term, most=_MAX_TERM_H, positive=True)
         return max(round(hours), 1)
 
+    def _factor(self, field: FieldPath, factor: float) -> float:
+        if 0.0 < factor < _LEAST:
+            self._found.add(field, ErrorReason.OUT_OF_RANGE, f"must be 0, or from {_LEAST:g} to {_MAX_FACTOR:g}")
+        return bounds.number(self._found, field, factor, _MAX_FACTOR)
+
     def _rate(self, rate: float, field: FieldPath) -> float:
-        if not 0.0 < rate <= _MAX_FACTOR:
-            why = "plan money per on-demand money: above 0, as 0.6 for a discount of 40 %"
+        if not _LEAST <= rate <= _MAX_FACTOR:
+            why = f"plan money per on-demand money: from {_LEAST:g}, as 0.6 for a discount of 40 %"
             self._found.add(field, ErrorReason.OUT_OF_RANGE if rate else ErrorReason.FIELD_REQUIRED, why)
             return 1.0
         return rate

@@ -29,7 +29,7 @@ from trimtab_service.rpc.inventory_demand import InventoryDemand
 from trimtab_service.rpc.purchase_content import content_of_plan, identities_over
 from trimtab_service.rpc.purchase_desk import Asked, PurchaseDesk
 from trimtab_service.rpc.purchase_encoder import PurchaseEncoder
-from trimtab_service.rpc.purchase_parser import PurchaseParser
+from trimtab_service.rpc.purchase_parser import PurchaseParser, require_one_scope
 from trimtab_service.rpc.purchase_parts import Digest, First, gathered
 from trimtab_service.rpc.purchase_provider import provider_answer, provider_question
 from trimtab_service.rpc.purchase_task import BacktestTask, BillTask, backtest_apart, bill_apart, shadow_apart
@@ -149,6 +149,8 @@ class PurchasingServicer:
             found.add("offer.rate", ErrorReason.OUT_OF_RANGE, "must be below 1: it is dearer than on demand")
         found.check()
         usage = demand.usage(series)
+        levels = [(f"owned[{index}].offer", level.offer) for index, level in enumerate(owned)]
+        require_one_scope([("offer", offer), *levels], usage.keys)
         covered = [row for key, row in zip(usage.keys, usage.money, strict=True) if offer.covers(key)]
         if not covered:
             raise UnsupportedError(ErrorReason.UNSUPPORTED, "the offer covers none of the usage")
@@ -232,6 +234,7 @@ class PurchasingServicer:
         plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
         found.check()
         usage = demand.usage(series)
+        require_one_scope(((f"plans[{index}].offer", plan.offer) for index, plan in enumerate(plans)), usage.keys)
         if request.include_project_commitments:
             plans += self._owned(call.project)
         _require_distinct(plans)
@@ -246,6 +249,7 @@ class PurchasingServicer:
         plans = PurchaseParser(demand.currency, found).owned(list(request.plans), "plans")
         found.check()
         usage = demand.usage(series)
+        require_one_scope(((f"plans[{index}].offer", plan.offer) for index, plan in enumerate(plans)), usage.keys)
         plans += self._owned(call.project)
         _require_distinct(plans)
         terms = PlanTerms(usage.start, max(usage.hours, 1) * timedelta(hours=1))

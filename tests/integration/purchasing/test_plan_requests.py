@@ -49,12 +49,62 @@ def test_missing_and_repeated_hours_are_told(service: RunningService, parent: st
     assert notes == {"MISSING_HOURS_ZERO", "DUPLICATE_HOURS_SUMMED", "SHORT_HISTORY"}
 
 
-@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e13])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e13, 1.1e9])
 def test_usage_that_cannot_be_is_refused(service: RunningService, parent: str, value: float) -> None:
     """Negative, no number, infinite, or more than any bill holds; the field and the hour are named."""
     request = question(parent, hours=48)
     request.demand.series[1].hourly_usage[7] = value
     assert refused(service, request).says("demand.series[1].hourly_usage[7]") == "OUT_OF_RANGE"
+
+
+def test_the_smallest_and_the_largest_usage_are_planned(service: RunningService, parent: str) -> None:
+    """What is too little for any bill is none; a sum of more digits than a decimal has by default is exact."""
+    tiny = pb.OptimizePurchasePlanRequest(
+        parent=parent, demand=demand(("m5", [1e-300] * 24)), offers=[offer("one", 0.6)], only_given_offers=True
+    )
+    assert planned(service, tiny).verdict == PLAN.VERDICT_NO_USAGE
+    hours = [1e9] * 20_000
+    large = pb.EvaluatePurchasePlanRequest(parent=parent, demand=demand(("m5", hours)))
+    bill = service.purchasing.EvaluatePurchasePlan(large, timeout=60)
+    assert bill.total_cost_exact == "20000000000000.000000000000000"
+
+
+def test_what_binds_to_a_family_does_not_float(service: RunningService, parent: str) -> None:
+    """An EC2 Instance plan without family would cover whichever is in use; no such plan is sold, nor billed."""
+    request = question(parent, hours=48)
+    loose = offer("loose", 0.5, kind=asked.LOCKED)
+    request.offers.append(loose)
+    request.owned.append(owned("old", loose, 1))
+    fields = refused(service, request).fields
+    assert fields == {"offers[3].family": "CONTRADICTION", "owned[0].offer.family": "CONTRADICTION"}
+    plans = [owned("old", loose, 1)]
+    bill = pb.EvaluatePurchasePlanRequest(parent=parent, demand=request.demand, plans=plans)
+    shadow = pb.GetShadowPricesRequest(parent=parent, demand=request.demand, plans=plans)
+    ladder = pb.PlanLadderRequest(parent=parent, demand=request.demand, offer=loose)
+    for call, message, field in (
+        (service.purchasing.EvaluatePurchasePlan, bill, "plans[0].offer.family"),
+        (service.purchasing.GetShadowPrices, shadow, "plans[0].offer.family"),
+        (service.purchasing.PlanLadder, ladder, "offer.family"),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(message, timeout=60)
+        assert refusal_of(caught.value).fields == {field: "CONTRADICTION"}
+    one_family = pb.OptimizePurchasePlanRequest(
+        parent=parent, demand=demand(("m5", [10.0] * 48)), offers=[loose], only_given_offers=True
+    )
+    assert planned(service, one_family).purchases[0].offer.offer_id == "loose"
+
+
+@pytest.mark.parametrize("value", [1e-300, 1e-9])
+def test_rates_and_factors_that_leave_nothing_are_refused(service: RunningService, parent: str, value: float) -> None:
+    """Their products with usage would be no numbers any more."""
+    request = question(parent, hours=48)
+    request.offers[0].rate = value
+    request.offers[1].rates["c5"] = value
+    request.scenarios.add(scenario_id="one", probability=1.0, scale=value, family_scales={"m5": value})
+    fields = refused(service, request).fields
+    wanted = ("offers[0].rate", "offers[1].rates['c5']", "scenarios[0].scale", "scenarios[0].family_scales['m5']")
+    assert fields == dict.fromkeys(wanted, "OUT_OF_RANGE")
 
 
 def test_other_faults_are_named_all_at_once(service: RunningService, parent: str) -> None:

@@ -5,9 +5,9 @@ Arrays of Python integers: one line of a plan at a time, all hours at once. Exac
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trimtab_service.purchasing.billing.lines import Exact, OwnedPlan, UsageLine
 from trimtab_service.purchasing.billing.order import applications
 
+_ALL_DIGITS: Final = Context(prec=60)
 _Objects = NDArray[Any]
 """Hours of exact numbers."""
 
@@ -88,7 +89,7 @@ def usd_of(femto: Exact) -> Decimal:
     twice = 2 * rest
     if twice > exact.denominator or (twice == exact.denominator and whole % 2):
         whole += 1
-    return Decimal(whole).scaleb(-15).quantize(Decimal(1).scaleb(-15), rounding=ROUND_HALF_EVEN)
+    return Decimal(whole).scaleb(-15, _ALL_DIGITS)
 
 
 def bill(lines: Sequence[UsageLine], plans: Sequence[OwnedPlan], *, with_idle: bool = False) -> Bill:
