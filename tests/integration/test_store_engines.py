@@ -1,5 +1,7 @@
 """What a DSN opens, and what is said when it does not."""
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
@@ -68,6 +70,24 @@ def test_names_sort_by_code_point(values: Database) -> None:
         conn.execute(insert(VALUES), [{"n": n, "at": None, "name": name} for n, name in enumerate(names)])
     with values.read() as conn:
         assert list(conn.execute(select(VALUES.c.name).order_by(VALUES.c.name)).scalars()) == sorted(names)
+
+
+def test_writers_of_a_process_are_let_in_one_after_another(values: Database) -> None:
+    """None overtakes another between reading and writing, and one that fails is in nobody's way."""
+    with values.write() as conn:
+        conn.execute(insert(VALUES), {"n": 1, "at": None, "name": "0"})
+
+    def count(number: int) -> None:
+        with contextlib.suppress(KeyError), values.change() as conn:
+            known = int(conn.execute(select(VALUES.c.name)).scalar_one())
+            conn.execute(VALUES.update().values(name=str(known + 1)))
+            if number % 3 == 0:
+                raise KeyError
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(count, range(60)))
+    with values.read() as conn:
+        assert conn.execute(select(VALUES.c.name)).scalar_one() == "40"
 
 
 def test_a_failed_transaction_leaves_nothing(values: Database) -> None:

@@ -87,7 +87,7 @@ class FailoverDrills:
         from_side = self._active_side(plan) or sides[0]
         to_side = next(side for side in sides if side != from_side)
         sides_of_run = Sides(from_side, to_side, RunMode.GRACEFUL, RunKind.DRILL)
-        evaluation = self._evaluator.of_stored(stored, sides_of_run)
+        evaluation = self._evaluator.before_start(stored, sides_of_run)
         asked = StartRequest(
             project=plan.project,
             plan_id=plan.plan_id,

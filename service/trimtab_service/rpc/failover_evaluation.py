@@ -63,9 +63,18 @@ class PlanEvaluator:
         self._clock = clock
         self._every = every
 
-    def of_stored(self, stored: StoredPlan, sides: Sides | None = None) -> Evaluation:
+    def of_stored(self, stored: StoredPlan) -> Evaluation:
         """The plan against the latest reading of its targets, however old; they are read only where none is there."""
-        return self._evaluate(stored.plan, self._latest(stored), sides or Sides(), dry_run=False)
+        return self._evaluate(stored.plan, self._latest(stored), Sides(), dry_run=False)
+
+    def before_start(self, stored: StoredPlan, sides: Sides) -> Evaluation:
+        """`of_stored` for a start between sides, which asks what stands against it and waits for nothing else.
+
+        So how long steps took is read only where a target of the plan is held against it: `expected_rto` goes by what
+        the plan says.
+        """
+        is_timed = stored.plan.rto_target is not None
+        return self._evaluate(stored.plan, self._latest(stored), sides, dry_run=False, is_timed=is_timed)
 
     def of_plan(self, plan: FailoverPlan, sides: Sides, *, dry_run: bool) -> Evaluation:
         """A plan that need not be stored, read now."""
@@ -125,14 +134,16 @@ class PlanEvaluator:
             thread.join()
         return len(due)
 
-    def _evaluate(self, plan: FailoverPlan, read: KeptReading, sides: Sides, *, dry_run: bool) -> Evaluation:
+    def _evaluate(
+        self, plan: FailoverPlan, read: KeptReading, sides: Sides, *, dry_run: bool, is_timed: bool = True
+    ) -> Evaluation:
         question = Question(
             plan=plan,
             survey=read.survey,
             now=read.read_time,
             children=self._children(plan),
             dependencies=self._dependencies,
-            measured=self._measured(plan.project, plan.plan_id),
+            measured=self._measured(plan.project, plan.plan_id) if is_timed else {},
             mode=sides.mode,
             kind=sides.kind,
             from_side=sides.from_side,

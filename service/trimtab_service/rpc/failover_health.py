@@ -145,7 +145,7 @@ class FailoverHealth:
         record = self._runs.service(plan.project, plan.service_id)
         if record.live is not None and record.live.trigger is not Trigger.DRILL:
             return f"projects/{plan.project}/failoverRuns/{record.live.run_id}"
-        evaluation = self._evaluator.of_stored(stored, Sides(health.active_side, to_side, RunMode.UNGRACEFUL))
+        evaluation = self._evaluator.before_start(stored, Sides(health.active_side, to_side, RunMode.UNGRACEFUL))
         asked = StartRequest(
             project=plan.project,
             plan_id=plan.plan_id,

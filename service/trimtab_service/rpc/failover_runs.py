@@ -67,7 +67,7 @@ class FailoverRuns:
         mode = MODE_OF.get(request.mode, RunMode.GRACEFUL)
         stored = self._plans.get(project, own)
         sides = Sides(request.from_side, request.to_side, mode, kind)
-        evaluation = self._evaluator.of_stored(stored, sides)
+        evaluation = self._evaluator.before_start(stored, sides)
         asked = StartRequest(
             project=project,
             plan_id=own,

@@ -1,5 +1,6 @@
 """Connections: from a DSN to a `Database` that hands out short transactions on either engine."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ Dialect = Literal["sqlite", "postgresql"]
 
 DEFAULT_FILE: Final = "trimtab.sqlite"
 _SQLITE_BUSY_S: Final = 10.0
+_SQLITE_LINE_S: Final = 1.0
+"""How long a writer stands in line behind others of its process before it tries the file itself."""
+
 _MODE: Final = "trimtab_mode"
 _READ: Final = "read"
 _WRITE: Final = "write"
@@ -33,11 +37,12 @@ class Database:
     across an RPC or a sleep.
     """
 
-    __slots__ = ("_engine", "dialect")
+    __slots__ = ("_engine", "_line", "dialect")
 
     def __init__(self, engine: Engine, dialect: Dialect) -> None:
         self._engine = engine
         self.dialect: Dialect = dialect
+        self._line = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -51,7 +56,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A read-committed transaction, committed at the end, rolled back by any exception."""
-        with self._mapped(), self._engine.connect() as conn:
+        with self._mapped(), self._in_line(), self._engine.connect() as conn:
             conn.execution_options(**{_MODE: _WRITE})
             with conn.begin():
                 yield conn
@@ -77,6 +82,23 @@ class Database:
     def close(self) -> None:
         """Close idle connections; the object may still be used and opens new ones."""
         self._engine.dispose()
+
+    @contextmanager
+    def _in_line(self) -> Iterator[None]:
+        """On SQLite the writers of a process wait for each other here: who waits for the file sleeps and looks again.
+
+        He sleeps for 1, 2, 5, 10 and more milliseconds while the file may long be free. A courtesy: the file's own lock
+        is what guards, and whoever keeps it for long keeps nobody from asking for it.
+        """
+        if self.dialect != "sqlite":
+            yield
+            return
+        is_first = self._line.acquire(timeout=_SQLITE_LINE_S)
+        try:
+            yield
+        finally:
+            if is_first:
+                self._line.release()
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

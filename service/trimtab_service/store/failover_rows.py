@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, tuple_, update
 
 from trimtab_service.domain.errors import NotFoundError
 from trimtab_service.domain.failover import RunKind, RunMode, RunState, StepState
@@ -34,6 +34,12 @@ def _column(field: str) -> str:
 _R: Final = FAILOVER_RUNS.c
 _S: Final = FAILOVER_STEPS.c
 RUNS_SELECTED: Final = select(*(_R[_column(name)] for name in _RUN_FIELDS))
+_WHOLE_SELECTED: Final = (
+    select(*RUNS_SELECTED.selected_columns, *(_S[_column(name)] for name in _STEP_FIELDS))
+    .join(FAILOVER_STEPS, and_(_S.project == _R.project, _S.run_id == _R.run_id))
+    .where(_R.project == bindparam("of_project"), _R.run_id == bindparam("of_run"))
+    .order_by(_S.position)
+)
 _STEPS_SELECTED: Final = (
     select(_S.run_id, *(_S[_column(name)] for name in _STEP_FIELDS))
     .where(_S.project == bindparam("of_project"), _S.run_id.in_(bindparam("of_runs", expanding=True)))
@@ -144,12 +150,27 @@ def save_all(
 
 def load(conn: Connection, project: str, run_id: str, *, lock: bool = False) -> Run:
     """One run with its steps. Raises NotFoundError."""
+    if not lock:
+        return _read(conn, project, run_id)
     query = RUNS_SELECTED.where(_R.project == project, _R.run_id == run_id)
-    row = conn.execute(query.with_for_update() if lock else query).first()
+    row = conn.execute(query.with_for_update()).first()
     if row is None:
-        message = f"failover run {run_id!r} does not exist"
-        raise NotFoundError(ErrorReason.NOT_FOUND, message, metadata={"failover_run": run_id})
+        raise _missing(run_id)
     return whole(conn, project, [bare_run(row)])[0]
+
+
+def _read(conn: Connection, project: str, run_id: str) -> Run:
+    """In one statement, for each waits for its turn on a busy machine. Every run has steps."""
+    rows = conn.execute(_WHOLE_SELECTED, {"of_project": project, "of_run": run_id}).all()
+    if not rows:
+        raise _missing(run_id)
+    width = len(_RUN_FIELDS)
+    return replace(bare_run(rows[0][:width]), steps=tuple(_step_of(row[width:]) for row in rows))
+
+
+def _missing(run_id: str) -> NotFoundError:
+    message = f"failover run {run_id!r} does not exist"
+    return NotFoundError(ErrorReason.NOT_FOUND, message, metadata={"failover_run": run_id})
 
 
 def load_all(conn: Connection, names: Sequence[tuple[str, str]]) -> list[Run]:
