@@ -12,6 +12,8 @@ from trimtab.v1.rightsizing_service_pb2 import RightsizeRequest
 NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STEP_S: Final = 300
 FORTNIGHT: Final = 14 * 86_400 // STEP_S
+POINT_CAP: Final = 400_000
+"""Points that the service of these tests takes in one request."""
 
 
 def instance(resource_id: str = "i-1", instance_type: str = "m5.4xlarge") -> pb.CloudResource:

@@ -1,0 +1,1 @@
+"""The rightsizing service through a real server."""
