@@ -51,7 +51,7 @@ cdef enum:
     MOST_READS = 32
     MOST_CLOUDS = 4
     BUCKETS = 6
-    MOST_STEPS = 8
+    MOST_STEPS = 9  # policy, family, type, the type named, GPUs, size, architecture, disk, network
     MEMO = 64
     FEW_TYPES = 64
 

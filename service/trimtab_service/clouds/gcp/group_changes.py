@@ -111,7 +111,10 @@ class GroupChanges:
             if before == wanted:
                 raise
             self._patch({"versions": [{"instance_template": template.self_link}]}, f"{token}/back", deadline)
-            raise refused(f"{error.message}; it is being replaced by {before} again") from error
+            became = f"it is being replaced by {before} again"
+            if is_made_to:
+                became += ", for which its update policy stays PROACTIVE; set it to OPPORTUNISTIC when it is done"
+            raise refused(f"{error.message}; {became}") from error
         if is_made_to:
             self._patch({"update_policy": {"type_": "OPPORTUNISTIC"}}, f"{token}/policy", deadline)
         return Effect(is_changed=True, detail=f"{before} -> {wanted}, every instance replaced")
