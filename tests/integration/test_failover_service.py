@@ -95,6 +95,18 @@ def test_a_start_is_made_once(house: FailoverHouse) -> None:
     assert first.name in told
 
 
+def test_words_of_a_newer_contract_start_nothing(house: FailoverHouse) -> None:
+    """A kind of run, a mode or a cloud that is not known here is refused, and never taken for what is usual."""
+    house.keep()
+    assert "kind" in _refused(lambda: house.start(kind=77), grpc.StatusCode.INVALID_ARGUMENT)
+    assert "mode" in _refused(lambda: house.start(mode=77), grpc.StatusCode.INVALID_ARGUMENT)
+    assert not house.stub.ListFailoverRuns(pb.ListFailoverRunsRequest(parent=PARENT)).failover_runs
+    plan = plan_message(failover_plan())
+    plan.dependencies.identity = 77  # type: ignore[assignment] # what a newer client might send
+    asked = pb.EvaluateFailoverPlanRequest(parent=PARENT, failover_plan=plan)
+    assert "identity" in _refused(lambda: house.stub.EvaluateFailoverPlan(asked), grpc.StatusCode.INVALID_ARGUMENT)
+
+
 def test_an_approval_is_bound_to_the_plan_and_good_once(house: FailoverHouse) -> None:
     """Another hash is refused, the right one goes on, and a second time there is nothing to approve."""
     house.keep(failover_plan(approve=True))

@@ -64,7 +64,7 @@ def parse_plan(message: pb.FailoverPlan, project: str, plan_id: str, at: str = "
         detection=_detection(message.detection, steps, found, (at, "detection")),
         drills=_drills(message.drills, steps, found, (at, "drills")),
         description=bounds.text(found, (at, "description"), message.description, _TEXT),
-        dependencies=_dependencies(message.dependencies),
+        dependencies=_dependencies(message.dependencies, found, (at, "dependencies")),
     )
     found.check()
     return plan
@@ -153,10 +153,12 @@ def _drills(message: pb.DrillSchedule, steps: StepParser, found: Violations, at:
     )
 
 
-def _dependencies(message: pb.PlanDependencies) -> PlanDependencies:
-    return PlanDependencies(
-        **{field.name: CLOUD_OF.get(getattr(message, field.name)) for field in fields(PlanDependencies)}
-    )
+def _dependencies(message: pb.PlanDependencies, found: Violations, at: FieldPath) -> PlanDependencies:
+    codes = {field.name: getattr(message, field.name) for field in fields(PlanDependencies)}
+    for name, code in codes.items():
+        if code not in {0, *CLOUD_OF}:
+            found.add((at, name), ErrorReason.UNKNOWN_VALUE, "not a cloud")
+    return PlanDependencies(**{name: CLOUD_OF.get(code) for name, code in codes.items()})
 
 
 def _windows(messages: Sequence[pb.FreezeWindow], found: Violations, at: FieldPath) -> tuple[TimeWindow, ...]:

@@ -62,6 +62,10 @@ class FailoverRuns:
         for field in ("from_side", "to_side"):
             if not getattr(request, field):
                 found.add(field, ErrorReason.FIELD_REQUIRED, "name a side")
+        for field, known in (("kind", KIND_OF), ("mode", MODE_OF)):
+            if getattr(request, field) not in {0, *known}:
+                # What a newer client means is not known here: it is never taken for a run that moves traffic.
+                found.add(field, ErrorReason.UNKNOWN_VALUE, "is not known to this service")
         found.check()
         kind = KIND_OF.get(request.kind, RunKind.ACTIVATE)
         mode = MODE_OF.get(request.mode, RunMode.GRACEFUL)
