@@ -47,7 +47,7 @@ class Everything(RuleBasedStateMachine):
         """A process looks for work, or goes through its door."""
         puppet = self.world.puppets[who]
         if puppet.door:
-            puppet.move()
+            self.world.move(puppet)
         else:
             puppet.take()
 
@@ -154,7 +154,7 @@ def completed(world: FailoverWorld) -> None:
                 puppet.take()
             if not puppet.door:
                 break
-            puppet.move()
+            world.move(puppet)
         assert not puppet.door, "it never ends"
         world.check()
     resting = {RunState.PAUSED, RunState.PENDING_APPROVAL}
@@ -228,6 +228,21 @@ def skipped(world: FailoverWorld) -> None:
     while world.puppets[0].door:
         world.puppets[0].move()
         world.check()
+
+
+def test_who_switches_and_ends_between_two_checks_did_not_come_late(database: Database) -> None:
+    """A run that was approved goes through all of its last doors in a row, and moves traffic in its own time."""
+    world = FailoverWorld(database)
+    try:
+        run = world.start(Trigger.MANUAL, RunMode.GRACEFUL)
+        carried(world, 0, run, "release")
+        said = Decision("approve", run.plan_hash, approved=True, actor="bob")
+        world.rooms.runs.decide(run.project, run.run_id, said, no_request())
+        completed(world)
+        assert world.runs()[0].state is RunState.SUCCEEDED
+        assert world.traffic_at() == SIDES[1]
+    finally:
+        world.forget()
 
 
 def test_a_process_that_overslept_everything_moves_nothing(database: Database) -> None:

@@ -167,15 +167,28 @@ class FailoverWorld:
         with self.database.write() as conn:
             conn.execute(update(FAILOVER_RUNS).where(ours).values(lease_until=NEVER))
 
+    def move(self, puppet: Puppet) -> None:
+        """Through its door, with an eye on what it does there: a few doors on, its run may have ended in order."""
+        puppet.move()
+        self.look()
+
+    def look(self) -> None:
+        """Whether what took effect since the last look was allowed."""
+        effects = self.clouds.effects()
+        came = effects[self._seen :]
+        self._seen = len(effects)
+        if came:
+            runs = {run.run_id: run for run in self.runs()}
+            for effect in came:
+                self._effect_was_allowed(effect, runs)
+
     def check(self) -> None:
         """I1 to I11, of everything that has happened."""
+        self.look()
         runs = self.runs()
         effects = self.clouds.effects()
         assert sum(1 for run in runs if not run.state.is_over) <= 1, "I1"
         self._tokens_grow(runs, effects)
-        for effect in effects[self._seen :]:
-            self._effect_was_allowed(effect, {run.run_id: run for run in runs})
-        self._seen = len(effects)
         times = Counter((one.key, one.change) for one in effects if one.target in _GUARDED)
         assert all(one == 1 for one in times.values()), "I4"
         self.traffic_at()
