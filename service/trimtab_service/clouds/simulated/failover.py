@@ -14,19 +14,23 @@ from typing import Any, Final
 
 from trimtab_service.clouds.patience import not_permitted
 from trimtab_service.clouds.simulated.failover_state import WorldState
-from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
-from trimtab_service.domain.failover import Side
+from trimtab_service.clouds.simulated.failover_targets import (
+    SimulatedChannel,
+    SimulatedCopy,
+    SimulatedGroup,
+    SimulatedName,
+    SimulatedProbe,
+    SimulatedStore,
+)
+from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.failover.ports import (
-    CapacityState,
     CapacityTarget,
     DataStoreTarget,
     Fencing,
     Notifier,
     Probe,
     ReplicationTarget,
-    StaleTokenError,
-    Traffic,
     TrafficTarget,
 )
 
@@ -200,32 +204,32 @@ class SimulatedClouds:
     def traffic(self, project: str, name: str) -> TrafficTarget | None:
         """By name; every project sees the same world."""
         del project
-        return _Name(self, name) if name in self.layout.names else None
+        return SimulatedName(self, name) if name in self.layout.names else None
 
     def capacity(self, project: str, name: str) -> CapacityTarget | None:
         """By name."""
         del project
-        return _Group(self, name) if name in self.layout.groups else None
+        return SimulatedGroup(self, name) if name in self.layout.groups else None
 
     def data_store(self, project: str, name: str) -> DataStoreTarget | None:
         """By name."""
         del project
-        return _Store(self, name) if name in self.layout.stores else None
+        return SimulatedStore(self, name) if name in self.layout.stores else None
 
     def replication(self, project: str, name: str) -> ReplicationTarget | None:
         """By name."""
         del project
-        return _Copy(self, name) if name in self.layout.copies else None
+        return SimulatedCopy(self, name) if name in self.layout.copies else None
 
     def probe(self, project: str, name: str) -> Probe | None:
         """By name."""
         del project
-        return _Probe(self, name) if name in self.layout.probes else None
+        return SimulatedProbe(self, name) if name in self.layout.probes else None
 
     def notifier(self, project: str, name: str) -> Notifier | None:
         """By name."""
         del project
-        return _Channel(self, name) if name in self.layout.channels else None
+        return SimulatedChannel(self, name) if name in self.layout.channels else None
 
     def cloud_of(self, project: str, name: str) -> str:
         """The cloud of a target; empty for DNS outside of the clouds, for probes and for channels."""
@@ -240,139 +244,6 @@ class SimulatedClouds:
                 raise UnavailableError(ErrorReason.SOURCE_FAILED, f"{cloud} does not answer", metadata={"cloud": cloud})
             if cloud in state.get("refused", []):
                 raise not_permitted(f"the credential of {cloud} may not do this")
-
-
-class _Name:
-    def __init__(self, world: SimulatedClouds, name: str) -> None:
-        self._world = world
-        self._name = name
-        self._facts = world.layout.names[name]
-
-    @property
-    def fencing(self) -> Fencing:
-        return self._facts.fencing
-
-    def observe(self, deadline: datetime) -> Traffic:
-        del deadline
-        with self._world.look(self._facts.cloud) as state:
-            return _traffic(state["names"][self._name])
-
-    def switch(self, side: Side, weight: float, token: int, key: str, deadline: datetime) -> Traffic:
-        del deadline
-        with self._world.change(self._facts.cloud) as state:
-            record = state["names"][self._name]
-            _fence(record, token, self._name)
-            others = {name: share for name, share in record["weights"].items() if name != side.side_id}
-            rest = sum(others.values())
-            left = {name: (1.0 - weight) * share / rest for name, share in others.items() if rest and weight < 1.0}
-            wanted = {side.side_id: weight, **left}
-            if wanted != record["weights"]:
-                self._world.enter(state, self._name, f"switch {side.side_id} {weight:g}", token, key)
-            record["weights"] = wanted
-            return _traffic(record)
-
-    def set_ttl(self, ttl: timedelta, token: int, key: str, deadline: datetime) -> None:
-        del deadline
-        with self._world.change(self._facts.cloud) as state:
-            record = state["names"][self._name]
-            _fence(record, token, self._name)
-            if record["ttl"] != ttl.total_seconds():
-                self._world.enter(state, self._name, f"ttl {ttl.total_seconds():g}", token, key)
-            record["ttl"] = ttl.total_seconds()
-
-
-class _Group:
-    def __init__(self, world: SimulatedClouds, name: str) -> None:
-        self._world = world
-        self._name = name
-        self._facts = world.layout.groups[name]
-
-    def observe(self, deadline: datetime) -> CapacityState:
-        del deadline
-        with self._world.look(self._facts.cloud) as state:
-            return self._standing(state)
-
-    def scale(self, count: int, token: int, key: str, deadline: datetime) -> CapacityState:
-        del deadline
-        facts = self._facts
-        if facts.quota is not None and count > facts.quota:
-            message = f"{count} machines are over the quota of {facts.quota}"
-            raise FailedPreconditionError(ErrorReason.STATE_CONFLICT, message, metadata={"quota": str(facts.quota)})
-        with self._world.change(facts.cloud) as state:
-            group = state["groups"][self._name]
-            if count != group["desired"]:
-                self._world.enter(state, self._name, f"scale {count}", token, key)
-            group["desired"] = count
-            given = min(count, facts.stock)
-            boots = group["boots"][:given]
-            boots += self._world.boots(self._name, len(boots), given - len(boots))
-            group["boots"] = boots
-            return self._standing(state)
-
-    def _standing(self, state: Mapping[str, Any]) -> CapacityState:
-        return CapacityState(
-            desired=state["groups"][self._name]["desired"],
-            ready=self._world.ready(state, self._name),
-            peak=self._facts.peak,
-            quota=self._facts.quota,
-            is_reserved=self._facts.is_reserved,
-            instance_type=self._facts.instance_type,
-            region=self._facts.region,
-        )
-
-
-class _Store:
-    def __init__(self, world: SimulatedClouds, name: str) -> None:
-        self._world = world
-        self._name = name
-        self._cloud = world.layout.stores[name].cloud
-
-    def is_primary(self, deadline: datetime) -> bool:
-        del deadline
-        with self._world.look(self._cloud) as state:
-            return bool(state["stores"][self._name])
-
-    def promote(self, token: int, key: str, deadline: datetime) -> None:
-        del deadline
-        with self._world.change(self._cloud) as state:
-            if not state["stores"][self._name]:
-                self._world.enter(state, self._name, "promote", token, key)
-            state["stores"][self._name] = True
-
-
-class _Copy:
-    def __init__(self, world: SimulatedClouds, name: str) -> None:
-        self._world = world
-        self._facts = world.layout.copies[name]
-
-    def watermark(self, deadline: datetime) -> datetime | None:
-        del deadline
-        facts = self._facts
-        with self._world.look(facts.cloud) as state:
-            newest = (self._world.down_since(state, facts.source_cloud) or self._world.clock()) - facts.lag
-        every = facts.every.total_seconds()
-        return datetime.fromtimestamp(newest.timestamp() // every * every, UTC)
-
-
-class _Probe:
-    def __init__(self, world: SimulatedClouds, name: str) -> None:
-        self._world = world
-        self._name = name
-
-    def check(self, deadline: datetime) -> bool:
-        del deadline
-        return self._world.check(self._name)
-
-
-class _Channel:
-    def __init__(self, world: SimulatedClouds, name: str) -> None:
-        self._world = world
-        self._name = name
-
-    def tell(self, text: str, key: str, deadline: datetime) -> None:
-        del deadline
-        with self._world.change("") as state:
-            state["told"].setdefault(key, f"{self._name}: {text}")
 
 
 def _initial(layout: Layout) -> dict[str, Any]:
@@ -390,13 +261,3 @@ def _initial(layout: Layout) -> dict[str, Any]:
         },
         "stores": {name: store.is_primary for name, store in layout.stores.items()},
     }
-
-
-def _traffic(record: Mapping[str, Any]) -> Traffic:
-    return Traffic(tuple(record["weights"].items()), record["token"], timedelta(seconds=record["ttl"]))
-
-
-def _fence(record: dict[str, Any], token: int, name: str) -> None:
-    if token < record["token"]:
-        raise StaleTokenError(f"{name} has seen token {record['token']}, newer than {token}")
-    record["token"] = token
