@@ -11,13 +11,17 @@ from trimtab_service.clouds.document_values import words
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "168.63.129.16")))
+"""Of AWS and Google Cloud by IPv6, and of Azure's hosts: they are of no link."""
+
+
 class ForbiddenAddressError(OSError):
     """The name points at no address that may be connected to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """The networks of the allow-list; without one every address but those of a link, where clouds keep credentials."""
+    """The networks of the allow-list; without one every address but those where clouds keep credentials."""
 
     networks: tuple[Network, ...] = ()
 
@@ -33,7 +37,7 @@ class Reachable:
         parsed = ipaddress.ip_address(address.partition("%")[0])
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
-        if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified:
+        if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified or parsed in _METADATA:
             return False
         return not self.networks or any(parsed in network for network in self.networks)
 

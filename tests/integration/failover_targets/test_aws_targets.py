@@ -29,7 +29,7 @@ from trimtab_service.clouds.dns.fenced_name import FencedName
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import Observers
 from trimtab_service.clouds.patience import Patience
-from trimtab_service.domain.errors import FailedPreconditionError
+from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
 from trimtab_service.failover.ports import Fencing, StaleTokenError
 
 _IAM = Path(__file__).parents[3] / "deploy" / "iam"
@@ -129,6 +129,21 @@ def test_the_peak_of_a_group_is_of_the_last_day(house: House) -> None:
     target = GroupCapacity("workers", REGION, house.calls())
     assert target.observe(soon()).peak == 11
     assert GroupCapacity("workers", REGION, house.calls(), known_peak=20).observe(soon()).peak == 20
+
+
+def test_metrics_that_fall_silent_stop_no_group_from_being_scaled(house: House) -> None:
+    """The peak is as it was read last; one that was never read is not made up."""
+    at = int((house.fleet.now - timedelta(hours=3)).timestamp()) // 300 * 300
+    dimensions = {"AutoScalingGroupName": "workers"}
+    house.fleet.server.cloudwatch.put(REGION, "AWS/AutoScaling", "GroupInServiceInstances", dimensions, [(at, 9.0)])
+    target = GroupCapacity("workers", REGION, house.calls())
+    assert target.observe(soon()).peak == 9
+    house.fleet.server.faults.append(Fault("GetMetricData", "AccessDenied", 403, times=3))
+    state = target.scale(5, 1, "k", soon())
+    assert (state.ready, state.peak) == (5, 9)
+    assert target.observe(soon()).ready == 5
+    with pytest.raises(UnavailableError):
+        GroupCapacity("workers", REGION, house.calls()).observe(soon())
 
 
 def test_a_variant_is_scaled_and_held_at_least(house: House) -> None:

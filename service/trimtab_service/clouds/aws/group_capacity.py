@@ -1,19 +1,22 @@
 """Auto Scaling groups as capacity that a failover asks for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from trimtab_service.clouds.aws.calls import AwsCalls
 from trimtab_service.clouds.aws.faults import RefusedError
 from trimtab_service.clouds.patience import refused
+from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.failover.ports import CapacityState
 
 _DAY: Final = timedelta(hours=24)
 _PERIOD_S: Final = 3600
 _IN_SERVICE: Final = "InService"
 _HEALTHY: Final = "Healthy"
+_MEASURED_WITHIN: Final = timedelta(seconds=2)
+"""Metrics that were read before are waited for no longer: the group itself tells what is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class GroupCapacity:
 
     The group's MaxSize is its quota: nothing here asks for more. The peak is the most instances in service of the last
     24 hours where the group's metrics are on, never less than what is there, nor than `known_peak` (what the deployment
-    says of it). `is_reserved` is the deployment's word too.
+    says of it). `is_reserved` is the deployment's word too. Metrics that fall silent count as they were read last: what
+    waits for machines must not fail for them.
     """
 
     group: str
@@ -30,6 +34,7 @@ class GroupCapacity:
     calls: AwsCalls
     known_peak: int = 0
     is_reserved: bool = False
+    _measures: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def observe(self, deadline: datetime) -> CapacityState:
         """As it stands. Raises FailedPreconditionError where there is no such group."""
@@ -75,8 +80,16 @@ class GroupCapacity:
             "StartTime": now - _DAY,
             "EndTime": now,
         }
-        answer = self.calls.call("cloudwatch", self.region, "GetMetricData", asked, deadline)
-        return int(max((value for one in answer["MetricDataResults"] for value in one["Values"]), default=0))
+        until = min(deadline, now + _MEASURED_WITHIN) if self._measures else deadline
+        try:
+            answer = self.calls.call("cloudwatch", self.region, "GetMetricData", asked, until)
+        except UnavailableError:
+            if not self._measures:
+                raise
+            return self._measures[-1]
+        peak = int(max((value for one in answer["MetricDataResults"] for value in one["Values"]), default=0))
+        self._measures[:] = [peak]
+        return peak
 
     def _asked(self, operation: str, parameters: Mapping[str, object], deadline: datetime) -> dict[str, Any]:
         try:
