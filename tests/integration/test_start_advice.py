@@ -117,3 +117,16 @@ def test_use_that_was_found_is_kept_for_placement(house: House, project: str) ->
     assert list(stands.used_by_hour_of_week) == [
         share for one in prices.commitments for share in one.used_by_hour_of_week
     ]
+
+
+def test_what_was_ended_meanwhile_stays_ended(house: House, project: str) -> None:
+    """Its use was read before it was ended, and is entered after: its room is not given again."""
+    own(house, project, instances=2)
+    with Client(house.service.target, project=project) as client:
+        (stands,) = client.commitments.list_commitments()
+        assert client.commitments.end_commitment(stands.name).HasField("ended_time")
+        stands.used_by_hour_of_week.extend(BY_DAY)
+        (entered,) = client.commitments.import_commitments([stands])
+        assert list(entered.used_by_hour_of_week) == BY_DAY
+        assert entered.HasField("ended_time")
+    assert not place(house, waiting(project)).start_advice.commitments

@@ -24,6 +24,7 @@ class _Addressed(Protocol):
 
 
 _Request = TypeVar("_Request", bound=_Addressed)
+_MOST_IMPORTED: Final = 1_000
 _Part = TypeVar("_Part")
 _WithUsage = pb.OptimizePurchasePlanRequest | pb.EvaluatePurchasePlanRequest | pb.GetShadowPricesRequest
 
@@ -145,8 +146,8 @@ def keep_use(client: _KeepsCommitments, prices: pb.ShadowPrices) -> int:
             del commitment.used_by_hour_of_week[:]
             commitment.used_by_hour_of_week.extend(shares)
             changed.append(commitment)
-    if changed:
-        client.commitments.import_commitments(changed)
+    for begin in range(0, len(changed), _MOST_IMPORTED):
+        client.commitments.import_commitments(changed[begin : begin + _MOST_IMPORTED])
     return len(changed)
 
 

@@ -75,9 +75,7 @@ class CommitmentServicer:
         def enter(conn: Connection) -> bytes:
             stored = [self._put(conn, commitment, request.parent, now) for commitment in parsed]
             return pb.ImportCommitmentsResponse(
-                commitments=[
-                    encode_commitment(commitment, entry) for commitment, entry in zip(parsed, stored, strict=True)
-                ]
+                commitments=[encode_commitment(_read(entry), entry) for entry in stored]
             ).SerializeToString()
 
         answer = self._writer.run(lambda conn: once(conn, key, now, lambda: enter(conn)), call.time_remaining())
@@ -165,12 +163,17 @@ class CommitmentServicer:
 
     @staticmethod
     def _put(conn: Connection, commitment: Commitment, parent: str, now: datetime) -> Resource:
-        key, draft = ResourceId(commitment.project, parent, commitment.commitment_id), draft_of(commitment)
+        """Add it, or put it in the place of what stands; what was ended stays so: a list may be of before."""
+        key = ResourceId(commitment.project, parent, commitment.commitment_id)
+
+        def revise(stands: Resource) -> Draft:
+            return draft_of(replace(commitment, ended_time=_read(stands).ended_time))
+
         try:
             resources.get(conn, COMMITMENT, parent, key.id)
         except NotFoundError:
-            return resources.create(conn, COMMITMENT, key, draft, now)
-        return resources.modify(conn, COMMITMENT, key, lambda _: draft, "", now)
+            return resources.create(conn, COMMITMENT, key, draft_of(commitment), now)
+        return resources.modify(conn, COMMITMENT, key, revise, "", now)
 
     def _answer(self, stored: Resource, project: str) -> pb.Commitment:
         self._world.sync_to(stored.revision)
