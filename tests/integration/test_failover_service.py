@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import grpc
 import pytest
 
 from tests.support.failover_plans import NOW, OBSERVERS, failover_plan
-from tests.support.failover_service import PARENT, PLAN, FailoverHouse, failover_house
+from tests.support.failover_service import AT_ONCE, FAST, PARENT, PLAN, FailoverHouse, failover_house
+from tests.support.service import running_service
 from trimtab.evidence import verify_evidence
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab.v1 import placement_service_pb2, types_pb2
-from trimtab_service.domain.failover import Approve, Detection, Workflow
+from trimtab_service.bootstrap import Overrides, utc_now
+from trimtab_service.clouds.simulated.failover import SimulatedClouds
+from trimtab_service.domain.failover import Approve, Detection, SafetyRules, Workflow
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
@@ -205,10 +209,35 @@ def test_an_outage_is_noticed_and_an_automatic_plan_starts_once(house: FailoverH
     assert only.name == name
 
 
+def test_detection_starts_another_run_when_its_last_one_was_aborted_before_anybody_took_it(tmp_path: Path) -> None:
+    """No token was given out meanwhile; the run that is over is not told as the one that is under way."""
+    world = SimulatedClouds(AT_ONCE, clock=utc_now)
+    idle = Overrides(targets=world, conduct=replace(FAST, capacity=0))
+    with running_service(tmp_path, overrides=idle) as service:
+        house = FailoverHouse(service, world)
+        rules = SafetyRules(cooldown=timedelta())
+        detection = Detection(OBSERVERS, failures=1, report_ttl=timedelta(hours=1), automatic=True)
+        house.keep(failover_plan(safety=rules, detection=detection))
+        world.fail("aws")
+        seen = [pb.SideReport(side_id="virginia"), pb.SideReport(side_id="iowa", is_healthy=True)]
+
+        def reported() -> str:
+            asked = [pb.ReportHealthRequest(name=PLAN, observer_id=one.observer_id, sides=seen) for one in OBSERVERS]
+            name: str = [house.stub.ReportHealth(one).health.failover_run for one in asked][-1]
+            return name
+
+        first = reported()
+        assert reported() == first
+        abort = pb.SteerFailoverRunRequest.COMMAND_ABORT
+        house.stub.SteerFailoverRun(pb.SteerFailoverRunRequest(name=first, command=abort, reason="not yet"))
+        assert reported() not in {"", first}
+
+
 def test_sides_that_observers_see_down_are_known_where_nobody_knows_which_one_is_active(house: FailoverHouse) -> None:
     """The plan switches no name, and none has run: no reason to move a service to where nothing answers."""
     scaling = Workflow(failover_plan().activate.stages[1:2])
-    house.keep(failover_plan(activate=scaling, detection=Detection(OBSERVERS, failures=1)))
+    detection = Detection(OBSERVERS, failures=1, report_ttl=timedelta(hours=1))
+    house.keep(failover_plan(activate=scaling, detection=detection))
     gone = [pb.SideReport(side_id=side) for side in ("virginia", "iowa")]
     for one in OBSERVERS:
         house.stub.ReportHealth(pb.ReportHealthRequest(name=PLAN, observer_id=one.observer_id, sides=gone))

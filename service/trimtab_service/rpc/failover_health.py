@@ -159,7 +159,8 @@ class FailoverHealth:
             healthy_sides=frozenset(side.side_id for side in health.sides if side.is_well),
         )
         # One id for one outage as seen from this state of the service: processes that decide together start one run.
-        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{record.token}/{to_side}")
+        since = f"{record.token}/{record.end_time}"
+        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{since}/{to_side}")
         key = RequestKey(plan.project, "detection", str(own), own.bytes)
         try:
             run = self._runs.start(asked, key)
