@@ -119,16 +119,20 @@ def stage(outage: Outage, tmp_path: Path) -> Stage:
 def struck(stage: Stage, outage: Outage, step_id: str, point: str, conduct: Conduct) -> Run:
     """A run during which the database goes once, at that point of a step."""
     came: list[str] = []
+    is_gone = threading.Event()
 
     def at(where: str, step: str) -> None:
         if (where, step) == (point, step_id) and not came:
             came.append(where)
             outage.strike()
+            is_gone.set()
 
     made = worker(stage.dsn, stage.path, "only", conduct=conduct, at=at)
     try:
         over = finished(made, stage.taken_in(made))
     finally:
+        # It goes slowly: a short lease may end, and the run with it under a new token, while it still answers.
+        assert is_gone.wait(60)
         outage.over()
         made.close()
     assert came == [point]

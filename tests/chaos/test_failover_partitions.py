@@ -4,6 +4,7 @@ While a process is cut off from PostgreSQL another one takes its run over; when 
 written nothing in between that anybody believes. A cut towards the name server delays the switch.
 """
 
+import contextlib
 import itertools
 import threading
 import time
@@ -32,6 +33,7 @@ from trimtab_service.clouds.dns.rfc2136 import DynamicRecords
 from trimtab_service.clouds.dns.shares import Shares
 from trimtab_service.clouds.dns.tsig import read_key
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.failover import RunState, SwitchTraffic
 from trimtab_service.failover.run import Run
 from trimtab_service.failover.runner import Runner
@@ -106,7 +108,7 @@ def cut_off(stage: Stage, proxy: FaultProxy, second: Worker, fault: str, at: tup
     first = worker(behind(proxy, stage.dsn), stage.path, "first", at=strike)
     try:
         run = stage.taken_in(second)
-        assert first.runner.take()
+        threading.Thread(target=take_until, args=(struck, first.runner), daemon=True).start()
         assert struck.wait(30)
         over = finished(second, run)
         proxy.heal()
@@ -116,6 +118,14 @@ def cut_off(stage: Stage, proxy: FaultProxy, second: Worker, fault: str, at: tup
     finally:
         proxy.heal()
         first.close()
+
+
+def take_until(struck: threading.Event, runner: Runner) -> None:
+    """Again where it was held up before it came there, and lost its lease: without a heartbeat that is soon over."""
+    while not struck.is_set():
+        with contextlib.suppress(UnavailableError):
+            runner.take()
+        struck.wait(0.05)
 
 
 def idle(runner: Runner) -> None:
