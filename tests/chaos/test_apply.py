@@ -35,8 +35,10 @@ def machines(tmp_path: Path) -> Machines:
 
 
 @contextmanager
-def replica(tmp_path: Path, dsn: str, machines: Machines) -> Iterator[tuple[ServerProcess, RecommendationServiceStub]]:
-    """A process of the service that takes over after a second of silence."""
+def replica(
+    tmp_path: Path, dsn: str, machines: Machines, lease: str = "1"
+) -> Iterator[tuple[ServerProcess, RecommendationServiceStub]]:
+    """A process of the service that takes over after a second of silence, or so many."""
     server = ServerProcess(
         {
             "TRIMTAB_LISTEN": "127.0.0.1:0",
@@ -44,7 +46,7 @@ def replica(tmp_path: Path, dsn: str, machines: Machines) -> Iterator[tuple[Serv
             "TRIMTAB_DRAIN_INTERVAL": "0",
             "TRIMTAB_DATA_DIR": str(tmp_path / uuid.uuid4().hex),
             "TRIMTAB_DATABASE_URL": dsn,
-            "TRIMTAB_APPLY_LEASE": "1",
+            "TRIMTAB_APPLY_LEASE": lease,
             "TRIMTAB_POLL_INTERVAL": "0.1",
             "TEST_MACHINES": str(machines.path),
         },
@@ -95,7 +97,7 @@ def test_who_takes_over_a_killed_process_finishes_its_run_once(
         reached = STEPS.index(kind)
         seconds_until(lambda: len(_journal(rpc, name)) > reached)
         first.process.kill()
-        caller.join(30)
+        caller.join(60)
     machines.fail(slow_s={})
     with replica(tmp_path, dsn, machines) as (_, rpc):
         request = pb.ApplyRecommendationRequest(name=name, execute=True, request_id=request_id)
@@ -118,7 +120,7 @@ def test_a_run_that_nobody_asks_for_again_is_finished_too(tmp_path: Path, dsn: s
         caller = applying(rpc, name, str(uuid.uuid4()))
         seconds_until(lambda: len(_journal(rpc, name)) > 1)
         first.process.kill()
-        caller.join(30)
+        caller.join(60)
     machines.fail(slow_s={})
     with replica(tmp_path, dsn, machines) as (_, rpc):
         seconds_until(lambda: _read(rpc, name).state == pb.Recommendation.STATE_SUCCEEDED, 60)
@@ -131,7 +133,8 @@ def test_two_processes_change_a_resource_once_and_both_answer(tmp_path: Path, ds
     name, request_id = prepared(dsn), str(uuid.uuid4())
     machines.fail(slow_s={"stop_instance": 1.0})
     answers: list[pb.ApplyRecommendationResponse] = []
-    with replica(tmp_path, dsn, machines) as (_, one), replica(tmp_path, dsn, machines) as (_, two):
+    # Neither is taken for dead, even if the machine stands still for a while.
+    with replica(tmp_path, dsn, machines, "120") as (_, one), replica(tmp_path, dsn, machines, "120") as (_, two):
         one.ClaimRecommendation(pb.ClaimRecommendationRequest(name=name), timeout=30)
         watch = two.WatchRecommendations(pb.WatchRecommendationsRequest(parent="projects/p"), timeout=60)
         threads = [threading.Thread(target=_apply, args=(rpc, name, request_id, answers)) for rpc in (one, two)]

@@ -31,7 +31,7 @@ from tests.support.replicas import (
 from trimtab.v1 import catalog_service_pb2, policy_service_pb2
 from trimtab.v1 import placement_service_pb2 as pb
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 """Of every change that is tried without a database: an answer comes before it."""
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

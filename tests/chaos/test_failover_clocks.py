@@ -2,6 +2,8 @@
 
 On PostgreSQL leases last by the database's clock, so that nobody even takes the run over. On SQLite they last by the
 machine's, which all processes share; there the token alone keeps order, and is enough.
+
+The lease that must not move is far longer than a busy machine ever stands still, and far shorter than the clock's jump.
 """
 
 from dataclasses import replace
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.failover_process import skewed
+from tests.support.failover_process import STEADY, skewed
 from tests.support.failover_stage import ACTIVATE, Stage, finished, is_whole
 from tests.support.failover_worker import Worker, wait_for, worker
 from tests.support.failovers import NOW, asked, no_request, plan
@@ -18,7 +20,7 @@ from trimtab_service.domain.failover import Step, Wait, Workflow
 from trimtab_service.failover.run import Run
 
 HALF = timedelta(seconds=1.5)
-"""Longer than two leases."""
+"""Longer than a few heartbeats: the lease is renewed by a clock that was set."""
 
 JUMPS = (timedelta(hours=2), timedelta(hours=-2))
 
@@ -43,7 +45,7 @@ def test_a_clock_that_is_set_forward_or_back_moves_no_lease(stage: Stage, tmp_pa
     try:
         for number, ahead in enumerate(JUMPS):
             run = waiting_first(stage, second, number)
-            with skewed(tmp_path, stage.dsn, stage.path, (run.project, run.run_id)) as process:
+            with skewed(tmp_path, stage.dsn, stage.path, (run.project, run.run_id), STEADY) as process:
                 wait_for(second.runs, run.project, run.run_id, lambda run: bool(run.begun))
                 process.set_clock(ahead)
                 over = finished(second, run)

@@ -31,12 +31,12 @@ GONE_S: Final = 0.8
 """Longer than the lease of the tests' processes."""
 
 PATIENT: Final = Conduct(
-    lease=timedelta(seconds=9),
-    heartbeat=timedelta(seconds=3),
+    lease=timedelta(minutes=2),
+    heartbeat=timedelta(seconds=30),
     poll=timedelta(milliseconds=20),
     pace=timedelta(milliseconds=20),
 )
-"""A lease that outlasts the outage."""
+"""A lease that outlasts the outage, and anything that holds up this machine meanwhile."""
 
 MOMENTS: Final = {"begin": "before_begin", "effect": "before_effect", "done": "after_effect"}
 """Points of a step at which the database goes, by what it is then needed for."""
@@ -166,7 +166,7 @@ def test_a_takeover_waits_for_the_database(stage: Stage, outage: Outage) -> None
     try:
         run = stage.taken_in(second)
         process = spawn(stage.dsn, stage.path, Fate("promote", "after_effect"), run.project, run.run_id)
-        process.join(30)
+        process.join(60)
         outage.strike()
         over = finished(second, run)
         outage.over()
@@ -178,7 +178,7 @@ def test_a_takeover_waits_for_the_database(stage: Stage, outage: Outage) -> None
 
 def test_a_start_whose_answer_is_lost_is_asked_for_again_and_starts_one_run(stage: Stage, outage: Outage) -> None:
     """The database goes as the run is taken in; the caller sends the same request until it is answered."""
-    made = worker(stage.dsn, stage.path, "only")
+    made = worker(stage.dsn, stage.path, "only", conduct=PATIENT)
     try:
         made.plans.create(plan(ACTIVATE), NOW, no_request())
         key = RequestKey(asked().project, "StartFailover", str(uuid.uuid4()), b"body")
@@ -197,7 +197,7 @@ def test_a_start_whose_answer_is_lost_is_asked_for_again_and_starts_one_run(stag
 
 def started(made: Worker, key: RequestKey) -> Run:
     """As a client with retries."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while True:
         try:
             return made.runs.start(asked(), key)

@@ -69,7 +69,7 @@ def _started(stub: FailoverServiceStub, service: str, *steps: pb.Step) -> pb.Fai
 
 
 def _until(stub: FailoverServiceStub, name: str, wanted: Callable[[pb.FailoverRun], bool]) -> pb.FailoverRun:
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while not wanted(run := stub.GetFailoverRun(pb.GetFailoverRunRequest(name=name))):
         assert time.monotonic() < give_up, run
         time.sleep(0.05)
@@ -119,7 +119,7 @@ def test_a_stop_ends_within_the_grace_whatever_is_under_way(dsn: str, tmp_path: 
             time.sleep(1.2)
             assert running.process.stop() == 0
             for thread in watches:
-                thread.join(10)
+                thread.join(60)
                 assert not thread.is_alive()
         _goes_on(tmp_path / "two", settings, asks, waits)
 

@@ -73,7 +73,7 @@ def later(fleet: MotoFleet, clock: Clock, cpu: tuple[float, float]) -> None:
 
 def awaited(service: RunningService, where: str) -> dict[str, Any]:
     """The one recommendation of a filter, once it is there; the sweep looks every second."""
-    for _ in range(600):
+    for _ in range(1_200):
         found = told(ask(service, "recommendations", "list", "--filter", where, "--json"))
         if found and (where != _SUCCEEDED or "realizedImpact" in found[0]):
             return found[0]

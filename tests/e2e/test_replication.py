@@ -17,7 +17,7 @@ def _ask(service: RunningService, *arguments: str) -> Ran:
 
 def _until(ask: Callable[[], Ran], code: int) -> Ran:
     """The command again and again, until it ends as wanted."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while (ran := ask()).code != code:
         assert time.monotonic() < give_up, ran
         time.sleep(0.1)

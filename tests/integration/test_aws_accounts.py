@@ -107,7 +107,7 @@ def test_a_clock_that_differs_is_told_with_the_data(fleet: MotoFleet) -> None:
     """Two minutes are not enough to be refused; the readings say so, and their stamps stay as AWS gave them."""
     early = Patience(clock=lambda: datetime.now(UTC) + timedelta(minutes=2), sleep=lambda _: None)
     source = connect(fleet.account, early).source
-    readings = list(source.read(listed(source_of(fleet.account)), window_of(fleet), soon(150)))
+    readings = list(source.read(listed(source_of(fleet.account)), window_of(fleet), soon(400)))
     assert all(any(one.startswith("clock:") for one in reading.missing) for reading in readings)
     assert all(reading.telemetry is not None for reading in readings)
 
@@ -123,7 +123,8 @@ def test_no_credential_at_all_is_said_plainly(tmp_path: Path, fleet: MotoFleet) 
 def test_a_hanging_api_fails_at_the_deadline_and_the_rest_goes_on(fleet: MotoFleet) -> None:
     """One instance's request never comes back; the other instance is read, and both have exactly one reading."""
     account = replace(fleet.account, resolution=timedelta(minutes=5), concurrency=2)
-    source = connect(account, Patience()).source
+    now = [datetime.now(UTC)]
+    source = connect(account, Patience(clock=lambda: now[0])).source
     resources = listed(source)
     victim = fleet.ids["idle"]
 
@@ -133,7 +134,10 @@ def test_a_hanging_api_fails_at_the_deadline_and_the_rest_goes_on(fleet: MotoFle
     fleet.server.faults.append(Fault("GetMetricData", hangs=True, times=99, when=of_victim))
     # Fifteen months of hours of one machine fill a page, so the two are asked apart.
     window = replace(window_of(fleet), start=fleet.now - timedelta(days=450))
-    readings = list(source.read(resources, window, soon(4)))
+    coming = source.read(resources, window, now[0] + timedelta(seconds=1))
+    readings = [next(coming)]
+    now[0] += timedelta(seconds=1)
+    readings += coming
     assert sorted(one.resource.key for one in readings) == sorted(one.key for one in resources)
     assert {one.resource.resource_id for one in readings if one.failure} == {victim}
 
@@ -148,13 +152,15 @@ def test_a_hanging_listing_is_an_error_at_the_deadline(fleet: MotoFleet) -> None
 def test_accounts_do_not_wait_for_one_another(fleet: MotoFleet) -> None:
     """While one account hangs, another is read to its end."""
     with HttpFake(lambda _: Answer(status=HANG)) as dead:
-        hanging = connect(replace(fleet.account, endpoint_url=dead.url, role_arn=""), Patience()).source
+        now = [datetime.now(UTC)]
+        patience = Patience(clock=lambda: now[0])
+        hanging = connect(replace(fleet.account, endpoint_url=dead.url, role_arn=""), patience).source
         done = threading.Event()
         failed: list[Reading] = []
         resources = listed(source_of(fleet.account))
 
         def read_hanging() -> None:
-            failed.extend(hanging.read(resources, window_of(fleet), soon(6)))
+            failed.extend(hanging.read(resources, window_of(fleet), now[0] + timedelta(seconds=1)))
             done.set()
 
         thread = threading.Thread(target=read_hanging)
@@ -162,6 +168,7 @@ def test_accounts_do_not_wait_for_one_another(fleet: MotoFleet) -> None:
         readings = list(source_of(fleet.account).read(resources, window_of(fleet), soon()))
         assert all(not one.failure for one in readings)
         assert not done.is_set()
+        now[0] += timedelta(seconds=1)
         thread.join()
         assert len(failed) == len(resources)
         assert all(one.failure for one in failed)

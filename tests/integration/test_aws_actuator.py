@@ -52,7 +52,7 @@ class _Hands:
         self.resource = resource
 
     def do(
-        self, kind: OperationKind, *changes: tuple[str, str, str], token: str = "t-1", seconds: float = 60
+        self, kind: OperationKind, *changes: tuple[str, str, str], token: str = "t-1", seconds: float = 300
     ) -> Effect:
         operation = self.operation(kind, *changes)
         assert self.actuator.handles(self.resource, operation)
@@ -68,7 +68,7 @@ class _Hands:
         return [one for one in self.fleet.server.operations() if one in _CHANGING]
 
 
-def _soon(seconds: float = 20) -> datetime:
+def _soon(seconds: float = 300) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 

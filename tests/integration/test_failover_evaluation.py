@@ -138,7 +138,7 @@ def test_a_missing_right_is_told_apart_from_silence(house: FailoverHouse) -> Non
 
 
 def _until(wanted: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while not wanted():
         assert time.monotonic() < give_up
         time.sleep(0.02)

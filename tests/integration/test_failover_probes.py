@@ -23,7 +23,7 @@ AUTOMATIC = Detection(OBSERVERS, automatic=True, report_ttl=timedelta(seconds=5)
 
 
 def _until(wanted: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while not wanted():
         assert time.monotonic() < give_up
         time.sleep(0.02)

@@ -30,7 +30,7 @@ def test_a_start_at_two_replicas_at_once_is_one_run(dsn: str, tmp_path: Path) ->
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         (taken,) = [name for name, _ in told if name]
         assert all(taken in refusal for _, refusal in told if refusal)
         assert len(told) == 8

@@ -140,7 +140,7 @@ def test_reflection_streams_cannot_starve_calls() -> None:
             for stream in held:
                 next(stream)  # both are being served, so their threads are taken
             held += [ask(asking_once()) for _ in range(2)]
-            assert echo.EchoClient(channel).echo(REQUEST, timeout=10).subject == "anonymous"
+            assert echo.EchoClient(channel).echo(REQUEST, timeout=60).subject == "anonymous"
         finally:
             done.set()
             for stream in held:

@@ -267,7 +267,7 @@ def test_connection_without_a_trusted_certificate_never_reaches_a_handler(
     with running(services=[echo.service(servicer)], **mutual(authority)) as (_, address):
         for credentials in (authority.server_only_credentials(), foreign):
             with grpc.secure_channel(address, credentials) as channel, pytest.raises(grpc.RpcError) as caught:
-                echo.EchoClient(channel).work(echo.EchoRequest(parent="projects/vision"), timeout=10)
+                echo.EchoClient(channel).work(echo.EchoRequest(parent="projects/vision"), timeout=60)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert servicer.worked == 0
 

@@ -33,14 +33,14 @@ def failure(call: Any, messages: Iterator[Any], **options: Any) -> grpc.RpcError
 def test_upload_is_answered_once_after_its_last_message() -> None:
     """The servicer sees the first message and then the rest, in the project that the first one names."""
     with running() as (_, address), grpc.insecure_channel(address) as channel:
-        reply = echo.EchoClient(channel).upload(sent(1_000), timeout=20)
+        reply = echo.EchoClient(channel).upload(sent(1_000), timeout=60)
     assert (reply.seconds_left, reply.project) == (1_000, "a")
 
 
 def test_upload_without_a_message_is_refused() -> None:
     """Nothing was asked, so nothing can be answered."""
     with running() as (_, address), grpc.insecure_channel(address) as channel:
-        error = failure(echo.EchoClient(channel).upload, iter(()), timeout=20)
+        error = failure(echo.EchoClient(channel).upload, iter(()), timeout=60)
     assert refusal_of(error).fields == {"request": "FIELD_REQUIRED"}
 
 
@@ -48,7 +48,7 @@ def test_first_message_must_name_the_project() -> None:
     """Later messages cannot make up for it: admission comes before anything is done."""
     with running() as (_, address), grpc.insecure_channel(address) as channel:
         messages = iter([echo.EchoRequest(), echo.EchoRequest(parent=PARENT)])
-        error = failure(echo.EchoClient(channel).upload, messages, timeout=20)
+        error = failure(echo.EchoClient(channel).upload, messages, timeout=60)
     assert refusal_of(error).fields == {"parent": "FIELD_REQUIRED"}
 
 
@@ -56,7 +56,7 @@ def test_later_message_cannot_name_another_project() -> None:
     """What was admitted for one project is not continued for another."""
     with running() as (_, address), grpc.insecure_channel(address) as channel:
         messages = iter([echo.EchoRequest(parent=PARENT), echo.EchoRequest(parent="projects/b")])
-        error = failure(echo.EchoClient(channel).upload, messages, timeout=20)
+        error = failure(echo.EchoClient(channel).upload, messages, timeout=60)
     assert refusal_of(error).fields == {"parent": "BAD_FORMAT"}
 
 
@@ -64,7 +64,7 @@ def test_each_message_is_held_to_the_size_cap() -> None:
     """A stream is as long as it likes, its messages are not."""
     with running(max_message_bytes=2_000) as (_, address), grpc.insecure_channel(address) as channel:
         messages = iter([echo.EchoRequest(parent=PARENT), echo.EchoRequest(payload=b"x" * 3_000)])
-        error = failure(echo.EchoClient(channel).upload, messages, timeout=20)
+        error = failure(echo.EchoClient(channel).upload, messages, timeout=60)
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refusal_of(error).reason == "TOO_LARGE"
 
@@ -73,7 +73,7 @@ def test_bytes_that_are_no_message_are_the_callers_fault() -> None:
     """In the middle of a stream too."""
     with running() as (_, address), grpc.insecure_channel(address) as channel:
         messages = iter([echo.EchoRequest(parent=PARENT), b"\xff\xff"])
-        error = failure(echo.EchoClient(channel).upload, messages, timeout=20)
+        error = failure(echo.EchoClient(channel).upload, messages, timeout=60)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -83,14 +83,14 @@ def test_silent_upload_without_a_deadline_is_ended() -> None:
 
     def never_ending() -> Iterator[Any]:
         yield echo.EchoRequest(parent=PARENT)
-        silence.wait(30)
+        silence.wait(120)
 
     short = timedelta(milliseconds=200)
     with running(upload_deadline=short, stream_budget=1) as (_, address), grpc.insecure_channel(address) as channel:
         client = echo.EchoClient(channel)
         error = failure(client.upload, never_ending())
         assert error.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
-        assert client.upload(sent(2), timeout=20).seconds_left == 2
+        assert client.upload(sent(2), timeout=60).seconds_left == 2
         silence.set()
 
 
@@ -102,15 +102,15 @@ def test_uploads_share_the_places_of_streams() -> None:
     def slow() -> Iterator[Any]:
         yield echo.EchoRequest(parent=PARENT)
         begun.set()
-        go_on.wait(30)
+        go_on.wait(90)
 
     with running(stream_budget=1) as (server, address), grpc.insecure_channel(address) as channel:
         client = echo.EchoClient(channel)
-        held = client.upload.future(slow(), timeout=30)
-        assert begun.wait(10)
+        held = client.upload.future(slow(), timeout=100)
+        assert begun.wait(60)
         while not len(server._streams):
             go_on.wait(0.01)
-        error = failure(client.upload, sent(2), timeout=20)
+        error = failure(client.upload, sent(2), timeout=60)
         assert refusal_of(error).reason == "STREAM_BUDGET_SPENT"
         go_on.set()
         assert held.result().seconds_left == 1

@@ -76,7 +76,7 @@ def refusal(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, list[tupl
 
 def await_log(service: RunningService, project: str, decisions: int) -> None:
     """Until the log, which is written behind the answers, has so many decisions of the project."""
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         if len(service.placement.ListDecisions(place.ListDecisionsRequest(parent=project)).decisions) == decisions:
             return

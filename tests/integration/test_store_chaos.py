@@ -124,7 +124,7 @@ def test_connections_cut_under_load_neither_lose_nor_double(postgres_server: Pos
             )
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert writer.flush(30)
     entered = [entry.document()["n"] for entry in Journal(database).read_after(0, limit=10**6)]
     assert answered

@@ -31,7 +31,7 @@ def entry_of(number: int) -> Callable[[Connection], int]:
 
 def _write_many(dsn: str, writer_number: int, count: int, barrier: threading.Barrier) -> None:
     database = open_database(dsn)
-    barrier.wait(30)
+    barrier.wait(60)
     if writer_number % 2:
         for number in range(count):
             enter(database, writer_number * 1_000 + number)
@@ -172,7 +172,7 @@ def test_a_follower_learns_what_another_process_changed(dsn: str, database: Data
     follower.start()
     elsewhere = open_database(dsn)
     enter(elsewhere)
-    assert seen.wait(30)
+    assert seen.wait(60)
     follower.close()
     elsewhere.close()
 

@@ -110,7 +110,7 @@ def test_of_processes_that_ask_at_once_one_executes(dsn: str, database: Database
         child.start()
     told = [answers.get(timeout=60) for _ in children]
     for child in children:
-        child.join(30)
+        child.join(60)
     assert sum(done for done in told if isinstance(done, int)) == 20, told
 
 

@@ -51,7 +51,7 @@ def test_of_processes_that_draw_the_last_unit_one_wins(dsn: str, database: Datab
         child.start()
     told = sorted(answers.get(timeout=60) for _ in range(30))
     for child in children:
-        child.join(30)
+        child.join(60)
     assert told == ["ROOM_CONFLICT"] * 20 + [f"won {turn}" for turn in range(10)]
     assert drawn(database, *(f"room{turn}" for turn in range(10))) == {f"room{turn}": 1_000 for turn in range(10)}
 

@@ -23,7 +23,7 @@ EXPANDING = {"create_table", "create_index", "add_column", "drop_index"}
 
 def _migrate_in_child(dsn: str, barrier: threading.Barrier, answers: "multiprocessing.Queue[object]") -> None:
     database = open_database(dsn)
-    barrier.wait(30)
+    barrier.wait(60)
     try:
         answers.put(migrate(database))
     except Exception as error:  # noqa: BLE001 - shown by the assertion of the test
@@ -40,7 +40,7 @@ def test_replicas_that_start_at_once_migrate_once(dsn: str) -> None:
         child.start()
     told = sorted(answers.get(timeout=60) for _ in children)
     for child in children:
-        child.join(30)
+        child.join(60)
     assert told == [False, False, False, True]
     assert schema_is_current(open_database(dsn))
 
@@ -97,9 +97,9 @@ def test_a_start_without_migrating_waits_for_another(dsn: str) -> None:
     ready: list[bool] = []
     thread = threading.Thread(target=lambda: ready.append(await_schema(database, threading.Event(), 0.01, tell)))
     thread.start()
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     migrate(open_database(dsn))
-    thread.join(10)
+    thread.join(60)
     assert ready == [True]
     assert told == ["the schema is older than this version needs"]
 

@@ -59,7 +59,7 @@ class Gate:
     def __call__(self, conn: Connection) -> None:
         """Wait to be opened."""
         self.entered.set()
-        assert self.opened.wait(30)
+        assert self.opened.wait(60)
 
 
 def add(word: str, conn: Connection) -> str:
@@ -100,7 +100,7 @@ def test_one_failing_unit_does_not_take_its_group_down(words: Database, writer: 
     """Each unit is undone alone; its error, of the domain or the database, is its caller's."""
     gate = Gate()
     writer.submit(gate)
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(60)
 
     def abort(conn: Connection) -> None:
         add("undone", conn)
@@ -147,7 +147,7 @@ def test_records_and_units_of_one_group_do_not_disturb_each_other(words: Databas
     """A faulty record and a faulty unit in one transaction leave the rest."""
     gate = Gate()
     writer.submit(gate)
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(60)
     writer.append(SINK, "bad")
     writer.append(SINK, "record")
     failing = writer.submit(lambda conn: add("bad", conn))
@@ -164,7 +164,7 @@ def test_what_waits_is_bounded(words: Database) -> None:
     writer = GroupCommitWriter(words, WriterLimits(units=1, records=3, record_bytes=100))
     gate = Gate()
     writer.submit(gate)
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(60)
     waiting = writer.submit(lambda conn: add("unit", conn))
     with pytest.raises(ResourceExhaustedError) as refused:
         writer.submit(lambda conn: add("late", conn))
@@ -183,7 +183,7 @@ def test_a_caller_whose_time_is_up_knows_whether_it_was_made(words: Database, wr
     """A unit that had not begun is taken back and never runs."""
     gate = Gate()
     writer.submit(gate)
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(60)
     with pytest.raises(DeadlineExceededError, match="it was not made"):
         writer.run(lambda conn: add("late", conn), timeout_s=0.01)
     gate.opened.set()
@@ -219,7 +219,7 @@ def test_a_flush_ends_while_others_keep_writing(words: Database, writer: GroupCo
     thread.start()
     flushed = [writer.flush(10) for _ in range(5)]
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert flushed == [True] * 5
 
 

@@ -12,7 +12,7 @@ from trimtab_service.rightsizing.ports import Reading, Scope, TelemetrySource, W
 from trimtab_service.rightsizing.telemetry import RawSeries
 
 
-def soon(seconds: float = 30.0) -> datetime:
+def soon(seconds: float = 300.0) -> datetime:
     """A deadline."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
@@ -32,7 +32,7 @@ def listed(source: TelemetrySource) -> list[CloudResource]:
     return list(source.inventory(Scope(), soon()))
 
 
-def read_all(fleet: MotoFleet, source: TelemetrySource, days: float = 2, seconds: float = 30) -> dict[str, Reading]:
+def read_all(fleet: MotoFleet, source: TelemetrySource, days: float = 2, seconds: float = 300) -> dict[str, Reading]:
     """One reading of each resource, by machine name where there is one, by resource id else."""
     resources = listed(source)
     readings = list(source.read(resources, window_of(fleet, days), soon(seconds)))

@@ -3,6 +3,7 @@
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,9 @@ class Echo:
     def __init__(self) -> None:
         self._replies: dict[int, Any] = {}
         self.worked = 0
+        self.may_end = threading.Event()
+        """Work that is done is answered only while this is set."""
+        self.may_end.set()
 
     def echo(self, request: Any, call: Call) -> Any:
         """Answer with a prebuilt reply when only its size is asked, so that a bench measures the frame."""
@@ -94,6 +98,7 @@ class Echo:
             call.check()
             time.sleep(0.01)
             self.worked += 1
+        self.may_end.wait(120)
         return EchoReply(seconds_left=call.time_remaining())
 
     def hang(self, request: Any, call: Call) -> Any:

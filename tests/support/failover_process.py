@@ -1,6 +1,6 @@
 """A process that carries one run out, started as a program, so that its clock can be another: `set_clock` sets it.
 
-    python -m tests.support.failover_process DSN RECORD PROJECT RUN
+    python -m tests.support.failover_process DSN RECORD PROJECT RUN LEASE_SECONDS
 
 With Debian's libfaketime every clock of the process but the monotonic one is moved, as when somebody sets the host's.
 Without it the process is a thread here whose clock is passed in.
@@ -13,13 +13,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from tests.support.failover_worker import SHORT, Fate, run_until_over, utc_now, wait_for, worker
+from trimtab_service.failover.execution import Conduct
 
+STEADY: Final = replace(SHORT, lease=timedelta(minutes=1))
+"""A process that keeps its run although the machine stands still for a while."""
 ROOT: Final = Path(__file__).resolve().parents[2]
 _FOUND: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -58,12 +61,14 @@ class SkewedProcess:
 
 
 @contextmanager
-def skewed(directory: Path, dsn: str, record: Path, run: tuple[str, str]) -> Iterator[SkewedProcess]:
+def skewed(
+    directory: Path, dsn: str, record: Path, run: tuple[str, str], conduct: Conduct = SHORT
+) -> Iterator[SkewedProcess]:
     """A process for one run (project, id), its clock not yet moved."""
     made = SkewedProcess(directory / "ahead")
     made.set_clock(timedelta())
     if not _FOUND:
-        made.thread = threading.Thread(target=_carry_out, args=(made, dsn, record, run))
+        made.thread = threading.Thread(target=_carry_out, args=(made, dsn, record, run, conduct))
         made.thread.start()
         yield made
         made.join()
@@ -76,6 +81,7 @@ def skewed(directory: Path, dsn: str, record: Path, run: tuple[str, str]) -> Ite
         "PYTHONPATH": f"{ROOT / 'service'}:{ROOT / 'clients/python'}:{ROOT}",
     }
     command = [sys.executable, "-m", "tests.support.failover_process", dsn, str(record), *run]
+    command.append(str(conduct.lease.total_seconds()))
     made.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
     try:
         yield made
@@ -84,8 +90,8 @@ def skewed(directory: Path, dsn: str, record: Path, run: tuple[str, str]) -> Ite
         made.process.wait()
 
 
-def _carry_out(made: SkewedProcess, dsn: str, record: Path, run: tuple[str, str]) -> None:
-    own = worker(dsn, record, "skewed", conduct=SHORT, clock=made.now)
+def _carry_out(made: SkewedProcess, dsn: str, record: Path, run: tuple[str, str], conduct: Conduct) -> None:
+    own = worker(dsn, record, "skewed", conduct=conduct, clock=made.now)
     own.runner.start()
     try:
         wait_for(own.runs, *run, lambda run: run.state.is_over)
@@ -100,4 +106,5 @@ def _sleep(seconds: float) -> None:
 
 if __name__ == "__main__":
     time.sleep = _sleep  # type: ignore[assignment] # nothing here sleeps for an index
-    run_until_over(sys.argv[1], Path(sys.argv[2]), Fate(), sys.argv[3], sys.argv[4], SHORT)
+    lasting = replace(SHORT, lease=timedelta(seconds=float(sys.argv[5])))
+    run_until_over(sys.argv[1], Path(sys.argv[2]), Fate(), sys.argv[3], sys.argv[4], lasting)

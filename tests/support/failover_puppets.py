@@ -17,7 +17,7 @@ from trimtab_service.failover.leases import Lease
 from trimtab_service.failover.ports import Targets
 from trimtab_service.failover.run import Run
 
-_STUCK_S: Final = 30.0
+_STUCK_S: Final = 60.0
 _LEASE: Final = timedelta(hours=5)
 """No lease ends by a clock here, only when a schedule says so."""
 

@@ -22,7 +22,7 @@ from trimtab_service.rpc.failover_plan_encoder import plan_message
 PARENT: Final = "projects/shop"
 PLAN: Final = f"{PARENT}/failoverPlans/serving"
 FAST: Final = Conduct(
-    lease=timedelta(seconds=1),
+    lease=timedelta(seconds=60),
     heartbeat=timedelta(milliseconds=300),
     poll=timedelta(milliseconds=50),
     pace=timedelta(milliseconds=20),
@@ -33,7 +33,7 @@ AT_ONCE: Final = replace(
 )
 """The standby's machines boot at once."""
 
-_PATIENCE_S: Final = 30.0
+_PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

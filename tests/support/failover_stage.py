@@ -83,7 +83,7 @@ def is_whole(run: Run, stage: Stage, second: Worker) -> None:
 
 def finished(second: Worker, run: Run) -> Run:
     """Let the other process take it and finish, whatever the database does meanwhile."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         with contextlib.suppress(UnavailableError):
             second.runner.take()

@@ -173,7 +173,7 @@ def run_until_over(dsn: str, record: Path, fate: Fate, project: str, run_id: str
 
 
 def wait_for(
-    runs: FailoverRunStore, project: str, run_id: str, wanted: Callable[[Run], bool], patience_s: float = 30.0
+    runs: FailoverRunStore, project: str, run_id: str, wanted: Callable[[Run], bool], patience_s: float = 60.0
 ) -> Run:
     """The run once it is as wanted. Raises TimeoutError."""
     give_up = time.monotonic() + patience_s

@@ -56,7 +56,7 @@ class DisturbedSource:
             self.before_read(len(self.reads))
             self.reads.append(resource.key)
             if self.hangs is not None:
-                self.hangs.wait(30)
+                self.hangs.wait(120)
                 yield Reading(resource, None, "the deadline passed")
                 continue
             yield from self.inner.read([resource], window, deadline)

@@ -173,6 +173,8 @@ def write_accounts(
         f'regions = ["{REGION}"]\n'
         f"changes = {str(changes).lower()}\n"
         f'endpoint_url = "{url}"\n'
+        # No call is sent a second time because this machine stood still: tests count them.
+        'connect_timeout = "60s"\nread_timeout = "300s"\ncall_timeout = "300s"\n'
         f'credentials_file = "{credentials}"\n'
         f"{extra}\n"
     )

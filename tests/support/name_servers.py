@@ -53,12 +53,12 @@ class RunningNameServer:
             ZONE, keyring=dns.tsigkeyring.from_text({_KEY_NAME: _SECRET}), keyalgorithm=dns.tsig.HMAC_SHA256
         )
         owned.replace(f"{name}.", ttl, kind, *values)
-        answer = dns.query.tcp(owned, self.host, timeout=5, port=self.port).rcode()
+        answer = dns.query.tcp(owned, self.host, timeout=60, port=self.port).rcode()
         assert answer == dns.rcode.NOERROR, answer
 
     def texts(self, name: str, kind: str) -> list[str]:
         """Values of a record as the server answers them now."""
-        reply = dns.query.tcp(dns.message.make_query(f"{name}.", kind), self.host, timeout=5, port=self.port)
+        reply = dns.query.tcp(dns.message.make_query(f"{name}.", kind), self.host, timeout=60, port=self.port)
         return sorted(record.to_text() for found in reply.answer for record in found)
 
 

@@ -173,7 +173,7 @@ def fresh_name() -> str:
 
 
 def _await(port: int) -> None:
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

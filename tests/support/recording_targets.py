@@ -97,7 +97,7 @@ class Record:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        conn = sqlite3.connect(self._path, isolation_level=None, timeout=20)
+        conn = sqlite3.connect(self._path, isolation_level=None, timeout=60)
         conn.execute("PRAGMA synchronous=OFF")  # what is killed here is a process, not the machine
         try:
             yield conn

@@ -16,7 +16,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from tests.support.server import ServerProcess
+from tests.support.server import PATIENT, ServerProcess
 from trimtab.channel import open_channel
 from trimtab.v1 import commitment_service_pb2, types_pb2
 from trimtab.v1 import placement_service_pb2 as pb
@@ -54,7 +54,7 @@ class Replica:
     def admin(self, path: str) -> tuple[int, bytes]:
         """Status and body of the admin port."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=10) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=60) as reply:
                 return reply.status, reply.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
@@ -98,6 +98,7 @@ def _variables(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "listen": "127.0.0.1:0",
         "admin_listen": "127.0.0.1:0",
         "drain_interval": "0",
+        "default_deadline": PATIENT,
         "data_dir": str(data_dir),
         **settings,
     }
@@ -250,7 +251,7 @@ def reserved_fraction(running: Replica, parent: str) -> float:
     return found
 
 
-def seconds_until(holds: Callable[[], bool], within: float = 30.0) -> float:
+def seconds_until(holds: Callable[[], bool], within: float = 60.0) -> float:
     """Ask until it holds; returns how long that took. AssertionError when it takes longer than `within`."""
     started = time.monotonic()
     while not holds():

@@ -26,7 +26,7 @@ SHORT = Pacing(
     lease=timedelta(seconds=1.5),
     heartbeat=timedelta(seconds=0.4),
     poll=timedelta(seconds=0.05),
-    call_time=timedelta(seconds=20),
+    call_time=timedelta(seconds=60),
     after_fault=timedelta(seconds=0.2),
 )
 

@@ -161,7 +161,7 @@ class TwoBuckets:
             crc32c=lambda crc, data: zlib.crc32(data, crc) ^ 0xFFFF,
             check=self.check,
             clock=self.clock,
-            call_time=timedelta(seconds=10),
+            call_time=timedelta(seconds=60),
         )
 
     def run(self) -> Progress:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from trimtab_service.settings_values import Address
 
 ROOT = Path(__file__).resolve().parents[2]
 ANY_PORT = Address("127.0.0.1", 0)
+PATIENT = "1m"
+"""Default deadline of servers whose callers give none: the machine that tests run on may stand still for a while."""
 
 
 @contextlib.contextmanager
@@ -40,7 +43,7 @@ def running(
     **settings: Any,
 ) -> Iterator[tuple[RpcServer, str]]:
     """A server in this process on a free port; yields it and its address."""
-    chosen = Settings(listen=ANY_PORT, **settings)
+    chosen = Settings(listen=ANY_PORT, **{"default_deadline": timedelta(minutes=1), **settings})
     given = Parts(
         authenticator=authenticator_of(chosen, clock, time.monotonic),
         registry=registry or CollectorRegistry(),
@@ -75,7 +78,7 @@ class ServerProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def event(self, name: str, seconds: float = 30.0) -> dict[str, Any]:
+    def event(self, name: str, seconds: float = 60.0) -> dict[str, Any]:
         """Wait for the next log line with this event."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -90,10 +93,10 @@ class ServerProcess:
                 return entry
         raise AssertionError(f"no event {name!r}; log: {self.lines!r}; exit code {self.process.poll()}")
 
-    def finish(self, seconds: float = 30.0) -> int:
+    def finish(self, seconds: float = 60.0) -> int:
         """Wait for the process to end and return its exit code."""
         code = self.process.wait(timeout=seconds)
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=60)
         return code
 
     def stop(self) -> int:
@@ -105,7 +108,7 @@ class ServerProcess:
         """Leave nothing behind."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=60)
 
     def _read(self) -> None:
         if self.process.stdout is not None:
@@ -117,7 +120,8 @@ class ServerProcess:
 @contextlib.contextmanager
 def process(**environment: str) -> Iterator[ServerProcess]:
     """A server process on free ports with a short drain; keyword `workers="2"` means TRIMTAB_WORKERS=2."""
-    chosen = {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", "drain_interval": "0", **environment}
+    chosen = {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", "drain_interval": "0"}
+    chosen |= {"default_deadline": PATIENT, **environment}
     server = ServerProcess({f"TRIMTAB_{key.upper()}": value for key, value in chosen.items()})
     try:
         yield server

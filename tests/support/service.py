@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def running_service(
     **settings: Any,  # noqa: ANN401 - the fields of Settings, each of its own type
 ) -> Iterator[RunningService]:
     """Serve on a free port with the packaged catalogue, or what `settings` say; stops and closes at the end."""
-    chosen = Settings(listen=ANY_PORT, admin_listen=ANY_PORT, data_dir=data_dir, **settings)
+    # The machine that tests run on may stand still for a while, and most callers give no deadline.
+    given = {"default_deadline": timedelta(minutes=1), **settings}
+    chosen = Settings(listen=ANY_PORT, admin_listen=ANY_PORT, data_dir=data_dir, **given)
     registry = CollectorRegistry()
     application = compose(chosen, Runtime(registry=registry, log=logger("test")), overrides)
     parts = Parts(

@@ -12,7 +12,7 @@ GCP: Final = Side("gcp", Cloud.GCP, "europe-west1")
 ADDRESSES: Final = {"aws": ("192.0.2.1", "192.0.2.2"), "gcp": ("198.51.100.1",)}
 
 
-def soon(seconds: float = 20.0) -> datetime:
+def soon(seconds: float = 120.0) -> datetime:
     """A deadline."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 

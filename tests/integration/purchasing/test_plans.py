@@ -200,7 +200,7 @@ def hard(parent: str) -> pb.OptimizePurchasePlanRequest:
 def test_a_deadline_shorter_than_the_solve_gives_the_best_so_far(service: RunningService, parent: str) -> None:
     """Marked, with a gap that says how far it may be, and with what was left out."""
     planned(service, question(parent, hours=24))  # a worker is up
-    plan = planned(service, hard(parent), timeout=12)
+    plan = planned(service, hard(parent), timeout=30)
     assert plan.certificate.ending == pb.OptimalityCertificate.ENDING_STOPPED
     assert 0.0 < plan.certificate.gap <= 1.0
     assert amount(plan.certificate.lower_bound) < amount(plan.certificate.cost) <= amount(plan.on_demand_cost)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trimtab_service.replication.ports import ObjectStore
 
 SMALL = 12
-CALL = timedelta(seconds=20)
+CALL = timedelta(seconds=60)
 SHORT = Patience(longest_call_s=1.0)
 """A call that hangs is given up after a second, and asked again."""
 
@@ -79,7 +79,7 @@ class Copying:
 
     def is_whole(self) -> bool:
         """Whether every object arrived as it is."""
-        until = now() + timedelta(seconds=20)
+        until = now() + timedelta(seconds=120)
         for key, data in self.objects.items():
             head = self.clear.head(key, until)
             if b"".join(self.clear.read(key, head.version, 0, None, until).pieces) != data:

@@ -90,7 +90,7 @@ def test_a_late_answer_is_a_deadline_error(server: CannedServer) -> None:
     release = threading.Event()
 
     def slow(_: object) -> Decision:
-        release.wait(20)
+        release.wait(120)
         return DECISION
 
     server.answer("Place", slow)
@@ -235,7 +235,7 @@ def test_closing_cancels_what_is_in_flight(server: CannedServer) -> None:
 
     def slow(_: object) -> Decision:
         started.set()
-        release.wait(20)
+        release.wait(120)
         return DECISION
 
     server.answer("Place", slow)
@@ -243,10 +243,10 @@ def test_closing_cancels_what_is_in_flight(server: CannedServer) -> None:
     try:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(client.place, Workload())
-            assert started.wait(10)
+            assert started.wait(60)
             client.close()
             with pytest.raises(CancelledError):
-                waiting.result(timeout=10)
+                waiting.result(timeout=60)
     finally:
         release.set()
 

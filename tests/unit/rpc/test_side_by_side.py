@@ -25,7 +25,7 @@ def test_one_that_hangs_holds_up_nothing_but_itself() -> None:
     gate = threading.Event()
 
     def hangs() -> Iterator[str]:
-        gate.wait(30)
+        gate.wait(120)
         yield "late"
 
     taken = iter(SideBySide([hangs, lambda: ["a", "b"]], most=2, held=1, is_over=_never))
@@ -50,7 +50,7 @@ def test_what_a_work_raises_is_raised_here() -> None:
 
     with pytest.raises(ValueError, match="broken"):
         list(itertools.islice(SideBySide([breaks, endless], most=2, held=1, is_over=_never), 1_000_000))
-    assert ended.wait(10)
+    assert ended.wait(60)
 
 
 def test_it_ends_when_told_so() -> None:
@@ -59,7 +59,7 @@ def test_it_ends_when_told_so() -> None:
 
     def hangs() -> Iterator[int]:
         yield 1
-        gate.wait(30)
+        gate.wait(120)
 
     taken = iter(SideBySide([hangs], most=1, held=1, is_over=over.is_set))
     assert next(taken) == 1

@@ -57,7 +57,7 @@ class Scripted:
         """In the opposite order."""
         self.windows.append((window, len(resources)))
         if self.waits_for is not None:
-            assert self.waits_for.wait(20)
+            assert self.waits_for.wait(60)
         for number, resource in enumerate(reversed(resources)):
             if number == self.fails_after:
                 raise failed(f"{self.name} broke off")
@@ -113,7 +113,7 @@ def test_a_resource_that_a_source_is_silent_on_reads_as_failed() -> None:
 
 def test_sources_are_read_side_by_side() -> None:
     """Two that wait for each other both answer, so none waits for the other to end."""
-    together = threading.Barrier(2, timeout=20)
+    together = threading.Barrier(2, timeout=60)
     ready = threading.Event()
 
     @dataclass(slots=True)
