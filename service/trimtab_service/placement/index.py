@@ -4,9 +4,9 @@ Single numbers of arrays are read through memoryviews: they give Python numbers 
 array element, and the search reads a hundred of them for each decision.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from trimtab_service.catalog.arrays import F64, I16, I32, I64, AnyArray
 from trimtab_service.catalog.services import UnknownService, packaged_services
 from trimtab_service.catalog.size_tables import NO_OFFER, SizeTable
 from trimtab_service.catalog.snapshot import OPTION_COUNT, CatalogSnapshot, day_of
-from trimtab_service.domain.decisions import ChosenOffer, Decision
+from trimtab_service.domain.decisions import ChosenOffer
 from trimtab_service.domain.offers import CLOUDS, PRICE_BASES, Cloud
 from trimtab_service.domain.reasons import RejectionReason
-from trimtab_service.domain.workloads import PlaceQuery, Size
+from trimtab_service.domain.workloads import Size
 from trimtab_service.placement.egress import EgressRates
 from trimtab_service.placement.options import OPTION_OF_CODE
 from trimtab_service.placement.rates import RateBook
@@ -26,31 +26,9 @@ from trimtab_service.placement.region_sets import RegionSet, RegionSets
 from trimtab_service.placement.type_sets import TypeSet, TypeSets
 
 if TYPE_CHECKING:
-    from trimtab_service.domain.policy import EffectivePolicy
     from trimtab_service.placement.blocks import ActiveBlocks
+    from trimtab_service.placement.kernel import Kernel
     from trimtab_service.placement.owned import Scopes
-    from trimtab_service.placement.state import ProjectState
-
-
-class Kernel(Protocol):
-    """What `compiled/kernel.pyx` has."""
-
-    def decide(
-        self,
-        query: PlaceQuery,
-        policy: "EffectivePolicy",
-        state: "ProjectState",
-        instant: datetime,
-        valid: timedelta,
-    ) -> Decision | None:
-        """The decision, without relaxations where it is infeasible; None where the engine has to look."""
-
-    def next_spot(self, ok: bytes, learned: bytes, seen: int, k: int, end: int) -> int:
-        """The first spot offer from k on, of `ok` types and of a rate that is not `seen`; -1 for none."""
-
-    def rate_bit(self, k: int) -> int:
-        """The bit of offer k's rate in `seen`."""
-
 
 FEW_TYPES: Final = 64
 """Up to so many types allowed, their offers are gathered one by one instead of taken from a size table."""
