@@ -7,14 +7,10 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     Boolean,
     ColumnElement,
     Connection,
     Select,
-    Text,
-    func,
-    literal,
     literal_column,
     select,
     true,
@@ -29,6 +25,7 @@ from trimtab_service.domain.recommendations import (
 )
 from trimtab_service.recommendations.identity import SIZING_KINDS
 from trimtab_service.recommendations.lifecycle import REFRESHED, SERVICE
+from trimtab_service.store.recommendation_confirmations import confirm
 from trimtab_service.store.recommendation_documents import read_content
 from trimtab_service.store.recommendation_rows import (
     WITHOUT_CONTENT,
@@ -43,8 +40,8 @@ from trimtab_service.store.recommendation_rows import (
 from trimtab_service.store.recommendation_tables import RECOMMENDATIONS
 from trimtab_service.store.recommendation_writes import (
     add_transitions,
-    confirm,
     insert_rows,
+    keys_of,
     refresh_rows,
     take_numbers,
     update_rows,
@@ -217,7 +214,7 @@ def _each(live: Select[Any], groups: Sequence[str]) -> Select[Any]:
     Before PostgreSQL has statistics of the table, which is in the middle of its first run, it takes a list of groups
     for most of the table, and reads all of it every time.
     """
-    keys = func.unnest(literal(list(groups), ARRAY(Text))).table_valued("key", name="wanted").render_derived()
+    keys = keys_of(groups)
     one = live.where(_R.exclusive_group == keys.c.key).offset(0).lateral("found")
     return select(*one.c).select_from(keys).join(one, true())
 

@@ -1,7 +1,6 @@
 """How rows of recommendations are written: many at once by what each engine has for it, and numbered per project."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cache, lru_cache
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -19,12 +18,10 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
-    or_,
     select,
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql
 
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.store.columns import to_micros
@@ -32,7 +29,6 @@ from trimtab_service.store.copying import copy_rows
 from trimtab_service.store.recommendation_rows import COLUMNS, StoredRecommendation
 from trimtab_service.store.recommendation_tables import (
     RECOMMENDATION_CHANGES,
-    RECOMMENDATION_CONFIRMATIONS,
     RECOMMENDATION_TRANSITIONS,
     RECOMMENDATIONS,
 )
@@ -208,52 +204,7 @@ def expect_many(conn: Connection) -> None:
         conn.exec_driver_sql("PRAGMA wal_autocheckpoint=8192")
 
 
-def confirm(conn: Connection, project: str, ids: Sequence[str], now: datetime, expire_time: datetime) -> None:
-    """Note that a run found the same again. That is no change: etags stay, and watchers are not told.
-
-    The rows themselves are written only where they would expire in less than half the time, or later than they should:
-    an earlier version, which serves beside this one for a while, goes by them alone.
-    """
-    if not ids:
-        return
-    _add_confirmations(conn, project, sorted(ids), now, expire_time)
-    stale = or_(_R.expire_time < now + (expire_time - now) / 2, _R.expire_time > expire_time)
-    mine = update(RECOMMENDATIONS).where(among(conn, project, ids), stale)
-    conn.execute(mine.values(refresh_time=now, expire_time=expire_time))
-
-
-def _add_confirmations(
-    conn: Connection, project: str, ids: Sequence[str], now: datetime, expire_time: datetime
-) -> None:
-    if conn.dialect.name == "sqlite":
-        times = to_micros(now), to_micros(expire_time)
-        conn.exec_driver_sql(_SQLITE_CONFIRM, [(project, own, *times) for own in ids])
-        return
-    confirmed = RECOMMENDATION_CONFIRMATIONS.c
-    keys = _keys(ids)
-    given = select(
-        literal(project),
-        keys.c.key,
-        literal(now, confirmed.refresh_time.type),
-        literal(expire_time, confirmed.expire_time.type),
-    )
-    added = postgresql.insert(RECOMMENDATION_CONFIRMATIONS).from_select([one.name for one in confirmed], given)
-    conn.execute(
-        added.on_conflict_do_update(
-            index_elements=[confirmed.project, confirmed.recommendation_id],
-            set_={"refresh_time": added.excluded.refresh_time, "expire_time": added.excluded.expire_time},
-        )
-    )
-
-
-_SQLITE_CONFIRM: Final = (
-    "INSERT INTO recommendation_confirmations (project, recommendation_id, refresh_time, expire_time)"
-    " VALUES (?, ?, ?, ?) ON CONFLICT (project, recommendation_id)"
-    " DO UPDATE SET refresh_time = excluded.refresh_time, expire_time = excluded.expire_time"
-)
-
-
-def _keys(ids: Sequence[str]) -> TableValuedAlias:
+def keys_of(ids: Sequence[str]) -> TableValuedAlias:
     """A table of ids on PostgreSQL, with the one column `key`."""
     return func.unnest(literal(list(ids), ARRAY(Text))).table_valued("key", name="wanted").render_derived()
 
@@ -266,7 +217,7 @@ def among(conn: Connection, project: str, ids: Sequence[str]) -> ColumnElement[b
     """
     if conn.dialect.name != "postgresql":
         return (_R.project == project) & _R.recommendation_id.in_(ids)
-    keys = _keys(ids)
+    keys = keys_of(ids)
     one = RECOMMENDATIONS.alias("one")
     found = (
         select(literal_column("one.ctid").label("place"))
