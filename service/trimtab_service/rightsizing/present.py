@@ -14,7 +14,7 @@ from trimtab_service.domain.resources import Capacity, CloudResource, ResourceKi
 from trimtab_service.rightsizing.node_share import NodeShare, node_type, split_of_type
 
 SERVICE_PREFIXES: Final = ("ml.", "db.", "cache.", "vertex.")
-"""Types of managed services (SageMaker, RDS, ElastiCache, Vertex AI): machines under a prefix, with prices of their own."""
+"""Types of managed services (SageMaker, RDS, ElastiCache, Vertex AI): machines under a prefix, at their own prices."""
 
 GROUPS: Final = frozenset({ResourceKind.INSTANCE_GROUP, ResourceKind.ENDPOINT})
 """Kinds whose number of instances can be changed."""
