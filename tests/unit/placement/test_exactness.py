@@ -96,7 +96,7 @@ def test_plain_requests_are_decided_alike_by_both_ways(starter: CatalogSnapshot)
     """The short way for plain requests gives the engine's decision, field by field; explaining takes the long way."""
     requests = Requests(starter, 31)
     short = 0
-    for number in range(400):
+    for number in range(216):
         case = requests.plain()
         query = replace(case.query, max_fallbacks=number % 9)
         decision = decide(query, starter, case.policy, case.state, case.instant)
@@ -104,4 +104,4 @@ def test_plain_requests_are_decided_alike_by_both_ways(starter: CatalogSnapshot)
         assert decision == explained._replace(explanation=None), case.query.workload
         found = plain_decision(query, index_of(starter), case.policy, case.state, case.instant, VALID_FOR)
         short += found is not None
-    assert short > 300
+    assert short > 160
