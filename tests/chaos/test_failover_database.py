@@ -75,7 +75,7 @@ def locked(dsn: str) -> Iterator[Outage]:
     holder: list[sqlite3.Connection] = []
 
     def begin() -> None:
-        conn = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+        conn = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
         conn.execute("BEGIN IMMEDIATE")
         holder.append(conn)
 

@@ -20,9 +20,12 @@ class Ran:
 
 
 def run(*arguments: str, environment: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
-    """Run a command line with no variables of trimtab but those given, as if its output went to a file."""
+    """Run a command line with no variables of trimtab but those given, as if its output went to a file.
+
+    It waits longer for answers than people do: the machine that tests run on may stand still for a while.
+    """
     out, err = io.StringIO(), io.StringIO()
-    with _world(environment or {}, stdin), redirect_stdout(out), redirect_stderr(err):
+    with _world({"TRIMTAB_TIMEOUT": "10m", **(environment or {})}, stdin), redirect_stdout(out), redirect_stderr(err):
         code = main(arguments)
     return Ran(code, out.getvalue(), err.getvalue())
 

@@ -148,7 +148,7 @@ def _forward(
 
 def _connected(target: tuple[str, int] | str) -> socket.socket:
     if not isinstance(target, str):
-        return socket.create_connection(target, timeout=10)
+        return socket.create_connection(target, timeout=60)
     made = socket.socket(socket.AF_UNIX)
     made.connect(target)
     return made
