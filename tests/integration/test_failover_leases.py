@@ -203,4 +203,5 @@ def test_a_lease_that_lasts_keeps_others_away(rooms: FailoverRoom) -> None:
     held = claimed(ours, "a", LONG).run
     assert ours.claim("b", LONG, 1, children_only=False) == ()
     assert ours.release(held)
+    assert ours.renew([held], LONG) == {}, "a heartbeat that was under way"
     assert claimed(ours, "b", LONG).run.token == held.token + 1

@@ -76,7 +76,8 @@ class StoredRunJournal:
     def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
         """As the port says, in one statement."""
         own = [(run.project, run.run_id, run.token) for run in held]
-        ours = and_(tuple_(_R.project, _R.run_id, _R.token).in_(own), _R.end_time.is_(None))
+        # What was given back meanwhile stays so: nobody would take it up before that lease is over.
+        ours = and_(tuple_(_R.project, _R.run_id, _R.token).in_(own), _R.end_time.is_(None), _R.lease_until > NEVER)
 
         def renewed(conn: Connection) -> dict[str, RunState]:
             longer = update(FAILOVER_RUNS).where(ours).values(lease_until=instant_of(conn, self._clock) + lease)
