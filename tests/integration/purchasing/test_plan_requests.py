@@ -1,6 +1,7 @@
 """Purchase plans: what a request may hold, by stream or at once, and what is refused."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import grpc
 import pytest
@@ -81,13 +82,13 @@ def test_what_binds_to_a_family_does_not_float(service: RunningService, parent: 
     bill = pb.EvaluatePurchasePlanRequest(parent=parent, demand=request.demand, plans=plans)
     shadow = pb.GetShadowPricesRequest(parent=parent, demand=request.demand, plans=plans)
     ladder = pb.PlanLadderRequest(parent=parent, demand=request.demand, offer=loose)
-    for call, message, field in (
-        (service.purchasing.EvaluatePurchasePlan, bill, "plans[0].offer.family"),
-        (service.purchasing.GetShadowPrices, shadow, "plans[0].offer.family"),
-        (service.purchasing.PlanLadder, ladder, "offer.family"),
+    for call, field in (
+        (partial(service.purchasing.EvaluatePurchasePlan, bill), "plans[0].offer.family"),
+        (partial(service.purchasing.GetShadowPrices, shadow), "plans[0].offer.family"),
+        (partial(service.purchasing.PlanLadder, ladder), "offer.family"),
     ):
         with pytest.raises(grpc.RpcError) as caught:
-            call(message, timeout=60)
+            call(timeout=60)
         assert refusal_of(caught.value).fields == {field: "CONTRADICTION"}
     one_family = pb.OptimizePurchasePlanRequest(
         parent=parent, demand=demand(("m5", [10.0] * 48)), offers=[loose], only_given_offers=True
