@@ -1,6 +1,7 @@
 """Whole passes between every two kinds of store, there and back: nothing is lost, and nothing is copied in vain."""
 
 import random
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -134,7 +135,7 @@ def test_a_bucket_goes_there_and_back(kinds: dict[str, Kind], way: tuple[str, st
     assert (again.last.counts.copied, again.last.counts.newer_there, again.last.counts.deleted) == (0, 0, 0)
     assert compare(two.definition, (here, there), START, 100, soon()).differing == ()
 
-    there.put("a", content(b"newer", FULL), there.head("a", soon()).version, soon())
+    _write_after(there, "a", b"newer", here.head("a", soon()).modified)
     there.put("new", content(b"new", FULL), ABSENT, soon())
     two.turn()
     back = two.run()
@@ -146,6 +147,14 @@ def test_a_bucket_goes_there_and_back(kinds: dict[str, Kind], way: tuple[str, st
     assert two.run().complete_since is not None
     with pytest.raises(GoneError):
         here.head("new", soon())
+
+
+def _write_after(store: ObjectStore, key: str, data: bytes, instant: datetime) -> None:
+    """Stores tell times in whole seconds, and what is as old as the other side's gives way to it."""
+    store.put(key, content(data, FULL), store.head(key, soon()).version, soon())
+    while store.head(key, soon()).modified <= instant:
+        time.sleep(0.05)
+        store.put(key, content(data, FULL), store.head(key, soon()).version, soon())
 
 
 def _write_in_parts(store: ObjectStore, data: bytes) -> None:
