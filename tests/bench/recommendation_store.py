@@ -48,7 +48,7 @@ from trimtab_service.store.schema import migrate
 from trimtab_service.store.writer import GroupCommitWriter
 
 UPSERTED: Final = 100_000
-AGAIN_QUICK: Final = 10_000
+AGAIN_QUICK: Final = 4_000
 PROJECT: Final = "bench"
 ORDERS: Final = ("create_time desc", "update_time desc", "monthly_saving desc", "priority")
 _CHUNK: Final = 2_000
