@@ -2,6 +2,7 @@
 
 import io
 import logging
+from contextlib import redirect_stdout
 
 import orjson
 import pytest
@@ -28,10 +29,18 @@ def test_what_looks_like_a_credential_is_removed(given: dict[str, object], kept:
     assert redact(None, "info", dict(given)) == kept
 
 
+def test_logs_of_tests_are_no_part_of_an_output_that_is_read() -> None:
+    """A command line under test prints JSON; a service beside it in this process may warn at any time."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        logger("test").warning("slow")
+    assert out.getvalue() == ""
+
+
 def test_every_library_speaks_the_same_json() -> None:
     """Lines of structlog and of the standard library parse alike, tracebacks included, secrets excluded."""
     stream = io.BytesIO()
-    before = logging.getLogger().handlers[:]
+    before, kept = logging.getLogger().handlers[:], structlog.get_config()
     try:
         configure_logging("info", stream)
         logger("test").info("ours", n=1)
@@ -43,7 +52,7 @@ def test_every_library_speaks_the_same_json() -> None:
             logger("test").exception("failed too")
         logger("test").debug("too fine")
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**kept)
         logging.getLogger().handlers[:] = before
     lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["ours", "theirs [removed]", "failed", "failed too"]
