@@ -1,44 +1,33 @@
 """Recommendations as they are kept, on both engines."""
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import pytest
 from sqlalchemy import text
 
-from tests.support.findings import NOW, advice, content, numbered_ids, option, resource, stopping
+from tests.support.findings import NOW, content, numbered_ids, resource, stopping
+from tests.support.kept_recommendations import LIFE, do, listed, take
 from trimtab_service.domain.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from trimtab_service.domain.recommendations import (
     Kind,
-    OperationGroup,
-    Outcome,
     Priority,
     RealizedImpact,
-    Recommendation,
-    RecommendationContent,
     State,
     TransitionReason,
 )
-from trimtab_service.domain.resources import Capacity
-from trimtab_service.recommendations.intake import content_of
-from trimtab_service.recommendations.lifecycle import Actor, Move, Verb, move
+from trimtab_service.recommendations.lifecycle import Verb
 from trimtab_service.rpc.ids import new_ulid
-from trimtab_service.store import recommendation_leases as leases
 from trimtab_service.store import recommendation_sweeps as sweeps
 from trimtab_service.store.engines import Database
 from trimtab_service.store.idempotency import RequestKey
 from trimtab_service.store.pages import ListRequest
-from trimtab_service.store.recommendation_applying import ApplyStore
-from trimtab_service.store.recommendation_documents import content_bytes, newest_form, read_content
 from trimtab_service.store.recommendation_totals import GroupBy
 from trimtab_service.store.recommendations import RecommendationStore
 from trimtab_service.store.writer import GroupCommitWriter
 
-LIFE: Final = timedelta(days=14)
-NEVER: Final = RequestKey("p", "M", "", b"")
-ADA: Final = Actor("ada")
 HOUR: Final = timedelta(hours=1)
 
 
@@ -54,61 +43,6 @@ def writer(database: Database) -> Iterator[GroupCommitWriter]:
 def store(database: Database, writer: GroupCommitWriter) -> RecommendationStore:
     """The store under test."""
     return RecommendationStore(database, writer, LIFE)
-
-
-def take(store: RecommendationStore, *contents: RecommendationContent, now: datetime = NOW) -> list[Recommendation]:
-    """One run's findings."""
-    return [one.recommendation() for one in store.take_in("p", contents, now, new_ulid)]
-
-
-def do(
-    store: RecommendationStore,
-    own: str,
-    verb: Verb,
-    now: datetime = NOW,
-    actor: Actor = ADA,
-    etag: str = "",
-    request: RequestKey = NEVER,
-) -> Recommendation:
-    """A verb on a recommendation; what it is after it, read from the store."""
-    step = Move(verb, actor, TransitionReason.OTHER)
-    store.change("p", own, etag, lambda stands: move(stands, step, now, LIFE), now, request, lambda made: b"done")
-    return store.get("p", own)
-
-
-def listed(store: RecommendationStore, filter_text: str = "", order: str = "", size: int = 1_000) -> list[str]:
-    """Ids of all pages."""
-    ids: list[str] = []
-    token = ""
-    while True:
-        page = store.list("p", ListRequest("L", "projects/p", filter_text, size, token), order)
-        ids += [row.recommendation_id for row in page.items]
-        token = page.next_page_token
-        if not token:
-            return ids
-
-
-def test_the_form_of_a_content_is_that_of_its_dataclasses() -> None:
-    """Who adds a field to one of them adds a form: positions never change their meaning."""
-    for cls, names in newest_form().items():
-        assert sorted(names) == sorted(field.name for field in fields(cls)), cls.__name__
-
-
-def test_every_content_reads_back_as_it_was() -> None:
-    """With all that a content may hold, and the same bytes for the same content."""
-    rich = content_of(
-        advice(
-            resource(start_time=NOW, capacity=Capacity(1.5, None), running_hours_per_month=99.5),
-            options=(option(limits=Capacity(2.0, 3.0), used_hours=(1, 2)), option(2, back_test=None)),
-        ),
-        "cw",
-    )
-    assert rich is not None
-    for one in (content(), stopping(), rich, replace(content(), rightsizing_current=None, rolls_back="x")):
-        assert read_content(content_bytes(one)) == one
-        assert content_bytes(read_content(content_bytes(one))) == content_bytes(one)
-    with pytest.raises(ValueError, match="content"):
-        read_content(b"[1, [2]]")
 
 
 def test_the_same_finding_is_the_same_recommendation_over_runs(store: RecommendationStore) -> None:
@@ -397,57 +331,6 @@ def test_closed_ones_are_pruned_with_all_that_hangs_on_them_and_open_ones_stay(
     assert set(listed(store)) == {one.recommendation_id for one in (taken[4], taken[3])}
     with database.read() as conn:
         assert conn.execute(text("SELECT count(*) FROM recommendation_transitions")).scalar() == 1
-
-
-def test_a_resource_is_changed_by_one_at_a_time_and_tokens_only_grow(database: Database) -> None:
-    """Also by its own holder; who was taken over is stopped at its next word."""
-    with database.change() as conn:
-        assert leases.acquire(conn, "p", "r", "one") == 1
-        assert leases.acquire(conn, "p", "r", "one") is None
-        assert leases.acquire(conn, "p", "r", "two") is None
-        assert leases.acquire(conn, "q", "r", "two") == 1
-        assert leases.is_held(conn, "p", "r", "one")
-        assert not leases.is_held(conn, "p", "r", "two")
-        leases.release(conn, "p", "r", 1)
-        assert not leases.is_held(conn, "p", "r", "one")
-        assert leases.acquire(conn, "p", "r", "two", timedelta(0)) == 2
-        assert leases.acquire(conn, "p", "r", "three") == 3
-        with pytest.raises(AbortedError):
-            leases.renew(conn, "p", "r", 2)
-        leases.release(conn, "p", "r", 2)
-        assert leases.is_held(conn, "p", "r", "three")
-
-
-def test_a_run_is_journalled_and_uses_up_its_approval(
-    store: RecommendationStore, database: Database, writer: GroupCommitWriter
-) -> None:
-    """Begun once, moved only by its end, and found by its request."""
-    runs = ApplyStore(database, writer)
-    (made,) = take(store, content())
-    claimed = do(store, made.recommendation_id, Verb.CLAIM)
-    key = RequestKey("p", "ApplyRecommendation", "0d9f1c9e-2f0b-4b7e-9a55-6f4f0d1a2b3c", b"body")
-    groups: tuple[OperationGroup, ...] = claimed.content.operation_groups
-    with pytest.raises(AbortedError):
-        runs.begin(made, key, groups, "ada", NOW, is_rollback=False)
-    held = runs.begin(claimed, key, groups, "ada", NOW, is_rollback=False)
-    assert held is not None
-    assert held.record.groups == groups
-    assert runs.begin(store.get("p", made.recommendation_id), key, groups, "ada", NOW, is_rollback=False) is None
-    journal = runs.journal(held, lambda: NOW)
-    number = journal.begin(groups[0].operations[0], is_rollback=False)
-    with pytest.raises(FailedPreconditionError, match="carried out"):
-        do(store, made.recommendation_id, Verb.MARK_SUCCEEDED)
-    (begun,) = store.get("p", made.recommendation_id).applied_operations
-    assert (begun.outcome, begun.end_time) == (Outcome.UNDER_WAY, None)
-    journal.end(number, Outcome.DONE, "well")
-    assert runs.answered(key, NOW) is None
-    assert runs.find(key) == held.record
-    step = Move(Verb.MARK_SUCCEEDED, ADA, TransitionReason.APPLIED)
-    answer = runs.finish(
-        held, Outcome.DONE, "", lambda stands: move(stands, step, NOW, LIFE), NOW, lambda stands: stands.state.encode()
-    )
-    assert answer == b"succeeded" == runs.answered(key, NOW)
-    assert runs.left_over() == []
 
 
 def test_ids_sort_by_time() -> None:
