@@ -226,7 +226,7 @@ def test_nul_and_control_characters_are_the_callers_fault_or_kept(channel: grpc.
     for path, request in every_request(project):
         for spot in leaves(request, FieldDescriptor.TYPE_STRING):
             right = spot.value
-            for text in ("\x00", "a\x00b", "\x1b[31m", "\u202e", "\ufeff", "'; DROP TABLE decisions; --", "../../x"):
+            for text in ("\x00", "a\x00b", "\x1b[31m\u202e\ufeff", "'; DROP TABLE decisions; -- ../../x"):
                 spot.put(text)
                 make_fresh(request)
                 answer = call(channel, path, request)

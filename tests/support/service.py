@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 from prometheus_client import CollectorRegistry
 
+from tests.support.packaged_catalog import lay_out
 from tests.support.server import ANY_PORT
 from trimtab.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from trimtab.v1.commitment_service_pb2_grpc import CommitmentServiceStub
@@ -22,7 +23,7 @@ from trimtab.v1.purchasing_service_pb2_grpc import PurchasingServiceStub
 from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from trimtab.v1.replication_service_pb2_grpc import ReplicationServiceStub
 from trimtab.v1.rightsizing_service_pb2_grpc import RightsizingServiceStub
-from trimtab_service.bootstrap import Overrides, compose
+from trimtab_service.bootstrap import Overrides, compose, utc_now
 from trimtab_service.config import Settings
 from trimtab_service.identity.assembly import authenticator_of
 from trimtab_service.observability.logging import logger
@@ -62,6 +63,8 @@ def running_service(
     # The machine that tests run on may stand still for a while, and most callers give no deadline.
     given = {"default_deadline": timedelta(minutes=1), **settings}
     chosen = Settings(listen=ANY_PORT, admin_listen=ANY_PORT, data_dir=data_dir, **given)
+    if chosen.catalog_dir is None and (overrides is None or overrides.clock is utc_now):
+        lay_out(data_dir / "catalogs")
     registry = CollectorRegistry()
     application = compose(chosen, Runtime(registry=registry, log=logger("test")), overrides)
     parts = Parts(

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from trimtab_service.clouds.patience import PassingFault, Patience, not_permitted, refused
-from trimtab_service.clouds.reachable import ANYWHERE, Reachable
+from trimtab_service.clouds.reachable import ANYWHERE, ForbiddenAddressError, Reachable
 
 _MOST_BYTES: Final = 65_536
 _LONGEST_S: Final = 10.0
@@ -82,6 +82,8 @@ class HttpsCalls:
             text = answer.read(_MOST_BYTES)
         except ssl.SSLCertVerificationError as error:
             raise refused(f"{self.name}: nobody vouches for its certificate ({error.verify_message})") from None
+        except ForbiddenAddressError as error:
+            raise refused(f"{self.name}: {error}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise PassingFault(f"{self.name}: no answer ({type(error).__name__})") from None
         finally:

@@ -20,10 +20,11 @@ class WaitStep:
     def rehearse(self, call: Call, reach: DrillReach) -> Effect:
         """The same."""
         del reach
-        until = (call.step.begin_time or call.clock()) + self.action.duration
-        # A clock that is set meanwhile makes it neither shorter nor longer.
-        call.hold.wait(max(0.0, (until - call.clock()).total_seconds()))
-        return Effect(f"waited {self.action.duration.total_seconds():g} s")
+        duration_s = self.action.duration.total_seconds()
+        passed_s = (call.clock() - call.step.begin_time).total_seconds() if call.step.begin_time else 0.0
+        # A clock set meanwhile changes nothing; one behind the database's, or set back, does not prolong it.
+        call.hold.wait(duration_s - min(max(passed_s, 0.0), duration_s))
+        return Effect(f"waited {duration_s:g} s")
 
     def undo(self, call: Call, reach: ProductionReach) -> Effect:
         """Nothing was done."""
