@@ -8,6 +8,7 @@ that does nothing else before such a slice is over, and goes on a moment later. 
 it gives up, since who runs idle may not ask for more: exit status `STARVED`.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ _PATIENCE_S: Final = 1.5
 _LEAST_SHARE: Final = 0.1
 """Of a processor, over the patience. Beside one client that asks without pause it gets three times that on two."""
 
+_PR_SET_PDEATHSIG: Final = 1
+"""Of prctl(2)."""
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _ENDED_BY_SIGNAL: Final = 128
 
@@ -34,10 +37,11 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _leave)
     builder = 0
     status: int | None = None
+    pacer = os.getpid()
     try:
         builder = os.fork()
         if builder == 0:
-            _build(arguments)
+            _build(arguments, pacer)
         status = _paced(builder)
     finally:
         if builder and status in {None, STARVED}:
@@ -63,10 +67,12 @@ def _paced(builder: int) -> int:
             looked, had = time.monotonic(), spent
 
 
-def _build(arguments: list[str]) -> NoReturn:
+def _build(arguments: list[str], pacer: int) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # In a group of its own the kernel wakes and ends it, should its pacer be killed while it is stopped.
-    os.setpgid(0, 0)
+    # Stopped for good it would hold the catalogue's lock: the kernel ends it, should its pacer be killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != pacer:
+        os._exit(_ENDED_BY_SIGNAL + signal.SIGKILL)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     from trimtab_service.catalog import builder  # noqa: PLC0415 - what it loads is the builder's work, to be paced too
 

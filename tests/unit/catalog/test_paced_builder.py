@@ -4,7 +4,7 @@ import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,3 +64,12 @@ def test_it_ends_with_its_pacer(tmp_path: Path) -> None:
         pacer.terminate()
         assert pacer.wait(60) != 0
         assert not builder.is_running()
+
+
+def test_it_outlives_no_pacer_that_is_killed(tmp_path: Path) -> None:
+    """Stopped or not, it is ended with it: one that stayed stopped would hold the lock of the root for good."""
+    with without_progress(tmp_path) as (pacer, builder):
+        pacer.kill()
+        with suppress(psutil.TimeoutExpired):
+            builder.wait(60)
+        assert not builder.is_running() or builder.status() == psutil.STATUS_ZOMBIE
