@@ -85,6 +85,7 @@ def assemble(rooms: FailoverRooms) -> Failover:
             clock=clock,
             conduct=rooms.conduct,
             known_peak=evaluator.known_peak,
+            judged=health.judged,
         )
     )
     health.call_on_start(runner.wake)

@@ -24,7 +24,16 @@ from trimtab_service.failover.machine import advance, noted
 from trimtab_service.failover.ports import StaleTokenError, Targets
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.run import Outcome, Run, StepRun, Verdict
-from trimtab_service.failover.steps.call import Call, Effect, HealthySides, KnownPeak, StoppedError, never_read
+from trimtab_service.failover.steps.call import (
+    Call,
+    Effect,
+    HealthySides,
+    Judged,
+    KnownPeak,
+    StoppedError,
+    never_judged,
+    never_read,
+)
 from trimtab_service.failover.steps.kinds import kind_of
 
 _LOG: Final = structlog.get_logger("trimtab.failover")
@@ -57,6 +66,7 @@ class Surroundings:
     clock: Callable[[], datetime]
     conduct: Conduct
     known_peak: KnownPeak = never_read
+    judged: Judged = never_judged
 
 
 class Execution:
@@ -192,6 +202,7 @@ class Execution:
             children=self._around.children,
             healthy_sides=self._around.healthy_sides,
             known_peak=self._around.known_peak,
+            judged=self._around.judged,
         )
 
     def _note(self, step_id: str, memo: dict[str, object]) -> Mapping[str, object]:

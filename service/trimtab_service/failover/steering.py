@@ -81,7 +81,9 @@ def _retry(run: Run, said: Steering, now: datetime) -> Change:
     if step.state is not StepState.FAILED:
         raise refused(RunRefusal.WRONG_STATE, "Only a failed step is retried.", step_id=step.step_id)
     event = NewEvent(RunEventKind.STEP_RETRIED, step.step_id, said.actor, said.reason)
-    return Change(_going(run.with_step(replace(step, state=StepState.WAITING, expire_time=None))), (event,))
+    return Change(
+        _going(run.with_step(replace(step, state=StepState.WAITING, expire_time=None, actor=said.actor))), (event,)
+    )
 
 
 def _skip(run: Run, said: Steering, now: datetime) -> Change:

@@ -110,6 +110,10 @@ class FailoverHealth:
             return None
         return frozenset(side.side_id for side in health.sides if side.is_well)
 
+    def judged(self, plan: FailoverPlan, side_id: str) -> ServiceHealth | None:
+        """The verdict for traffic that is at the side, whatever is known of where it is."""
+        return judge(plan, self._reports.read(plan), side_id, self._clock())
+
     def _judge(self, plan: FailoverPlan, observed: Observed) -> ServiceHealth:
         return judge(plan, observed, self.active_side(plan), self._clock())
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from trimtab_service.domain.failover import FailoverPlan, RunMode, Side
+from trimtab_service.failover.detection import ServiceHealth
 from trimtab_service.failover.journal import ChildRuns
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.run import Run, StepRun
@@ -21,6 +22,16 @@ KnownPeak = Callable[[FailoverPlan, str], int | None]
 def never_read(plan: FailoverPlan, name: str) -> int | None:
     """A `KnownPeak` where nothing is kept."""
     del plan, name
+    return None
+
+
+Judged = Callable[[FailoverPlan, str], ServiceHealth | None]
+"""How the observers see a plan's service whose traffic is at the side; None where nothing judges."""
+
+
+def never_judged(plan: FailoverPlan, side_id: str) -> ServiceHealth | None:
+    """A `Judged` where nobody observes."""
+    del plan, side_id
     return None
 
 
@@ -62,6 +73,7 @@ class Call:
     children: ChildRuns
     healthy_sides: HealthySides
     known_peak: KnownPeak
+    judged: Judged = never_judged
 
     @property
     def deadline(self) -> datetime:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from trimtab_service.domain.failover import ChildPlan, RunState
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.steps.call import Call, Effect
+from trimtab_service.failover.steps.outage import confirm_outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class ChildPlanStep:
 
     def _followed(self, call: Call) -> Effect:
         call.hold.check()
+        if call.children.find(call.run, self._plan_id) is None:
+            confirm_outage(call)
         child = call.children.start(call.run, self._plan_id)
         while not child.state.is_over:
             call.next_look()

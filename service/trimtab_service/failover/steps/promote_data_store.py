@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from trimtab_service.domain.failover import PromoteDataStore
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.steps.call import Call, Effect
+from trimtab_service.failover.steps.outage import confirm_outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class PromoteDataStoreStep:
         call.hold.check()
         if target.is_primary(call.deadline):
             return Effect(f"{self.action.target} is primary")
+        confirm_outage(call)
         call.note({"promoted": True})
         call.hold.check()
         target.promote(call.token, call.key, call.deadline)

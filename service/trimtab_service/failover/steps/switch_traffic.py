@@ -6,6 +6,7 @@ from trimtab_service.domain.failover import Side, SwitchTraffic
 from trimtab_service.failover.ports import Fencing, Traffic, TrafficTarget
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
 from trimtab_service.failover.steps.call import Call, Effect
+from trimtab_service.failover.steps.outage import confirm_outage
 
 _SHARE_STEP = 0.02
 """Weights are coarse at some providers: a share counts as reached when it is this near."""
@@ -21,6 +22,7 @@ class SwitchTrafficStep:
         """Switch and observe. Refuses a side that the observers do not see well, unless that was overridden."""
         target = reach.traffic(self.action.target)
         self._shut_out(call, target)
+        confirm_outage(call)
         self._refuse_unhealthy(call)
         call.hold.check()
         before = target.observe(call.deadline)
