@@ -4,7 +4,6 @@ A change reads nothing when the run is still as its holder knows it: the guarded
 changed it is it read again, and then the token decides.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from trimtab_service.failover.journal import Held, LeaseLostError, Transition
 from trimtab_service.failover.machine import CLAIMABLE, claimed
 from trimtab_service.failover.run import Change, Command, Run, Steering, Trigger
 from trimtab_service.store import failover_services as services
-from trimtab_service.store.engines import Database
+from trimtab_service.store.engines import Database, Dialect
 from trimtab_service.store.failover_commit import save_at_once
 from trimtab_service.store.failover_plans import FailoverPlanStore
 from trimtab_service.store.failover_rows import NEVER, RunMovedError, load, load_all, save, save_all
@@ -32,10 +31,11 @@ T = TypeVar("T")
 
 _R: Final = FAILOVER_RUNS.c
 _KEPT_PLANS: Final = 64
-_AT_ONCE: Final = 3
+_AT_ONCE: Final[Mapping[Dialect, int]] = {"postgresql": 3, "sqlite": 8}
 """Commits of runs at a time: a hundred runs must not take the connections, nor the cores, that calls are answered with.
 
-One more makes a tenth more steps a second, and calls wait a quarter longer meanwhile.
+On PostgreSQL one more makes a tenth more steps a second, and calls wait a quarter longer meanwhile. On SQLite these
+share a commit; all hundred at once make no more steps, and calls wait twice as long when all wake up together.
 """
 
 
@@ -50,8 +50,7 @@ class StoredRunJournal:
         self._writer = writer
         self._plans = plans
         self._clock = clock
-        limited = database.dialect == "postgresql"
-        self._at_once = threading.BoundedSemaphore(_AT_ONCE) if limited else contextlib.nullcontext()
+        self._at_once = threading.BoundedSemaphore(_AT_ONCE[database.dialect])
         self._kept: dict[tuple[str, str, int], FailoverPlan] = {}
 
     def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
@@ -118,9 +117,9 @@ class StoredRunJournal:
             return unit(conn)
 
     def _committed(self, known: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
-        if self._database.dialect == "sqlite":
-            return self._written(lambda conn: self._change(conn, known, owner, lease, transition))
         with self._at_once:
+            if self._database.dialect == "sqlite":
+                return self._written(lambda conn: self._change(conn, known, owner, lease, transition))
             with self._database.read() as conn:
                 now = _after(known, instant_of(conn, self._clock))
                 change = transition(known, now)
