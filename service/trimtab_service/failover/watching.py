@@ -3,7 +3,8 @@
 The first of each falls at a random instant of its interval and every later one is spread a little, so that probes that
 were started together do not stay together. At most so many are under way at once; what is late is left out and not
 made up for, so that a slow hour ends in fewer probes and not in a storm. A check that hangs counts as failed when its
-time is over; one that this process could not make at all says nothing of the side.
+time is over; one that this process could not make at all says nothing of the side, nor does one during which the
+process itself stood still.
 """
 
 import heapq
@@ -30,6 +31,8 @@ AT_ONCE: Final = 32
 
 _SPREAD: Final = 0.1
 _LOOK_S: Final = 0.05
+_STOOD_STILL_S: Final = 0.5
+"""Who comes so much later than he should was stopped, or got no processor: time in which this process heard nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Watcher:
         clock: Callable[[], datetime],
         spread: Callable[[], float],
         pace: Pace | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`spread` draws from 0 to 1, evenly."""
         self._all = {watch.name: _Standing(watch, deque(maxlen=watch.of)) for watch in watches}
@@ -116,8 +120,10 @@ class Watcher:
         self._clock = clock
         self._spread = spread
         self._pace = pace or Pace()
+        self._monotonic = monotonic
         self._held: frozenset[str] = frozenset()
         self._held_until = 0.0
+        self._last_look = 0.0
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._ready: queue.SimpleQueue[tuple[_Standing, int] | None] = queue.SimpleQueue()
@@ -152,7 +158,7 @@ class Watcher:
     def _hold_on(self) -> None:
         names = [duty_of(name) for name in self._all]
         while True:
-            asked_at = time.monotonic()
+            asked_at = self._monotonic()
             try:
                 held = self._duties.hold(names, self._pace.lease)
             except TrimtabError as error:
@@ -167,7 +173,7 @@ class Watcher:
 
     def _schedule(self) -> None:
         """Hand out what is due, and count what hangs as failed."""
-        now = time.monotonic()
+        now = self._last_look = self._monotonic()
         places = itertools.count()
         due = [
             (now + self._spread() * one.watch.interval.total_seconds(), next(places), one) for one in self._all.values()
@@ -175,7 +181,7 @@ class Watcher:
         heapq.heapify(due)
         while not self._stop.is_set():
             at, _, one = due[0]
-            now = time.monotonic()
+            now = self._looked()
             if at > now:
                 self._stop.wait(min(at - now, _LOOK_S))
                 self._time_out()
@@ -200,8 +206,19 @@ class Watcher:
         else:
             self._ready.put((one, turn))
 
+    def _looked(self) -> float:
+        """Now. Time in which this process stood still since its last look is not taken off a check's own."""
+        now = self._monotonic()
+        gap, self._last_look = now - self._last_look, now
+        if gap > _STOOD_STILL_S:
+            for one in self._all.values():
+                with self._lock:
+                    if one.begun is not None:
+                        one.begun += gap
+        return now
+
     def _time_out(self) -> None:
-        now = time.monotonic()
+        now = self._looked()
         for one in self._all.values():
             with self._lock:
                 is_late = one.begun is not None and now - one.begun > one.watch.timeout.total_seconds()
@@ -227,8 +244,11 @@ class Watcher:
                 return
             one, turn = item
             with self._lock:
-                one.begun = time.monotonic()
+                one.begun = begun = self._monotonic()
             is_healthy, detail = self._checked(one.watch)
+            over_s = self._monotonic() - begun - one.watch.timeout.total_seconds()
+            if is_healthy is False and over_s > _STOOD_STILL_S:
+                is_healthy, detail = None, "this process stood still meanwhile"
             with self._lock:
                 one.begun = None
                 was_given_up, one.hangs = one.hangs, False

@@ -70,12 +70,23 @@ def _watch(name: str, **fields: object) -> Watch:
 
 @contextmanager
 def _watching(
-    watches: list[Watch], probes: dict[str, Callable[[], bool]], duties: _Duties | None = None, pace: Pace | None = None
+    watches: list[Watch],
+    probes: dict[str, Callable[[], bool]],
+    duties: _Duties | None = None,
+    pace: Pace | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Seen]]:
     came: list[Seen] = []
     quick = pace or Pace(lease=timedelta(milliseconds=300), heartbeat=_TICK)
     watcher = Watcher(
-        watches, _Probes(probes), duties or _Duties(), came.append, clock=_now, spread=lambda: 0.5, pace=quick
+        watches,
+        _Probes(probes),
+        duties or _Duties(),
+        came.append,
+        clock=_now,
+        spread=lambda: 0.5,
+        pace=quick,
+        monotonic=monotonic,
     )
     watcher.start()
     try:
@@ -189,3 +200,29 @@ def test_closing_waits_for_no_hanging_check_and_reports_nothing_more() -> None:
     hangs.set()
     time.sleep(0.02)
     assert came == []
+
+
+def test_a_process_that_stood_still_blames_no_side() -> None:
+    """Stopped in the middle of a check, which then fails for want of time: the next one is the next word."""
+    away, looks, begun, go_on = [0.0], threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def monotonic() -> float:
+        looks.release()
+        return time.monotonic() + away[0]
+
+    def check() -> bool:
+        if begun.is_set():
+            return True
+        begun.set()
+        return not go_on.wait(60)
+
+    with _watching([_watch("x")], {"x": check}, pace=Pace(), monotonic=monotonic) as came:
+        assert begun.wait(60)
+        away[0] = 3_600.0
+        while looks.acquire(blocking=False):
+            pass
+        for _ in range(20):  # the scheduler has looked since, and would have given the check up
+            assert looks.acquire(timeout=60)
+        go_on.set()
+        _until(lambda: bool(came))
+    assert all(seen.is_healthy for seen in came)
