@@ -29,6 +29,9 @@ MAX_POINTS: Final = 40_320
 _SHARE_ON_GRID: Final = 0.9
 """The grid is as fine as the finest resolution that covers so much of the measured time together with finer ones."""
 
+_SHARE_TOLD: Final = 0.01
+"""A second resolution of a smaller share of the time and of the points is not worth a word."""
+
 _NO_MEASUREMENT: Final = 1e18
 """No resource has so much of anything in any unit; beyond it sums lose what they add up."""
 
@@ -196,16 +199,18 @@ def _resolution(stamps: F64) -> tuple[int, bool]:
     steps = np.asarray(STEPS_S, dtype=np.float64)
     # To the step that a distance is nearest below, with room for jitter: 301 s between points is five minutes.
     kind = np.clip(np.searchsorted(steps, apart * 1.05 + 1e-9, side="right") - 1, 0, steps.size - 1)
-    counts = np.bincount(kind, minlength=steps.size)
-    # A gap is one long distance, a coarse resolution a run of them: what occurs once or twice is a gap.
+    # A coarse resolution is a run of long distances; one between short ones is a gap, though it comes every night.
+    alike = kind[1:] == kind[:-1]
+    counts = np.bincount(kind[np.append(alike, False) | np.append(False, alike)], minlength=steps.size)
     real = counts >= max(3, 0.001 * apart.size)
     if not real.any():
         return STEPS_S[int(np.median(kind))], False
     covered = np.where(real, counts * steps, 0.0)
     reached = np.cumsum(covered) >= _SHARE_ON_GRID * covered.sum()
     chosen = int(np.argmax(reached))
-    mixed = bool(np.count_nonzero(covered >= 0.01 * covered.sum()) > 1 and counts[real].max() < apart.size)
-    return STEPS_S[chosen], mixed
+    # By time or by number: an hour of seconds is little of a fortnight of hours, and most of its points.
+    shares = np.maximum(covered / covered.sum(), np.where(real, counts, 0) / apart.size)
+    return STEPS_S[chosen], bool(np.count_nonzero(shares >= _SHARE_TOLD) > 1)
 
 
 def _gridded(points: _Points, given: int, rules: Rules, *, peaks: bool) -> Series:

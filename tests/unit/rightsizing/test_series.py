@@ -120,6 +120,25 @@ def test_a_gap_stays_a_gap() -> None:
     assert series.gap_fraction == pytest.approx(30 / 80)
 
 
+def test_a_gap_of_every_night_is_no_coarser_resolution() -> None:
+    """A machine that is stopped from six to eight keeps its five minutes, and with them the peak of its morning."""
+    keep = np.arange(14 * 288) % 288 < 120
+    values = np.where(np.arange(14 * 288) % 288 < 12, 85.0, 10.0)
+    series = regularize(grid(14 * 288)[keep], values[keep], now_s=NOW)
+    assert series.step_s == 300
+    assert notes(series) == {SeriesNote.GAPS: 13 * 168}
+    assert np.nanmax(series.values) == 85.0
+
+
+def test_points_missing_here_and_there_make_no_coarser_grid() -> None:
+    """Every ninth value is no number."""
+    values = np.where(np.arange(900) % 9 == 4, np.nan, 20.0)
+    series = regularize(grid(900), values, now_s=NOW)
+    assert series.step_s == 300
+    assert SeriesNote.MIXED_RESOLUTION not in notes(series)
+    assert notes(series)[SeriesNote.GAPS] == 100
+
+
 def test_seconds_and_hours_mixed_come_to_the_coarser_grid() -> None:
     """Two days of hours and then an hour of seconds: hours, with the mean of the seconds, and it is said."""
     hours, seconds = START - 86_400 * 5 + np.arange(48) * 3_600, START - 86_400 * 3 + np.arange(3_600)
@@ -128,6 +147,14 @@ def test_seconds_and_hours_mixed_come_to_the_coarser_grid() -> None:
     assert series.step_s == 3_600
     assert series.values.size == 49
     assert series.values[-1] == pytest.approx(50)
+    assert SeriesNote.MIXED_RESOLUTION in notes(series)
+
+
+def test_an_hour_of_seconds_in_a_fortnight_of_hours_is_told() -> None:
+    """It is little of the time, and most of the points."""
+    hours, seconds = START - 86_400 * 14 + np.arange(14 * 24) * 3_600, START + np.arange(3_600)
+    series = regularize(np.concatenate([hours, seconds]), np.full(14 * 24 + 3_600, 20.0), now_s=NOW)
+    assert series.step_s == 3_600
     assert SeriesNote.MIXED_RESOLUTION in notes(series)
 
 
