@@ -138,6 +138,18 @@ def test_a_directory_is_many_resources(advising: CannedServer, tmp_path: Path) -
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_standard_input_is_a_csv_file(advising: CannedServer) -> None:
+    """As `-`; the resource is named after it."""
+    arguments = ("-", "--target", advising.target)
+    ran = run("rightsize", *arguments, stdin="timestamp,cpu\n1700000000,5\n")
+    assert ran.code == 0, ran.err
+    (call,) = advising.seen("Rightsize")
+    assert call.request.resource.resource_id == "stdin"
+    assert list(call.request.telemetry.series[0].values) == [5.0]
+    ran = run("rightsize", *arguments, stdin="timestamp,cpu\nnow,5\n")
+    assert (ran.code, "stdin, line 2" in " ".join(ran.err.split())) == (2, True)
+
+
 def test_files_of_one_resource_go_together(advising: CannedServer, tmp_path: Path) -> None:
     """`--resource` says whose they are."""
     now = datetime.now(UTC)

@@ -1,6 +1,7 @@
 """Series in csv files: what is a resource, what is a metric, and what is no such file."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,24 @@ def test_a_binary_file_is_no_csv(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(ValueError, match="cannot be read"):
         read_csv(file, NOTHING)
+
+
+def test_a_file_without_a_row_is_a_resource_without_a_point(tmp_path: Path) -> None:
+    """Its columns still say what was to be measured; a name that says nothing is told."""
+    (one,) = read_csv(written(tmp_path, "timestamp,cpu,memory\n", "web.csv"), NOTHING)
+    assert one.resource_id == "web"
+    assert [(series.metric, len(series.values)) for series in one.series] == [(pb.METRIC_CPU, 0), (pb.METRIC_MEMORY, 0)]
+    (other,) = read_csv(written(tmp_path, "timestamp,value\n", "web.csv"), NOTHING)
+    assert (other.series, other.untold) == ([], ["web"])
+
+
+def test_pipes_and_devices_are_files_too(tmp_path: Path) -> None:
+    """A device without a line has no column, which is not that it is missing."""
+    pipe = tmp_path / "cpu"
+    os.mkfifo(pipe)
+    assert csv_files([pipe, Path(os.devnull)]) == [pipe, Path(os.devnull)]
+    with pytest.raises(ValueError, match="no column timestamp; there are none"):
+        read_csv(Path(os.devnull), NOTHING)
 
 
 def test_a_directory_is_its_csv_files(tmp_path: Path) -> None:

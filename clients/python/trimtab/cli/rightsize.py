@@ -63,7 +63,8 @@ def rightsize(  # noqa: PLR0913 - a command's arguments and options
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...", help="csv: files or directories; inline: RightsizeRequest as JSON or YAML."
+            metavar="[PATH]...",
+            help="csv: files or directories; inline: RightsizeRequest as JSON or YAML; - is stdin.",
         ),
     ] = None,
     *,
@@ -154,9 +155,8 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
     questions: list[_Question] = []
     now = datetime.now(UTC)
     for one in measured:
-        told_of = [f"{name}: no metric that sizes go by; say it with --metric" for name in one.untold]
-        for line in told_of or ([] if one.series else [f"{one.resource_id}: holds no point"]):
-            notes.print(Text(line, style="yellow"))
+        for name in one.untold:
+            notes.print(Text(f"{name}: no metric that sizes go by; say it with --metric", style="yellow"))
         if not one.series:
             continue
         asked = resource.message(one.resource_id, assume=True)
@@ -169,7 +169,7 @@ def _from_csv(paths: list[Path], resource: ResourceFlags, series: SeriesFlags) -
             notes.print(Text(moved, style="dim"))
         questions.append(_Question(request, timedelta(hours=age % _WEEK // _HOUR + 1) if age >= _WEEK else timedelta()))
     if not questions:
-        raise typer.BadParameter("no file with a point of a metric that sizes go by", param_hint="PATH")
+        raise typer.BadParameter("no series of a metric that sizes go by", param_hint="PATH")
     if not resource.type and questions[0].request.resource.instance_type == ASSUMED_TYPE:
         where = f"{resource.cloud} {resource.region}"
         notes.print(Text(f"assumed: each is one {ASSUMED_TYPE} in {where}; say better with --type", style="yellow"))

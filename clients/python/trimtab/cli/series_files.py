@@ -9,19 +9,23 @@ Stamps are ISO 8601 (UTC where no zone is said) or seconds since 1970. An empty 
 
 import csv
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from trimtab import vocabulary
+from trimtab.cli.files import STDIN
 from trimtab.v1 import rightsizing_pb2 as pb
 
 _STAMPS: Final = ("timestamp", "time", "date", "datetime", "ts")
 _VALUES: Final = ("value", "values")
 _RESOURCES: Final = ("resource", "resource_id", "instance", "instance_id")
 _FACTS: Final = ("metric", "unit", "statistic", "device")
+_SHOWN_STDIN: Final = Path("stdin")
 _MILLISECONDS_FROM: Final = 1e11
 """More seconds than this since 1970 are milliseconds: the year 5138 is not measured yet."""
 
@@ -74,7 +78,7 @@ class Measured:
 
 
 def csv_files(paths: Iterable[Path]) -> list[Path]:
-    """The files, and those of directories by name. Raises ValueError where there is none."""
+    """The files (`-`, pipes and devices among them), and those of directories by name. Raises ValueError for none."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -82,7 +86,7 @@ def csv_files(paths: Iterable[Path]) -> list[Path]:
             if not inside:
                 raise ValueError(f"{path}: no csv file in it")
             found += inside
-        elif path.is_file():
+        elif path == STDIN or path.exists():
             found.append(path)
         else:
             raise ValueError(f"{path}: no such file or directory")
@@ -97,10 +101,11 @@ def read_csv(path: Path, told: Told) -> list[Measured]:
     Raises ValueError, naming the line, for what is no such file.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
+        with _opened(path) as lines:
             rows = csv.DictReader(lines)
             columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            return list(_resources(path, columns, _numbered(path, rows), told))
+            shown = _SHOWN_STDIN if path == STDIN else path
+            return list(_resources(shown, columns, _numbered(shown, rows), told))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as csv ({error})") from None
 
@@ -112,6 +117,10 @@ def metric_of(name: str) -> pb.Metric.ValueType:
         if all(any(word.startswith(beginning) for word in words) for beginning in beginnings):
             return metric
     return pb.METRIC_UNSPECIFIED
+
+
+def _opened(path: Path) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdin) if path == STDIN else path.open(encoding="utf-8-sig", newline="")
 
 
 def _numbered(path: Path, rows: "csv.DictReader[str]") -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -143,7 +152,10 @@ def _resources(
             stamps, values = read.setdefault(of or path.stem, {}).setdefault(key, ([], []))
             stamps.append(at)
             values.append(_value(row[name] or "", where))
-    for resource_id, series in (read or {path.stem: {}}).items():
+    if not read:
+        # A resource without a point is a resource still: the service says what is missing of it.
+        read[path.stem] = {(word, "", "", ""): ([], []) for _, word in measures}
+    for resource_id, series in read.items():
         yield _measured(resource_id, path, series, told)
 
 
