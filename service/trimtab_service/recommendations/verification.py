@@ -1,7 +1,8 @@
 """What an applied recommendation really brought, beside what it promised. Money in exact integers.
 
-Saved is the price before less the price after, over the hours the resource ran since it was applied; what was
-promised by then is the promise of a month over the same share of a month. It got worse when it costs more than was
+The promise, net of owned commitments, is that of a month over the same share of a month that the resource ran since it
+was applied. Saved is that, less what the new size costs more by now than when it was advised. A schedule saves in the
+hours that it does not run, and promised those that it is not used in. It got worse when it costs more than was
 promised, or when the new capacity is exceeded more often than the upper end of the interval that was promised: then a
 rollback is recommended.
 """
@@ -12,6 +13,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
+from trimtab_service.domain.commitments import HOURS_OF_WEEK
+from trimtab_service.domain.offers import PriceBasis
 from trimtab_service.domain.reasons import AdviceReason
 from trimtab_service.domain.recommendations import (
     Impact,
@@ -78,7 +81,7 @@ def applied_time(recommendation: Recommendation) -> datetime:
 
 
 def resource_after(content: RecommendationContent) -> CloudResource:
-    """The resource as it is once the advice was carried out."""
+    """The resource as it is once the advice was carried out; with its price where the catalogue does not tell that."""
     option, resource = content.rightsizing_option, content.resource
     if option is None or option.action is Action.STOP:
         return resource
@@ -89,34 +92,27 @@ def resource_after(content: RecommendationContent) -> CloudResource:
         instance_type=option.instance_type or resource.instance_type,
         count=option.count,
         capacity=option.capacity,
-        price_nanos_per_hour=None,
+        price_nanos_per_hour=(option.price_nanos_per_hour or None) if _has_own_price(option) else None,
     )
 
 
 def realized(recommendation: Recommendation, observed: Observation, now: datetime) -> RealizedImpact:
     """What it brought until `now`. Where nothing was measured long enough, `reason` says so and nothing regressed."""
     content, start = recommendation.content, applied_time(recommendation)
-    elapsed = max(now - start, timedelta())
-    hours = elapsed / _HOUR if observed.running_hours is None else observed.running_hours
-    ran = (
-        elapsed // _MICROSECOND if observed.running_hours is None else round(Fraction(hours) * (_HOUR // _MICROSECOND))
-    )
-    saving = _over(_saved_nanos_per_hour(content, observed), ran)
-    month = content.primary_impact.duration // _MICROSECOND
-    running = content.resource.running_hours_per_month
-    if running is not None and running > 0:
-        month = round(Fraction(str(running)) * (_HOUR // _MICROSECOND))
-    promised = round(Fraction(monthly_saving_micros(content) * ran, month))
-    monthly = round(Fraction(saving * month, ran)) if ran else 0
+    counted = _counted(content, observed, start, max(start, now))
+    a_month = monthly_saving_micros(content)
+    promised = _share_of(a_month, counted.due, counted.of)
+    saving = _share_of(a_month, counted.kept, counted.of) - _dearer_micros(content, observed, counted)
+    monthly = _share_of(saving, _month(content), counted.span) if counted.span else 0
     told = _promised_exceedance(content)
     seen = observed.exceedance
     is_measured = seen is not None and seen.hours >= MEASURED_FROM_HOURS
-    is_worse = ran > 0 and _costs_more(saving, promised)
+    is_worse = bool(counted.span) and _costs_more(saving, promised)
     is_exceeded = is_measured and seen is not None and seen.share > told[1]
     reason = ""
     if is_exceeded:
         reason = AdviceReason.EXCEEDS_MORE.name
-    elif is_worse or (ran and saving < promised):
+    elif is_worse or (counted.is_known and saving < promised):
         reason = AdviceReason.REALIZED_LESS.name
     elif not is_measured and not _is_stopped(content):
         reason = AdviceReason.NOT_MEASURED_YET.name
@@ -124,7 +120,7 @@ def realized(recommendation: Recommendation, observed: Observation, now: datetim
     return RealizedImpact(
         measure_time=now,
         start_time=start,
-        running_hours=hours,
+        running_hours=counted.ran / _HOUR,
         saving_micros=saving,
         promised_saving_micros=promised,
         monthly_saving_micros=monthly,
@@ -173,29 +169,79 @@ def rollback_content(recommendation: Recommendation, impact: RealizedImpact) -> 
     )
 
 
-def _saved_nanos_per_hour(content: RecommendationContent, observed: Observation) -> int:
-    """Price before less price after of all instances together, per hour they run."""
-    before, after = content.rightsizing_current, content.rightsizing_option
-    if before is None or after is None:
-        return _nanos_per_hour(monthly_saving_micros(content), content.primary_impact.duration)
-    was = before.price_nanos_per_hour * before.count
-    if _is_stopped(content):
-        return was
-    price = (
-        after.price_nanos_per_hour
-        if observed.price_after_nanos_per_hour is None
-        else observed.price_after_nanos_per_hour
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Time since the apply: what a month promised is kept for `kept` out of `of`, and due for `due` out of `of`.
+
+    `ran` is how long it ran, `span` what a month of savings is told by. Not `is_known`: how long it ran is a guess.
+    """
+
+    ran: timedelta
+    kept: timedelta
+    due: timedelta
+    of: timedelta
+    span: timedelta
+    is_known: bool = True
+
+
+def _counted(content: RecommendationContent, observed: Observation, start: datetime, now: datetime) -> _Counted:
+    elapsed, option = now - start, content.rightsizing_option
+    hours = observed.running_hours
+    if option is None or option.action is not Action.SCHEDULE or len(option.used_hours) >= HOURS_OF_WEEK:
+        ran = elapsed if hours is None else _span(hours)
+        return _Counted(ran=ran, kept=ran, due=ran, of=_month(content), span=ran)
+    if hours is None and observed.exceedance is not None:
+        hours = observed.exceedance.hours
+    ran = elapsed if hours is None else _span(hours)
+    unused = _month(content) * (HOURS_OF_WEEK - len(option.used_hours)) // HOURS_OF_WEEK
+    return _Counted(
+        ran=ran,
+        kept=max(elapsed - ran, timedelta()),
+        due=_outside(frozenset(option.used_hours), start, now),
+        of=unused,
+        span=elapsed,
+        is_known=hours is not None,
     )
-    return was - price * after.count
 
 
-def _nanos_per_hour(monthly_micros: int, month: timedelta) -> int:
-    return round(Fraction(monthly_micros * 1_000 * (_HOUR // _MICROSECOND), month // _MICROSECOND))
+def _outside(used: frozenset[int], start: datetime, end: datetime) -> timedelta:
+    """How much of a time lies outside the hours of the week (0 is Monday 00:00 UTC)."""
+    total, at = timedelta(), start
+    while at < end:
+        until = min(end, at.replace(minute=0, second=0, microsecond=0) + _HOUR)
+        if at.weekday() * 24 + at.hour not in used:
+            total += until - at
+        at = until
+    return total
 
 
-def _over(nanos_per_hour: int, ran_microseconds: int) -> int:
+def _month(content: RecommendationContent) -> timedelta:
+    """The time that the resource runs in a month."""
+    running = content.resource.running_hours_per_month
+    return _span(running) if running is not None and running > 0 else content.primary_impact.duration
+
+
+def _span(hours: float) -> timedelta:
+    return timedelta(microseconds=round(Fraction(str(hours)) * (_HOUR // _MICROSECOND)))
+
+
+def _share_of(micros: int, part: timedelta, whole: timedelta) -> int:
     """Micro-USD, ties to even."""
-    return round(Fraction(nanos_per_hour * ran_microseconds, 1_000 * (_HOUR // _MICROSECOND)))
+    return round(Fraction(micros * (part // _MICROSECOND), whole // _MICROSECOND))
+
+
+def _dearer_micros(content: RecommendationContent, observed: Observation, counted: _Counted) -> int:
+    """What the new size costs more by now than when it was advised: all instances together, over the time they ran."""
+    after, now = content.rightsizing_option, observed.price_after_nanos_per_hour
+    if after is None or now is None or _is_stopped(content):
+        return 0
+    nanos = (now - after.price_nanos_per_hour) * after.count * (counted.ran // _MICROSECOND)
+    return round(Fraction(nanos, 1_000 * (_HOUR // _MICROSECOND)))
+
+
+def _has_own_price(option: RightsizingOption) -> bool:
+    """Whether the catalogue does not tell what it costs: the caller's price, or a part of a machine's."""
+    return bool(option.gpu_share) or option.price_basis in {PriceBasis.CALLER, PriceBasis.ESTIMATED_NODE_SHARE}
 
 
 def _costs_more(saving: int, promised: int) -> bool:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.support.findings import CURRENT, NOW, advice, content, option, recommendation, stopping
+from tests.support.findings import CURRENT, HOURS, NOW, advice, content, option, recommendation, stopping
+from trimtab_service.domain.offers import PriceBasis
 from trimtab_service.domain.recommendations import (
     AppliedOperation,
     Kind,
@@ -17,7 +18,7 @@ from trimtab_service.domain.recommendations import (
     Transition,
     TransitionReason,
 )
-from trimtab_service.domain.rightsizing import Finding
+from trimtab_service.domain.rightsizing import Action, Finding
 from trimtab_service.recommendations.intake import content_of
 from trimtab_service.recommendations.verification import (
     Exceedance,
@@ -118,6 +119,38 @@ def test_what_is_stopped_saves_its_whole_price() -> None:
     assert (impact.saving_micros, impact.reason) == (9_216_000, "")
 
 
+def test_what_owned_commitments_paid_for_is_not_saved() -> None:
+    """The bill falls by 20 USD a month only, so that is what is promised and what is kept."""
+    covered = content_of(advice(options=(option(monthly_net_saving_micros=20_440_000),)), "cw")
+    assert covered is not None
+    impact = realized(replace(applied(), content=covered), Observation(FINE), NOW + 10 * DAY)
+    assert (impact.saving_micros, impact.promised_saving_micros, impact.reason) == (6_720_000, 6_720_000, "")
+
+
+def test_a_schedule_saves_in_the_hours_that_it_does_not_run() -> None:
+    """Of a week from Monday noon it is to run 50 hours, 08:00 to 18:00 on five days; 118 USD a week were promised."""
+    used = tuple(day * 24 + hour for day in range(5) for hour in range(8, 18))
+    weekly = 118_000_000
+    monthly = round(weekly * HOURS / 168)
+    made = content_of(
+        advice(options=(option(action=Action.SCHEDULE, used_hours=used, monthly_net_saving_micros=monthly),)), "cw"
+    )
+    assert made is not None
+    kept = replace(applied(), content=made)
+
+    def brought(**observed: object) -> tuple[int, int, str]:
+        impact = realized(kept, Observation(**{"exceedance": FINE, **observed}), NOW + 7 * DAY)  # type: ignore[arg-type] # fields by name
+        assert not impact.regression
+        return round(impact.saving_micros, -2), round(impact.promised_saving_micros, -2), impact.reason
+
+    assert brought(running_hours=50.0) == (weekly, weekly, "")
+    assert brought(exceedance=Exceedance(0.0, 50.0)) == (weekly, weekly, "")
+    assert brought(running_hours=109.0) == (weekly // 2, weekly, "REALIZED_LESS")
+    assert brought(exceedance=None) == (0, weekly, "NOT_MEASURED_YET")
+    # On the first afternoon nothing is due before six.
+    assert realized(kept, Observation(FINE, 6.0), NOW + DAY / 4).promised_saving_micros == 0
+
+
 def test_a_larger_size_regresses_only_when_it_costs_more_than_was_said() -> None:
     """Costing more is what it was made for."""
     larger = option(1, "m5.4xlarge", 768_000_000)
@@ -164,3 +197,11 @@ def test_the_resource_after_is_measured_as_it_is_then() -> None:
     """New type, and no price of the old one."""
     after = resource_after(content())
     assert (after.instance_type, after.price_nanos_per_hour) == ("m5.xlarge", None)
+
+
+@pytest.mark.parametrize("change", [{"price_basis": PriceBasis.CALLER}, {"gpu_share": "MIG 3g.40gb"}])
+def test_what_the_catalogue_does_not_price_keeps_its_price(change: dict[str, Any]) -> None:
+    """The caller's own price, or a part of a machine's, is none that the catalogue's may be held against."""
+    made = content_of(advice(options=(option(nanos=40_000_000, **change),)), "")
+    assert made is not None
+    assert resource_after(made).price_nanos_per_hour == 40_000_000
