@@ -55,7 +55,9 @@ def test_the_whole_loop_from_the_command_line(service: RunningService, machines:
     assert machines.fields("i-00000001")["InstanceType"] == "m5.xlarge"
     verified = ask(service, "loop", "verify", own, "--running-hours", "10")
     assert verified.code == 0, verified.err
-    assert "$1.92" in verified.out
+    assert "saved             $1.92 in 10.0 h" in verified.out
+    assert "not measured yet" in verified.out
+    assert "a month" not in verified.out.partition("Realised")[2]
     summed = ask(service, "loop", "summarize", "--by", "kind", "--by", "state")
     assert "rightsize succeeded" in summed.out
     back = ask(service, "loop", "rollback", own, "--execute", "--json")

@@ -1,6 +1,7 @@
 """How recommendations are shown to people."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from rich.table import Table
 from rich.text import Text
@@ -8,6 +9,8 @@ from rich.text import Text
 from trimtab import vocabulary
 from trimtab.cli import output as out
 from trimtab.v1 import recommendation_service_pb2 as pb
+
+_NOT_MEASURED: Final = "NOT_MEASURED_YET"
 
 
 def state(one: pb.Recommendation) -> str:
@@ -161,9 +164,14 @@ def _realized(impact: pb.RealizedImpact) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text]] = [
         ("saved", f"{out.dollars(impact.saving, 2)} in {impact.running_hours:,.1f} h"),
         ("promised by then", out.dollars(impact.promised_saving, 2)),
-        ("a month", out.dollars(impact.monthly_saving, 2)),
-        ("exceeded", f"{impact.exceedance:.2%} of intervals, promised {impact.promised_exceedance:.2%}"),
     ]
+    promised = f"promised {impact.promised_exceedance:.2%}"
+    if impact.reason == _NOT_MEASURED:
+        # A month told from a minute, and none exceeded of no interval, would be figures of nothing.
+        rows.append(("exceeded", f"not measured yet, {promised}"))
+    else:
+        rows.append(("a month", out.dollars(impact.monthly_saving, 2)))
+        rows.append(("exceeded", f"{impact.exceedance:.2%} of intervals, {promised}"))
     if impact.reason:
         rows.append(("note", impact.reason))
     if impact.regression:
