@@ -11,8 +11,9 @@ PostgreSQL pages and totals are those of a table that was vacuumed and analysed 
 minutes of a run; totals from before that are `..._totals_fresh_ms`.
 
 A finding holds the option advised, the present size and one alternative, each with three dimensions and their
-back-tests. PostgreSQL is a server of the bench's own unless `--dsn` names a database, which must be empty. Beside the
-seconds stand the CPU seconds of this process: on a machine that others use, wall time says little.
+back-tests. Garbage is collected as often as in the service. PostgreSQL is a server of the bench's own unless `--dsn`
+names a database, which must be empty. Beside the seconds stand the CPU seconds of this process: on a machine that
+others use, wall time says little.
 
 The last line is one JSON object. `..._upsert_s` are seconds for 100,000 new ones, `..._confirm_s` and
 `..._change_s` for as many as `..._again` tells, `..._page_ms` medians over orders.
@@ -39,6 +40,7 @@ from tests.support.databases import PostgresServer
 from tests.support.findings import content
 from trimtab_service.domain.recommendations import Priority, RecommendationContent
 from trimtab_service.rpc.ids import new_ulid
+from trimtab_service.serving import settle_memory
 from trimtab_service.store.engines import Database, open_database
 from trimtab_service.store.pages import ListRequest
 from trimtab_service.store.recommendation_documents import content_bytes
@@ -66,6 +68,7 @@ def main() -> int:
     options = parser.parse_args()
     total = UPSERTED if options.quick else 1_000_000
     figures: dict[str, object] = {"recommendations": UPSERTED, "rows": total}
+    settle_memory()
     with tempfile.TemporaryDirectory() as directory:
         figures |= _engine("sqlite", f"sqlite:///{Path(directory) / 'bench.sqlite'}", total, quick=options.quick)
     with _postgresql(options.dsn) as dsn:

@@ -21,7 +21,7 @@ from trimtab_service.store.idempotency import RequestKey
 from trimtab_service.store.pages import ListRequest
 from trimtab_service.store.recommendation_documents import content_bytes, read_content
 from trimtab_service.store.recommendation_intake import CHUNK
-from trimtab_service.store.recommendation_rows import FIELDS, StoredRecommendation
+from trimtab_service.store.recommendation_rows import FIELDS, SELECTED, StoredRecommendation
 from trimtab_service.store.recommendations import RecommendationStore
 from trimtab_service.store.writer import GroupCommitWriter
 
@@ -74,8 +74,7 @@ def test_every_filter_in_every_order_finds_what_it_finds_in_memory(store: Recomm
     contents = _many()
     store.take_in("p", contents[:200], NOW, new_ulid)
     then = NOW + HOUR
-    for one in store.take_in("p", contents, then, new_ulid)[::83]:
-        own = one.row.recommendation_id
+    for own in store.take_in("p", contents, then, new_ulid)[::83]:
         store.change("p", own, "", lambda stands: move(stands, LATER, then, LIFE), then, NEVER, lambda _: b"")
     rows = store.list("p", ListRequest("L", "p", "", 1_000)).items
     keys: Mapping[str, Callable[[StoredRecommendation], Any]] = {
@@ -102,16 +101,17 @@ def test_every_filter_in_every_order_finds_what_it_finds_in_memory(store: Recomm
             assert found == [row.recommendation_id for row in expected], (text_of_filter, words)
 
 
-def test_a_run_of_many_parts_is_taken_in_whole(store: RecommendationStore) -> None:
+def test_a_run_of_many_parts_is_taken_in_whole(store: RecommendationStore, database: Database) -> None:
     """More than one transaction holds, each made ready while the one before is written; ids ascend over all of them."""
     contents = [content(number) for number in range(1, 2 * CHUNK + 3)]
-    taken = store.take_in("p", contents, NOW, new_ulid)
-    assert [one.content for one in taken] == contents
-    ids = [one.row.recommendation_id for one in taken]
-    assert ids == sorted(set(ids))
-    assert [one.row.change for one in taken] == list(range(1, len(contents) + 1))
+    ids = store.take_in("p", contents, NOW, new_ulid)
+    assert list(ids) == sorted(set(ids))
+    with database.read() as conn:
+        rows = [StoredRecommendation(*row) for row in conn.execute(SELECTED.order_by("recommendation_id"))]
+    assert [row.recommendation().content for row in rows] == contents
+    assert [row.change for row in rows] == list(range(1, len(contents) + 1))
     again = store.take_in("p", [*contents[:-1], replace(contents[-1], confidence=0.1)], NOW + HOUR, new_ulid)
-    assert [one.name for one in again] == [one.name for one in taken]
+    assert again == ids
     assert store.last_change("p") == len(contents) + 1
 
 

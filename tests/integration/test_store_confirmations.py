@@ -41,7 +41,7 @@ def store(database: Database) -> Iterator[RecommendationStore]:
 def take(store: RecommendationStore, now: datetime, numbers: int = 1) -> list[Recommendation]:
     """One run that finds the same first resources."""
     contents = [content(number) for number in range(1, numbers + 1)]
-    return [one.recommendation() for one in store.take_in("p", contents, now, new_ulid)]
+    return [store.get("p", own) for own in store.take_in("p", contents, now, new_ulid)]
 
 
 def do(store: RecommendationStore, own: str, verb: Verb, now: datetime) -> None:

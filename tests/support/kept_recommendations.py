@@ -22,7 +22,7 @@ ADA: Final = Actor("ada")
 
 def take(store: RecommendationStore, *contents: RecommendationContent, now: datetime = NOW) -> list[Recommendation]:
     """One run's findings."""
-    return [one.recommendation() for one in store.take_in("p", contents, now, new_ulid)]
+    return [store.get("p", own) for own in store.take_in("p", contents, now, new_ulid)]
 
 
 def do(

@@ -55,7 +55,7 @@ def take_in(store_url: str, project: str, contents: Sequence[RecommendationConte
     writer = GroupCommitWriter(database)
     try:
         store = RecommendationStore(database, writer)
-        return [one.recommendation() for one in store.take_in(project, contents, datetime.now(UTC), new_ulid)]
+        return [store.get(project, own) for own in store.take_in(project, contents, datetime.now(UTC), new_ulid)]
     finally:
         writer.close()
         database.close()

@@ -208,6 +208,11 @@ class RecommendationContent:
     rightsizing_alternatives: tuple[RightsizingOption, ...] = ()
 
 
+def recommendation_name(project: str, recommendation_id: str) -> str:
+    """`projects/{project}/recommendations/{recommendation}`."""
+    return f"projects/{project}/recommendations/{recommendation_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """A recommendation as it stands. Ids are lower-case ULIDs.
@@ -236,5 +241,5 @@ class Recommendation:
 
     @property
     def name(self) -> str:
-        """`projects/{project}/recommendations/{recommendation}`."""
-        return f"projects/{self.project}/recommendations/{self.recommendation_id}"
+        """Its resource name."""
+        return recommendation_name(self.project, self.recommendation_id)

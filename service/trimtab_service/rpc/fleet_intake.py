@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from trimtab_service.domain.recommendations import RecommendationContent, TransitionReason
+from trimtab_service.domain.recommendations import RecommendationContent, TransitionReason, recommendation_name
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.identity import exclusive_group_of
 from trimtab_service.rpc.ids import NewId
@@ -30,9 +30,9 @@ class FleetIntake:
         take_turn(conn)
         distinct = {content.identity: content for content in contents}
         prepared = [Prepared.of(content) for content in distinct.values()]
-        taken = Intake(project, now, self.lifetime, self.new_id).take(conn, prepared)
-        names = {identity: made.name for identity, made in zip(distinct, taken, strict=True)}
-        return [names[content.identity] for content in contents]
+        made = Intake(project, now, self.lifetime, self.new_id).take(conn, prepared)
+        ids = dict(zip(distinct, made, strict=True))
+        return [recommendation_name(project, ids[content.identity]) for content in contents]
 
     def take_in_anew(self, conn: Connection, project: str, content: RecommendationContent, now: datetime) -> str:
         """As `take_in`, of one, and what is claimed of it is refreshed too: the claim and its approval are void."""

@@ -25,6 +25,7 @@ from trimtab_service.domain.recommendations import (
     Recommendation,
     State,
     TransitionReason,
+    recommendation_name,
 )
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.application import Ending, Look, Run, carry_out, look, way_back
@@ -283,4 +284,4 @@ def _answer(
 
 
 def _name(record: RunRecord) -> str:
-    return f"projects/{record.project}/recommendations/{record.recommendation_id}"
+    return recommendation_name(record.project, record.recommendation_id)

@@ -10,7 +10,7 @@ import structlog
 from trimtab.v1 import recommendation_service_pb2 as pb
 from trimtab_service.domain.errors import FailedPreconditionError, NotFoundError, TrimtabError, UnavailableError
 from trimtab_service.domain.reasons import ErrorReason
-from trimtab_service.domain.recommendations import RealizedImpact, Recommendation, State
+from trimtab_service.domain.recommendations import RealizedImpact, Recommendation, State, recommendation_name
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.recommendations.verification import (
     LAST_MEASURE,
@@ -117,7 +117,7 @@ class Verifier:
             except TrimtabError as error:
                 _LOG.warning(
                     "verification_failed",
-                    recommendation=f"projects/{project}/recommendations/{own}",
+                    recommendation=recommendation_name(project, own),
                     cause=error.message,
                 )
         return measured
@@ -159,7 +159,8 @@ class Verifier:
         content = rollback_content(found, impact)
         if content is None:
             return impact.rollback_recommendation
-        return self._store.take_in(found.project, [content], now, self._new_id)[0].name
+        (own,) = self._store.take_in(found.project, [content], now, self._new_id)
+        return recommendation_name(found.project, own)
 
     def _own_source(self, found: Recommendation) -> str:
         """The source that the advice was made from, while it is configured; without it money alone is measured."""

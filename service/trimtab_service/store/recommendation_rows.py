@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, case, literal, select
+from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from trimtab_service.domain.documents import from_document, to_document
 from trimtab_service.domain.filters import FieldKind
@@ -72,6 +72,27 @@ class StoredRecommendation(NamedTuple):
         return assembled(self, read_content(self.content), transitions, operations)
 
 
+class Live(NamedTuple):
+    """What a run has to know of a recommendation whose identity is taken."""
+
+    recommendation_id: str
+    identity: str
+    state: str
+    kind: str
+    priority: str
+    cloud: str
+    account: str
+    team: str
+    resource_id: str
+    exclusive_group: str
+    monthly_saving_micros: int
+    realized_monthly_saving_micros: int | None
+    create_time: datetime
+    verify_time: datetime | None
+    content_hash: str
+    body: bytes
+
+
 COLUMNS: Final = StoredRecommendation._fields
 
 
@@ -82,7 +103,7 @@ def later_of(name: str) -> ColumnElement[datetime]:
 
 
 # One look beside each row: PostgreSQL spends half a millisecond a hundred rows on every further one.
-_WITH_CONFIRMATIONS: Final = RECOMMENDATIONS.outerjoin(
+WITH_CONFIRMATIONS: Final = RECOMMENDATIONS.outerjoin(
     RECOMMENDATION_CONFIRMATIONS,
     and_(
         RECOMMENDATION_CONFIRMATIONS.c.project == _R.project,
@@ -92,12 +113,7 @@ _WITH_CONFIRMATIONS: Final = RECOMMENDATIONS.outerjoin(
 _READ: Final[Mapping[str, ColumnElement[Any]]] = {
     name: later_of(name).label(name) if name in {"refresh_time", "expire_time"} else _R[name] for name in COLUMNS
 }
-SELECTED: Final[Select[Any]] = select(*_READ.values()).select_from(_WITH_CONFIRMATIONS)
-WITHOUT_CONTENT: Final[Select[Any]] = select(
-    *(literal(b"").label(name) if name == "content" else _READ[name] for name in COLUMNS)
-).select_from(_WITH_CONFIRMATIONS)
-"""For those who do not look at the content: it is most of a row."""
-
+SELECTED: Final[Select[Any]] = select(*_READ.values()).select_from(WITH_CONFIRMATIONS)
 FIELDS: Final[Mapping[str, Filterable]] = {
     **{
         name: Filterable(FieldKind.TEXT, _R[name])
@@ -225,15 +241,26 @@ class Prepared:
         return self.parts.stored() if self.ready is None else self.ready
 
 
-def fresh(project: str, own: str, prepared: Prepared, now: datetime, expire_time: datetime, change: int) -> Any:  # noqa: ANN401, PLR0913, PLR0917 - the parts of a row
-    """The row of a recommendation that was not there before."""
+def row_of(  # noqa: PLR0913, PLR0917 - the parts of a row
+    project: str,
+    own: str,
+    prepared: Prepared,
+    now: datetime,
+    expire_time: datetime | None,
+    change: int,
+    *,
+    create_time: datetime,
+    state: State = State.ACTIVE,
+    body: bytes = EMPTY_BODY,
+) -> StoredRecommendation:
+    """The row of a recommendation that holds this content from now on."""
     content, resource = prepared.content, prepared.content.resource
     return StoredRecommendation(
         project,
         own,
         content.identity,
         True,  # noqa: FBT003 - is_live
-        State.ACTIVE.value,
+        state.value,
         content.kind.value,
         content.priority.value,
         resource.cloud.value,
@@ -248,7 +275,7 @@ def fresh(project: str, own: str, prepared: Prepared, now: datetime, expire_time
         monthly_saving_micros(content),
         None,
         risk_of(content),
-        now,
+        create_time,
         now,
         now,
         expire_time,
@@ -256,18 +283,5 @@ def fresh(project: str, own: str, prepared: Prepared, now: datetime, expire_time
         change,
         prepared.content_hash,
         prepared.data,
-        EMPTY_BODY,
-    )
-
-
-def refreshed(
-    row: StoredRecommendation, prepared: Prepared, now: datetime, expire_time: datetime | None, change: int
-) -> StoredRecommendation:
-    """The row with another content."""
-    new: StoredRecommendation = fresh(row.project, row.recommendation_id, prepared, now, now, change)
-    return new._replace(
-        state=row.state,
-        create_time=row.create_time,
-        expire_time=expire_time,
-        body=row.body,
+        body,
     )

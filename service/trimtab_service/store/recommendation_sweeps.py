@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select
 from trimtab_service.domain.recommendations import State, Transition, TransitionReason
 from trimtab_service.recommendations.lifecycle import OPEN, SERVICE
 from trimtab_service.store.recommendation_intake import sizing_of
-from trimtab_service.store.recommendation_rows import WITHOUT_CONTENT, StoredRecommendation, later_of
+from trimtab_service.store.recommendation_rows import WITH_CONFIRMATIONS, later_of
 from trimtab_service.store.recommendation_tables import (
     RECOMMENDATION_CONFIRMATIONS,
     RECOMMENDATION_OPERATIONS,
@@ -29,20 +29,22 @@ def expire(conn: Connection, now: datetime, limit: int) -> int:
     """Expire up to `limit` ACTIVE recommendations whose time is over; returns how many."""
     take_turn(conn)
     confirmed_until = later_of("expire_time")
-    due = WITHOUT_CONTENT.where(_R.expire_time < now, confirmed_until < now)
-    rows = [StoredRecommendation(*row) for row in conn.execute(due.order_by(_R.expire_time).limit(limit))]
-    _close(conn, rows, now, TransitionReason.NOT_CONFIRMED)
-    return len(rows)
+    due = select(_R.project, _R.recommendation_id).select_from(WITH_CONFIRMATIONS)
+    due = due.where(_R.expire_time < now, confirmed_until < now)
+    by_project: dict[str, list[str]] = defaultdict(list)
+    for project, own in conn.execute(due.order_by(_R.expire_time).limit(limit)):
+        by_project[project].append(own)
+    for project, ids in sorted(by_project.items()):
+        _close(conn, project, ids, now, TransitionReason.NOT_CONFIRMED)
+    return sum(map(len, by_project.values()))
 
 
-def retire(
-    conn: Connection, project: str, groups: list[str], now: datetime, reason: TransitionReason
-) -> list[StoredRecommendation]:
-    """Expire the ACTIVE sizing advice of these exclusive groups; returns what it was, without contents."""
+def retire(conn: Connection, project: str, groups: list[str], now: datetime, reason: TransitionReason) -> int:
+    """Expire the ACTIVE sizing advice of these exclusive groups; returns how many."""
     take_turn(conn)
-    rows = sizing_of(conn, project, groups)
-    _close(conn, rows, now, reason)
-    return rows
+    ids = [row.recommendation_id for row in sizing_of(conn, project, groups)]
+    _close(conn, project, ids, now, reason)
+    return len(ids)
 
 
 def prune(conn: Connection, before: datetime, limit: int) -> int:
@@ -87,19 +89,15 @@ def prune_leases(conn: Connection, before: datetime, limit: int) -> int:
     return gone
 
 
-def _close(conn: Connection, rows: list[StoredRecommendation], now: datetime, reason: TransitionReason) -> None:
-    by_project: dict[str, list[StoredRecommendation]] = defaultdict(list)
-    for row in rows:
-        by_project[row.project].append(row)
-    for project, own in sorted(by_project.items()):
-        number = take_numbers(conn, project, len(own))
-        update_rows(
-            conn,
-            ("state", "update_time", "expire_time", "change"),
-            [
-                row._replace(state=State.EXPIRED.value, update_time=now, expire_time=None, change=number + index)
-                for index, row in enumerate(own)
-            ],
-        )
-        step = Transition(now, State.ACTIVE, State.EXPIRED, SERVICE, reason)
-        add_transitions(conn, project, [(row.recommendation_id, step) for row in own])
+def _close(conn: Connection, project: str, ids: list[str], now: datetime, reason: TransitionReason) -> None:
+    if not ids:
+        return
+    number = take_numbers(conn, project, len(ids))
+    update_rows(
+        conn,
+        project,
+        ("state", "update_time", "expire_time", "change"),
+        [(own, State.EXPIRED.value, now, None, number + index) for index, own in enumerate(ids)],
+    )
+    step = Transition(now, State.ACTIVE, State.EXPIRED, SERVICE, reason)
+    add_transitions(conn, project, [(own, step) for own in ids])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import chain
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -26,7 +26,7 @@ from sqlalchemy import (
 from trimtab_service.domain.recommendations import Recommendation, State, Transition, TransitionReason
 from trimtab_service.store.columns import to_micros
 from trimtab_service.store.copying import copy_rows
-from trimtab_service.store.recommendation_rows import COLUMNS, StoredRecommendation
+from trimtab_service.store.recommendation_rows import COLUMNS, Live, StoredRecommendation
 from trimtab_service.store.recommendation_tables import (
     RECOMMENDATION_CHANGES,
     RECOMMENDATION_TRANSITIONS,
@@ -40,18 +40,16 @@ _TIMES: Final = tuple(index for index, name in enumerate(COLUMNS) if name.endswi
 _FEW: Final = 16
 """Up to this many rows a plain INSERT costs less than setting up a COPY."""
 
-_SETTLED: Final = (
-    *("project", "recommendation_id", "identity", "is_live", "state", "kind", "priority", "cloud", "team"),
-    *("resource_id", "exclusive_group", "create_time", "verify_time"),
-)
-"""What hardly ever changes when a finding is made again: the key, and what most indexes are over."""
+_SETTLED: Final = ("state", "kind", "priority", "cloud", "team", "resource_id", "exclusive_group", "verify_time")
+"""What hardly ever changes when a finding is made again: what most indexes are over."""
 
 _SETTLED_OF: Final = attrgetter(*_SETTLED)
-_LIVELY: Final = tuple(name for name in COLUMNS if name not in _SETTLED)
 _SUMMED: Final = ("account", "monthly_saving_micros", "realized_monthly_saving_micros")
 """What of the others the index of the savings and that of the totals are over: the same saving leaves them alone."""
 
 _SUMMED_OF: Final = attrgetter(*_SUMMED)
+_KEPT: Final = ("project", "recommendation_id", "identity", "is_live", "create_time", *_SETTLED)
+_LIVELY: Final = tuple(name for name in COLUMNS if name not in _KEPT)
 _LIVELIEST: Final = tuple(name for name in _LIVELY if name not in _SUMMED)
 
 _CHUNKS: Final = (1_000, 256, 32, 4, 1)
@@ -87,13 +85,7 @@ def insert_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None:
     if not rows:
         return
     if conn.dialect.name == "sqlite":
-        plain = [_with_integer_times(row) for row in rows]
-        begin = 0
-        for size in _CHUNKS:
-            while len(plain) - begin >= size:
-                part = tuple(chain.from_iterable(plain[begin : begin + size]))
-                conn.exec_driver_sql(_sqlite_insert(size), part)
-                begin += size
+        _sqlite_rows(conn, rows)
     elif len(rows) <= _FEW:
         conn.execute(insert(RECOMMENDATIONS), [row._asdict() for row in rows])
     else:
@@ -110,30 +102,24 @@ def replace_rows(conn: Connection, rows: Sequence[StoredRecommendation]) -> None
     insert_rows(conn, rows)
 
 
-def update_rows(conn: Connection, columns: Sequence[str], rows: Sequence[StoredRecommendation]) -> None:
-    """Write these columns of rows that are there; the others stay."""
+def update_rows(conn: Connection, project: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write these columns of rows that are there; the others stay. Of each row its id, then a value for each column."""
     if not rows:
         return
     if conn.dialect.name == "sqlite":
         # By the driver's own loop, in the types of `UtcTimestamp`.
-        places = [COLUMNS.index(name) for name in (*columns, "project", "recommendation_id")]
+        times = tuple(place for place, name in enumerate(columns, 1) if name.endswith("_time"))
         conn.exec_driver_sql(
-            _sqlite_update(tuple(columns)), [itemgetter(*places)(_with_integer_times(row)) for row in rows]
+            _sqlite_update(tuple(columns)), [(*_with_micros(row, times)[1:], project, row[0]) for row in rows]
         )
         return
     statement = update(RECOMMENDATIONS).where(BY_KEY).values({name: bindparam(f"new_{name}") for name in columns})
-    conn.execute(
-        statement,
-        [
-            {"of_project": row.project, "of_id": row.recommendation_id}
-            | {f"new_{name}": getattr(row, name) for name in columns}
-            for row in rows
-        ],
-    )
+    names = ("of_id", *(f"new_{name}" for name in columns))
+    conn.execute(statement, [{"of_project": project} | dict(zip(names, row, strict=True)) for row in rows])
 
 
-def refresh_rows(conn: Connection, pairs: Sequence[tuple[StoredRecommendation, StoredRecommendation]]) -> None:
-    """Put the second of each pair in the place of the first.
+def refresh_rows(conn: Connection, pairs: Sequence[tuple[Live, StoredRecommendation]]) -> None:
+    """Put the second of each pair in the place of the first, which has its key, identity and time of making.
 
     Where what most indexes are over stays, SQLite leaves those alone; PostgreSQL writes a new row to all of them.
     """
@@ -141,9 +127,25 @@ def refresh_rows(conn: Connection, pairs: Sequence[tuple[StoredRecommendation, S
         replace_rows(conn, [new for _, new in pairs])
         return
     settled = [(old, new) for old, new in pairs if _SETTLED_OF(old) == _SETTLED_OF(new)]
-    update_rows(conn, _LIVELIEST, [new for old, new in settled if _SUMMED_OF(old) == _SUMMED_OF(new)])
-    update_rows(conn, _LIVELY, [new for old, new in settled if _SUMMED_OF(old) != _SUMMED_OF(new)])
+    same = [new for old, new in settled if _SUMMED_OF(old) == _SUMMED_OF(new)]
+    other = [new for old, new in settled if _SUMMED_OF(old) != _SUMMED_OF(new)]
+    _sqlite_rows(conn, same, _LIVELIEST)
+    _sqlite_rows(conn, other, _LIVELY)
     replace_rows(conn, [new for old, new in pairs if _SETTLED_OF(old) != _SETTLED_OF(new)])
+
+
+def _sqlite_rows(conn: Connection, rows: Sequence[StoredRecommendation], updated: tuple[str, ...] = ()) -> None:
+    """Insert rows; of those that are there, these columns are written.
+
+    Many in one statement: the driver gives up the interpreter's lock around each, and waits for it as often.
+    """
+    plain = [_with_micros(row, _TIMES) for row in rows]
+    begin = 0
+    for size in _CHUNKS:
+        while len(plain) - begin >= size:
+            part = tuple(chain.from_iterable(plain[begin : begin + size]))
+            conn.exec_driver_sql(_sqlite_insert(size, updated), part)
+            begin += size
 
 
 def add_transitions(conn: Connection, project: str, made: Sequence[tuple[str, Transition]]) -> None:
@@ -231,10 +233,13 @@ def among(conn: Connection, project: str, ids: Sequence[str]) -> ColumnElement[b
 
 
 @cache
-def _sqlite_insert(rows: int) -> str:
-    """Many rows in one statement: the driver gives up the interpreter's lock around each."""
+def _sqlite_insert(rows: int, updated: tuple[str, ...]) -> str:
     marks = "(" + ", ".join("?" for _ in COLUMNS) + ")"
-    return f"INSERT INTO recommendations ({', '.join(COLUMNS)}) VALUES {', '.join([marks] * rows)}"  # noqa: S608 - names of columns
+    insert_all = f"INSERT INTO recommendations ({', '.join(COLUMNS)}) VALUES {', '.join([marks] * rows)}"  # noqa: S608 - names of columns
+    if not updated:
+        return insert_all
+    given = ", ".join(f"{name} = excluded.{name}" for name in updated)
+    return f"{insert_all} ON CONFLICT (project, recommendation_id) DO UPDATE SET {given}"
 
 
 @cache
@@ -247,13 +252,13 @@ _micros_of: Final = lru_cache(64)(to_micros)
 """Rows of one run share their times."""
 
 
-def _with_integer_times(row: StoredRecommendation) -> tuple[Any, ...]:
-    """What `UtcTimestamp` binds on SQLite."""
-    values: list[Any] = list(row)
-    for index in _TIMES:
-        if values[index] is not None:
-            values[index] = _micros_of(values[index])
-    return tuple(values)
+def _with_micros(row: Sequence[Any], times: Sequence[int]) -> list[Any]:
+    """The row with what `UtcTimestamp` binds on SQLite in the places of its times."""
+    values = list(row)
+    for place in times:
+        if values[place] is not None:
+            values[place] = _micros_of(values[place])
+    return values
 
 
 BY_KEY: Final = (_R.project == bindparam("of_project")) & (_R.recommendation_id == bindparam("of_id"))

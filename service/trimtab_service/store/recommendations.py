@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from typing import Final
 
 from sqlalchemy import Connection, Update, select, update
@@ -25,7 +25,7 @@ from trimtab_service.store.engines import Database
 from trimtab_service.store.filters import compile_filter, kinds
 from trimtab_service.store.idempotency import RequestKey, once
 from trimtab_service.store.pages import ListRequest, Page
-from trimtab_service.store.recommendation_intake import CHUNK, Intake, Taken, is_taken
+from trimtab_service.store.recommendation_intake import CHUNK, Intake, is_taken
 from trimtab_service.store.recommendation_leases import is_held
 from trimtab_service.store.recommendation_pages import read_recommendations
 from trimtab_service.store.recommendation_rows import (
@@ -86,8 +86,8 @@ class RecommendationStore:
         contents: Sequence[RecommendationContent],
         now: datetime,
         new_id: Callable[[datetime], str],
-    ) -> tuple[Taken, ...]:
-        """Upsert what a run advises, by identity; what each became, in order. Of one identity twice, the last counts.
+    ) -> tuple[str, ...]:
+        """Upsert what a run advises, by identity; the id of each, in order. Of one identity twice, the last counts.
 
         Each 2,000 are one transaction of their own, beside the writer's thread: a run that dies in between has taken
         in the first ones, and taking all of them in again changes nothing about those. While one part is written, the
@@ -96,23 +96,23 @@ class RecommendationStore:
         distinct = list({content.identity: content for content in contents}.values())
         parts = [distinct[begin : begin + CHUNK] for begin in range(0, len(distinct), CHUNK)]
         intake = Intake(project, now, self.lifetime, new_id)
-        taken: dict[str, Taken] = {}
+        ids: dict[str, str] = {}
         many = len(distinct) > FEW
-        with ThreadPoolExecutor(1, "recommendation-intake") if len(parts) > 1 else nullcontext() as ahead:
-            waiting = None
-            # What the part before was, the next one most likely is.
-            is_new = True
-            for index, part in enumerate(parts):
-                prepared = _prepared(part, is_new) if waiting is None else waiting.result()
-                is_last = index + 1 == len(parts)
-                waiting = None if ahead is None or is_last else ahead.submit(_prepared, parts[index + 1], is_new)
+        with ThreadPoolExecutor(1, "recommendation-intake") as ahead:
+            prepared = _prepared(parts[0] if parts else (), is_new=True)
+            for part, following in zip_longest(parts, parts[1:]):
                 with self._database.change() as conn:
                     if many:
                         expect_many(conn)
-                    made = intake.take(conn, prepared)
-                taken |= {one.content.identity: one for one in made}
-                is_new = sum(one.row.update_time == now for one in made) * 2 > len(made)
-        return tuple([taken[content.identity] for content in contents])
+                    plan = intake.plan(conn, prepared)
+                    # Only now: until here it is this thread that needs the interpreter, and gives it up at every row.
+                    # What this part is, the next one most likely is.
+                    is_new = len(plan.confirmed) * 2 < len(part)
+                    waiting = ahead.submit(_prepared, following or (), is_new=is_new)
+                    intake.write(conn, plan)
+                ids |= zip((content.identity for content in part), plan.ids, strict=True)
+                prepared = waiting.result()
+        return tuple([ids[content.identity] for content in contents])
 
     def retire(
         self,
@@ -130,7 +130,7 @@ class RecommendationStore:
         for begin in range(0, len(resource_keys), CHUNK):
             part = list(resource_keys[begin : begin + CHUNK])
             with self._database.change() as conn:
-                gone += len(sweeps.retire(conn, project, part, now, reason))
+                gone += sweeps.retire(conn, project, part, now, reason)
         return gone
 
     def expire(self, now: datetime) -> int:
@@ -244,7 +244,7 @@ class RecommendationStore:
                 yield project, own
 
 
-def _prepared(contents: Sequence[RecommendationContent], is_new: bool) -> list[Prepared]:  # noqa: FBT001 - handed to a thread
+def _prepared(contents: Sequence[RecommendationContent], *, is_new: bool) -> list[Prepared]:
     return [Prepared.of(content, is_new=is_new) for content in contents]
 
 
