@@ -9,6 +9,8 @@ from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
 from typing import Any, Final, Literal
 
+from psycopg import Cursor as PostgresCursor
+from psycopg.pq import Format
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -27,6 +29,14 @@ _SQLITE_LINE_S: Final = 1.0
 _MODE: Final = "trimtab_mode"
 _READ: Final = "read"
 _WRITE: Final = "write"
+
+
+class _BinaryCursor(PostgresCursor[Any]):
+    """Asks for results in binary: contents cross the wire as they are, and no time or number is printed and parsed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - the driver's own
+        super().__init__(*args, **options)
+        self.format = Format.BINARY
 
 
 class Database:
@@ -138,9 +148,10 @@ def _unsupported(why: str) -> UnsupportedError:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    defaults = {
+    defaults: dict[str, Any] = {
         "application_name": "trimtab",
         "connect_timeout": 5,
+        "cursor_factory": _BinaryCursor,
         # A peer that vanished without a word is noticed in seconds, not in the kernel's two hours.
         "keepalives_idle": 10,
         "keepalives_interval": 3,
