@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,34 @@ def test_a_source_that_hangs_is_given_up_and_holds_up_nobody(house: House) -> No
     assert sum(account == "sim" for account, _ in failed) == 1
     assert len(bad.reads) == 10
     assert all(one.resource.account == "sim" for one in advice[:20])
+
+
+def test_sources_are_listed_at_once(house: House) -> None:
+    """Each waits until the other is asked too; the price of reading is told in the order that was asked in."""
+    one, other = simulated(house.clock, "one"), simulated(house.clock, "other", seed=8)
+    one.before_list = other.before_list = partial(threading.Barrier(2).wait, 60)
+    held = house.ask(fleets.request("other", "one"))
+    assert house.run(held, one, other) == "succeeded"
+    assert [cost.source for cost in house.progress(held).estimated] == ["other", "one"]
+    assert len(house.advice(held)) == 48
+
+
+def test_what_is_stopped_waits_for_no_listing(house: House) -> None:
+    """Cancelled while a source is silent, it is over though the source never answers."""
+    silent, stopped, never = simulated(house.clock), threading.Event(), threading.Event()
+    answered: list[bool] = []
+
+    def hang() -> None:
+        stopped.set()
+        answered.append(never.wait(60))
+
+    silent.before_list = hang
+    held = house.ask(fleets.request("sim"))
+    job = FleetJob(Hold(held, stopped), replace(house.around, sources=Sources({"sim": silent})))
+    with pytest.raises(Stopped):
+        job.run()
+    assert not answered
+    never.set()
 
 
 def test_reading_that_costs_too_much_is_refused_before_it_begins(house: House) -> None:

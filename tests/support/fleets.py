@@ -32,6 +32,7 @@ class DisturbedSource:
     price_nanos: int = 0
     is_down: bool = False
     hangs: threading.Event | None = None
+    before_list: Callable[[], object] = lambda: None
     before_read: Callable[[int], None] = lambda number: None
     windows: list[Window] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
@@ -40,6 +41,7 @@ class DisturbedSource:
 
     def inventory(self, scope: Scope, deadline: datetime) -> Iterator[CloudResource]:
         """Of the inner source, as this one's account, unless down."""
+        self.before_list()
         if self.is_down:
             raise UnavailableError(ErrorReason.SOURCE_FAILED, f"{self.name} does not answer")
         return (replace(one, account=self.name) for one in self.inner.inventory(scope, deadline))

@@ -10,7 +10,7 @@ from typing import Final
 from google.rpc import code_pb2
 
 from trimtab.v1 import rightsizing_service_pb2 as pb
-from trimtab_service.domain.errors import InvalidArgumentError, TrimtabError, Violation
+from trimtab_service.domain.errors import InvalidArgumentError, Violation
 from trimtab_service.domain.preferences import DEFAULT_PREFERENCES, RightsizingPreferences
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.rightsizing import Finding
@@ -18,6 +18,7 @@ from trimtab_service.rightsizing.ports import TelemetrySource, TelemetrySources,
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.fields import Violations
+from trimtab_service.rpc.fleet_listing import list_all
 from trimtab_service.rpc.fleet_progress import FleetProgress, SourceCost, SourceFault
 from trimtab_service.rpc.fleet_reading import cost_of
 from trimtab_service.rpc.fleet_request import refusal_by_cost, scope_of
@@ -35,6 +36,10 @@ _MOST_TAGS: Final = 64
 _MOST_REGIONS: Final = 512
 _WATCH_PAGE: Final = 200
 _WATCH_S: Final = 0.25
+_LONGEST_LISTING_S: Final = 600.0
+_LISTING_SHARE: Final = 0.8
+"""Of the caller's time: the rest is for an answer that says which sources did not list theirs."""
+
 _TOKEN: Final = re.compile(r"after-(\d{1,18})\Z")
 
 _STATE_CODE: Final = {
@@ -176,17 +181,15 @@ class FleetAnalyses:
     ) -> pb.FleetAnalysis:
         now = self._clock()
         lookback = asked.lookback or DEFAULT_PREFERENCES.lookback or timedelta()
-        deadline = now + timedelta(seconds=min(call.time_remaining(), timedelta(minutes=10).total_seconds()))
+        deadline = now + timedelta(seconds=min(_LISTING_SHARE * call.time_remaining(), _LONGEST_LISTING_S))
         progress, seen = FleetProgress(), 0
         costs: list[SourceCost] = []
-        for source in sources:
-            try:
-                inventory = tuple(source.inventory(scope_of(request), deadline))
-            except TrimtabError as error:
-                progress = progress.failed(source.name, error)
+        for one in list_all(sources, scope_of(request), deadline, lambda: False):
+            if one.failure is not None:
+                progress = progress.failed(one.source.name, one.failure)
                 continue
-            seen += len(inventory)
-            costs.append(cost_of(source.name, source.estimate(inventory, Window(now - lookback, now))))
+            seen += len(one.resources)
+            costs.append(cost_of(one.source.name, one.source.estimate(one.resources, Window(now - lookback, now))))
         refused = refusal_by_cost(request, costs, partial(self._sources.max_read_cost_nanos, call.project))
         if refused is not None:
             progress = progress.failed("", refused)

@@ -13,12 +13,13 @@ from typing import Final
 from sqlalchemy import Connection
 
 from trimtab.v1 import rightsizing_service_pb2 as pb
-from trimtab_service.domain.errors import FailedPreconditionError, TrimtabError, UnavailableError
+from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
 from trimtab_service.domain.preferences import DEFAULT_PREFERENCES
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.domain.resources import CloudResource
 from trimtab_service.rightsizing.ports import TelemetrySource, TelemetrySources, Window
 from trimtab_service.rpc.fleet_intake import FleetIntake
+from trimtab_service.rpc.fleet_listing import list_all
 from trimtab_service.rpc.fleet_progress import FleetProgress, SourceCost
 from trimtab_service.rpc.fleet_reading import CHUNK, CaseDesk, Chunk, SourceReader, cost_of
 from trimtab_service.rpc.fleet_request import preferences_of, refusal_by_cost, scope_of
@@ -29,7 +30,9 @@ from trimtab_service.store.fleet import FAILED, SUCCEEDED, FleetAnalysisRecord, 
 from trimtab_service.store.profiles import ProfileStore
 from trimtab_service.workers import WorkerPool
 
-_INVENTORY_TIME: Final = timedelta(minutes=10)
+_INVENTORY_TIME: Final = timedelta(minutes=5)
+"""Of all sources together; until then nothing is read, since what all of it costs is not known."""
+
 _MOST_READERS: Final = 8
 
 
@@ -111,23 +114,29 @@ class FleetJob:
         seen = set(self._with.store.done(self._hold.record))
         self._total = len(seen)
         listed: list[_Listed] = []
+        deadline = self._with.clock() + _INVENTORY_TIME
+        for one in list_all(self._sources(), scope_of(self._request), deadline, self._hold.ended.is_set):
+            if one.failure is not None:
+                self._progress = self._progress.failed(one.source.name, one.failure)
+                continue
+            fresh = tuple({each.key: each for each in one.resources if each.key not in seen}.values())
+            seen.update(each.key for each in fresh)
+            self._total += len(fresh)
+            listed.append(_Listed(one.source, fresh))
+        self._go_on()
+        return listed
+
+    def _sources(self) -> list[TelemetrySource]:
+        """Those that are asked for and configured still."""
+        sources = []
         for name in self._request.telemetry_sources:
-            self._go_on()
             source = self._with.sources.get(self._project, name)
             if source is None:
                 gone = FailedPreconditionError(ErrorReason.NOT_FOUND, f"{name!r} is not configured any more")
                 self._progress = self._progress.failed(name, gone)
-                continue
-            try:
-                inventory = tuple(source.inventory(scope_of(self._request), self._with.clock() + _INVENTORY_TIME))
-            except TrimtabError as error:
-                self._progress = self._progress.failed(name, error)
-                continue
-            fresh = tuple({one.key: one for one in inventory if one.key not in seen}.values())
-            seen.update(one.key for one in fresh)
-            self._total += len(fresh)
-            listed.append(_Listed(source, fresh))
-        return listed
+            else:
+                sources.append(source)
+        return sources
 
     def _estimate(self, listed: _Listed) -> SourceCost:
         now = self._with.clock()
