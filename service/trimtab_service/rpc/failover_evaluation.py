@@ -4,9 +4,11 @@ What was read is kept for all processes, so that a start, which must not wait fo
 against the latest reading and not against a new one.
 """
 
+import math
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,12 +22,18 @@ from trimtab_service.failover.linter import Dependencies, Question, evaluate, st
 from trimtab_service.failover.ports import CapacityState, Targets
 from trimtab_service.failover.schedule import Measured
 from trimtab_service.failover.survey import Reading, TargetKind, TargetRef, survey
-from trimtab_service.store.failover_evaluations import FailoverEvaluationStore, KeptReading
+from trimtab_service.store.failover_evaluations import Evaluated, FailoverEvaluationStore, KeptReading
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 
 EVERY: Final = timedelta(minutes=5)
 _READ_FOR: Final = timedelta(seconds=10)
 _AT_ONCE: Final = 4
+_LEFT_TO_OTHERS: Final = 8
+"""Times as long as a reader was at work, it rests: four of them take half a core."""
+
+_TOGETHER: Final = 32
+_LINGER_S: Final = 0.2
+"""How many readings one commit keeps at most, and how long the first of them waits for company."""
 
 _LOG: Final = structlog.get_logger("trimtab.failover")
 
@@ -82,17 +90,25 @@ class PlanEvaluator:
 
     def refresh(self, stored: StoredPlan) -> KeptReading:
         """Read the targets now, keep what was read, and tell when the findings are others than before."""
+        read = self._refreshed(stored)
+        self._keep([read])
+        return read.reading
+
+    def _refreshed(self, stored: StoredPlan) -> Evaluated:
         plan = stored.plan
         reading = _with_known(self._look(plan, stored.etag), self._kept.read(plan.project, plan.plan_id))
-        evaluation = self._evaluate(plan, reading, Sides(), dry_run=False)
-        if self._kept.keep(plan.project, plan.plan_id, reading, evaluation):
-            _LOG.info(
-                "failover_findings_changed",
-                plan=plan.name,
-                is_ready=evaluation.is_ready,
-                findings=[" ".join(one).strip() for one in evaluation.record],
-            )
-        return reading
+        return Evaluated(plan.project, plan.plan_id, reading, self._evaluate(plan, reading, Sides(), dry_run=False))
+
+    def _keep(self, evaluated: Sequence[Evaluated]) -> None:
+        changed = self._kept.keep(evaluated)
+        for one in evaluated:
+            if (one.project, one.plan_id) in changed:
+                _LOG.info(
+                    "failover_findings_changed",
+                    plan=f"projects/{one.project}/failoverPlans/{one.plan_id}",
+                    is_ready=one.evaluation.is_ready,
+                    findings=[" ".join(found).strip() for found in one.evaluation.record],
+                )
 
     def known_peak(self, plan: FailoverPlan, name: str) -> int | None:
         """The peak of a capacity target of a plan as it was last read: what a run scales by when nobody answers."""
@@ -104,25 +120,31 @@ class PlanEvaluator:
     def refresh_due(self, stop: threading.Event) -> int:
         """Read what was changed, or read too long ago; how many plans. A few at once, so that one cannot hold the rest.
 
-        Raises UnavailableError when the database does not answer.
+        Nobody waits for it, so callers come first: its threads leave most of the processor to them, and what was read
+        of many plans is one commit. Raises UnavailableError when the database does not answer.
         """
         waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         due = self._kept.due(self._every)
         for one in due:
             waiting.put(one)
+        read: queue.SimpleQueue[Evaluated | None] = queue.SimpleQueue()
+        given_up = threading.Event()
 
         def work() -> None:
-            while not stop.is_set():
+            while not (stop.is_set() or given_up.is_set()):
                 try:
                     project, plan_id = waiting.get_nowait()
                 except queue.Empty:
-                    return
+                    break
+                begun = time.thread_time()
                 try:
-                    self.refresh(self._plans.get(project, plan_id))
+                    read.put(self._refreshed(self._plans.get(project, plan_id)))
                 except TrimtabError as error:
                     _LOG.warning("failover_plan_not_evaluated", project=project, plan=plan_id, cause=error.message)
                 except Exception:  # noqa: BLE001 - one plan must not keep the others unread
                     _LOG.exception("failover_evaluation_broke", project=project, plan=plan_id)
+                stop.wait((time.thread_time() - begun) * _LEFT_TO_OTHERS)
+            read.put(None)
 
         threads = [
             threading.Thread(target=work, name="trimtab-evaluation", daemon=True)
@@ -130,8 +152,13 @@ class PlanEvaluator:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for together in _gathered(read, len(threads)):
+                self._keep(together)
+        finally:
+            given_up.set()
+            for thread in threads:
+                thread.join()
         return len(due)
 
     def _evaluate(
@@ -171,6 +198,25 @@ class PlanEvaluator:
         deadline = now + _READ_FOR
         read = survey(steps_of(plan), self._targets, plan.project, deadline, _READ_FOR.total_seconds())
         return KeptReading(etag, now, read)
+
+
+def _gathered(read: "queue.SimpleQueue[Evaluated | None]", readers: int) -> Iterator[list[Evaluated]]:
+    """What comes within a moment, together, until that many readers have ended: a slow one keeps nothing back."""
+    while readers:
+        together: list[Evaluated] = []
+        give_up = math.inf
+        while readers and len(together) < _TOGETHER and (left := give_up - time.monotonic()) > 0:
+            try:
+                one = read.get(timeout=None if left == math.inf else left)
+            except queue.Empty:
+                break
+            if one is None:
+                readers -= 1
+            else:
+                together.append(one)
+                give_up = min(give_up, time.monotonic() + _LINGER_S)
+        if together:
+            yield together
 
 
 def _with_known(read: KeptReading, before: KeptReading | None) -> KeptReading:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, and_, delete, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from trimtab_service.failover.findings import Evaluation, Severity
@@ -27,6 +27,16 @@ class KeptReading:
     etag: str
     read_time: datetime
     survey: Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A plan's latest reading and what follows from it."""
+
+    project: str
+    plan_id: str
+    reading: KeptReading
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +66,29 @@ class FailoverEvaluationStore:
             row = conn.execute(query).first()
         return None if row is None else KeptReading(row.etag, row.read_time, survey_of(bytes(row.survey)))
 
-    def keep(self, project: str, plan_id: str, reading: KeptReading, evaluation: Evaluation) -> bool:
-        """Keep a reading and what follows from it; whether the findings are others than before.
+    def keep(self, evaluated: Sequence[Evaluated]) -> set[tuple[str, str]]:
+        """Keep readings, each of another plan, and what follows from them, in one commit.
 
-        An older reading than the one that is there changes nothing.
+        Returns the plans (project, id) whose findings are others than before. An older reading than the one that is
+        there changes nothing.
         """
-        record = evaluation.record
-        found = orjson.dumps(record).decode()
-        values: dict[str, Any] = {
-            "etag": reading.etag,
-            "read_time": reading.read_time,
-            "errors": sum(1 for severity, _, _ in record if severity == Severity.ERROR.value),
-            "warnings": sum(1 for severity, _, _ in record if severity == Severity.WARNING.value),
-            "findings": found,
-            "survey": survey_bytes(reading.survey),
-        }
+        rows = [_row(one) for one in evaluated]
+        own = tuple_(_E.parent, _E.plan_id).in_([(row["parent"], row["plan_id"]) for row in rows])
         with self._database.write() as conn:
-            own = and_(_E.parent == _parent(project), _E.plan_id == plan_id)
-            before = conn.execute(select(_E.findings).where(own)).scalar()
+            found = conn.execute(select(_E.parent, _E.plan_id, _E.findings).where(own))
+            before = {(parent, plan_id): findings for parent, plan_id, findings in found}
             insert: Any = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-            entered = insert(FAILOVER_EVALUATIONS).values(parent=_parent(project), plan_id=plan_id, **values)
-            newer = _E.read_time <= reading.read_time
+            given = insert(FAILOVER_EVALUATIONS)
+            values = {name: given.excluded[name] for name in _READ}
+            newer = _E.read_time <= given.excluded.read_time
             conn.execute(
-                entered.on_conflict_do_update(index_elements=[_E.parent, _E.plan_id], set_=values, where=newer)
+                given.on_conflict_do_update(index_elements=[_E.parent, _E.plan_id], set_=values, where=newer), rows
             )
-        return before != found
+        return {
+            (one.project, one.plan_id)
+            for one, row in zip(evaluated, rows, strict=True)
+            if before.get((row["parent"], row["plan_id"])) != row["findings"]
+        }
 
     def due(self, every: timedelta) -> Sequence[tuple[str, str]]:
         """Plans (project, id) that were changed since they were read, or read too long ago; the oldest first."""
@@ -108,6 +116,23 @@ class FailoverEvaluationStore:
             now = instant_of(conn, self._clock)
             ready, not_ready, missing, warnings, oldest = conn.execute(query).one()
         return PlanStanding(ready, not_ready, missing, int(warnings), None if oldest is None else now - oldest)
+
+
+_READ: Final = ("etag", "read_time", "errors", "warnings", "findings", "survey")
+
+
+def _row(one: Evaluated) -> dict[str, Any]:
+    record = one.evaluation.record
+    return {
+        "parent": _parent(one.project),
+        "plan_id": one.plan_id,
+        "etag": one.reading.etag,
+        "read_time": one.reading.read_time,
+        "errors": sum(1 for severity, _, _ in record if severity == Severity.ERROR.value),
+        "warnings": sum(1 for severity, _, _ in record if severity == Severity.WARNING.value),
+        "findings": orjson.dumps(record).decode(),
+        "survey": survey_bytes(one.reading.survey),
+    }
 
 
 def prune_evaluations(conn: Connection, limit: int) -> int:
