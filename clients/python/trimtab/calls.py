@@ -2,17 +2,19 @@
 
 from __future__ import annotations  # grpc's multi-callables are generic for the type checker only
 
+import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 
 from trimtab.channel import DEFAULT_TIMEOUT, TIMEOUTS
-from trimtab.errors import from_rpc_error
+from trimtab.errors import UnavailableError, from_rpc_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from google.protobuf.message import Message
 
@@ -36,9 +38,21 @@ class PageReply(Protocol):
         """Token of the next page; empty at the end."""
 
 
+class Event(Protocol):
+    """What every event of a Watch stream has."""
+
+    @property
+    def resume_token(self) -> str:
+        """To go on after it."""
+
+
 PageRequestT = TypeVar("PageRequestT", bound=PageRequest)
 PageReplyT = TypeVar("PageReplyT", bound=PageReply)
+EventT = TypeVar("EventT", bound=Event)
 Item = TypeVar("Item")
+
+_STOOD_S = 30.0
+"""A connection that held so long was good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,7 @@ class Caller:
         path: str,
         request: Request,
         timeout: float | None = None,
-    ) -> Iterator[Reply]:
+    ) -> Generator[Reply, None, None]:
         """Make a call that answers many times: each answer as it comes. Closing the iterator ends the call.
 
         Without `timeout` it lasts as long as the server keeps it. Raises as `unary`, from the iteration.
@@ -147,3 +161,26 @@ def walk_pages(
         if not reply.next_page_token:
             return
         request.page_token = reply.next_page_token
+
+
+def follow(
+    stream: Callable[[str, float | None], Generator[EventT, None, None]], resume_token: str, timeout: float | None
+) -> Iterator[EventT]:
+    """A stream that outlasts its connection: when that is closed, it goes on after the last event seen.
+
+    `stream` opens it after a resume token, for so many seconds. Servers close connections that are old, and those of a
+    process that ends. One that is lost before anything came over it, and before it stood for a while, is an error.
+    """
+    ends = None if timeout is None else time.monotonic() + timeout
+    while True:
+        began, is_silent = time.monotonic(), True
+        try:
+            with closing(stream(resume_token, None if ends is None else max(0.0, ends - began))) as events:
+                for event in events:
+                    resume_token, is_silent = event.resume_token, False
+                    yield event
+        except UnavailableError:
+            if is_silent and time.monotonic() - began < _STOOD_S:
+                raise
+        else:
+            return

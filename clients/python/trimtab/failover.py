@@ -1,11 +1,11 @@
 """Methods of `FailoverService`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 
 import grpc
 
-from trimtab.calls import Caller, fresh_request_id, walk_pages
+from trimtab.calls import Caller, follow, fresh_request_id, walk_pages
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab.v1.failover_service_pb2_grpc import FailoverServiceStub
 
@@ -139,9 +139,13 @@ class Failover:
     def watch_failover_run(
         self, name: str, *, resume_token: str = "", timeout: float | None = None
     ) -> Iterator[pb.FailoverRunEvent]:
-        """Every event of a run to its end. Give the last event's token back to go on after it."""
-        request = pb.WatchFailoverRunRequest(name=self._run(name), resume_token=resume_token)
-        return self._caller.stream(self._stub.WatchFailoverRun, _PATH + "WatchFailoverRun", request, timeout)
+        """Every event of a run to its end, over as many connections as it takes. A token goes on after its event."""
+
+        def stream(token: str, left: float | None) -> Generator[pb.FailoverRunEvent, None, None]:
+            request = pb.WatchFailoverRunRequest(name=self._run(name), resume_token=token)
+            return self._caller.stream(self._stub.WatchFailoverRun, _PATH + "WatchFailoverRun", request, left)
+
+        return follow(stream, resume_token, timeout)
 
     def steer_failover_run(  # noqa: PLR0913 - the fields of its request
         self,

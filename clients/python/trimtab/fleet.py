@@ -1,11 +1,11 @@
 """Fleet analyses of `RightsizingService`."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 
 import grpc
 
-from trimtab.calls import Caller, fresh_request_id, walk_pages
+from trimtab.calls import Caller, follow, fresh_request_id, walk_pages
 from trimtab.v1 import rightsizing_service_pb2 as pb
 from trimtab.v1.rightsizing_service_pb2_grpc import RightsizingServiceStub
 
@@ -54,6 +54,11 @@ class FleetAnalyses:
     def watch_fleet_analysis(
         self, name: str, *, resume_token: str = "", timeout: float | None = None
     ) -> Iterator[pb.FleetAnalysisEvent]:
-        """Follow one to its end. The token of the last event seen goes on after it."""
-        request = pb.WatchFleetAnalysisRequest(name=self._caller.name("fleetAnalyses", name), resume_token=resume_token)
-        return self._caller.stream(self._stub.WatchFleetAnalysis, _PATH + "WatchFleetAnalysis", request, timeout)
+        """Follow one to its end, over as many connections as it takes. The token of the last event goes on after it."""
+        own = self._caller.name("fleetAnalyses", name)
+
+        def stream(token: str, left: float | None) -> Generator[pb.FleetAnalysisEvent, None, None]:
+            request = pb.WatchFleetAnalysisRequest(name=own, resume_token=token)
+            return self._caller.stream(self._stub.WatchFleetAnalysis, _PATH + "WatchFleetAnalysis", request, left)
+
+        return follow(stream, resume_token, timeout)

@@ -1,12 +1,12 @@
 """Methods of `RecommendationService`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
 import grpc
 
-from trimtab.calls import Caller, fresh_request_id, walk_pages
+from trimtab.calls import Caller, follow, fresh_request_id, walk_pages
 from trimtab.v1 import recommendation_service_pb2 as pb
 from trimtab.v1 import rightsizing_pb2
 from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
@@ -53,9 +53,17 @@ class Recommendations:
     def watch_recommendations(
         self, *, where: str = "", resume_token: str = "", timeout: float | None = None
     ) -> Iterator[pb.RecommendationEvent]:
-        """What comes and changes, as it does. Give the last event's token back to go on after it."""
-        request = pb.WatchRecommendationsRequest(parent=self._caller.parent(), filter=where, resume_token=resume_token)
-        return self._caller.stream(self._stub.WatchRecommendations, _PATH + "WatchRecommendations", request, timeout)
+        """What comes and changes, as it does, over as many connections as it takes.
+
+        Give the last event's token back to go on after it. Without one it is from now on, and until the first event
+        also when a connection is followed by another.
+        """
+
+        def stream(token: str, left: float | None) -> Generator[pb.RecommendationEvent, None, None]:
+            request = pb.WatchRecommendationsRequest(parent=self._caller.parent(), filter=where, resume_token=token)
+            return self._caller.stream(self._stub.WatchRecommendations, _PATH + "WatchRecommendations", request, left)
+
+        return follow(stream, resume_token, timeout)
 
     def claim_recommendation(  # noqa: PLR0913 - the fields of its request
         self,

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +14,11 @@ from google.rpc import code_pb2, status_pb2
 import trimtab
 from tests.support.canned_server import SERVICES, CannedServer
 from trimtab import channel
+from trimtab.calls import follow
 from trimtab.errors import CancelledError, DeadlineExceededError, InternalError, UnavailableError
 from trimtab.v1.catalog_service_pb2 import Catalog, ListOffersResponse
 from trimtab.v1.placement_service_pb2 import Decision, PlaceRequest, Workload
+from trimtab.v1.recommendation_service_pb2 import RecommendationEvent as WatchEvent
 
 DECISION = Decision(name="projects/default/decisions/d1", verdict=Decision.VERDICT_PLACED)
 ROUNDED = 9.0
@@ -305,3 +308,37 @@ def test_internal_errors_keep_their_class(server: CannedServer) -> None:
     with trimtab.Client(server.target) as client, pytest.raises(InternalError) as caught:
         client.place(Workload())
     assert caught.value.method == "/trimtab.v1.PlacementService/Place"
+
+
+class Connections:
+    """Streams of events, one a connection; each then ends in UNAVAILABLE, the last one well."""
+
+    def __init__(self, *events: Sequence[str]) -> None:
+        self.opened: list[str] = []
+        self._events = list(events)
+
+    def __call__(self, token: str, left: float | None) -> Generator[WatchEvent, None, None]:
+        """The next one."""
+        assert left is None or left <= ROUNDED
+        self.opened.append(token)
+        for one in self._events[len(self.opened) - 1]:
+            yield WatchEvent(resume_token=one)
+        if len(self.opened) < len(self._events):
+            raise UnavailableError("max connection age")
+
+
+def test_a_watch_outlasts_its_connections() -> None:
+    """It goes on after the last event seen; nothing is told twice, and the caller sees one stream."""
+    connections = Connections(["a", "b"], ["c"], ["d"])
+    assert [event.resume_token for event in follow(connections, "", ROUNDED)] == ["a", "b", "c", "d"]
+    assert connections.opened == ["", "b", "c"]
+
+
+def test_a_watch_of_a_server_that_is_gone_ends() -> None:
+    """A connection on which nothing came is not opened again."""
+    connections = Connections(["a"], [], ["never"])
+    events = follow(connections, "before", None)
+    assert next(events).resume_token == "a"
+    with pytest.raises(UnavailableError):
+        next(events)
+    assert connections.opened == ["before", "a"]
