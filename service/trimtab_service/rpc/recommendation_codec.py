@@ -116,10 +116,12 @@ def encode_application(
     executed: bool,
 ) -> pb.ApplyRecommendationResponse:
     """What was done, or would be. The same obstacle of several operations is told once."""
+    met = tuple(obstacles)
     message = pb.ApplyRecommendationResponse(
         recommendation=encode_recommendation(recommendation),
         executed=executed,
-        obstacles=list(dict.fromkeys(obstacle.reason.name for obstacle in obstacles)),
+        obstacles=dict.fromkeys(obstacle.reason.name for obstacle in met),
+        obstacle_details=dict.fromkeys(obstacle.detail for obstacle in met if obstacle.detail),
     )
     for entry in operations:
         fill_applied(message.operations.add(), entry)

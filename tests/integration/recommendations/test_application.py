@@ -166,7 +166,9 @@ def test_an_approval_is_by_another_of_this_content_and_used_once(
     assert refused(rpc.ApproveRecommendation, early, grace).code is CODE.FAILED_PRECONDITION
     held = claimed(house, rpc, made)
     assert held.approval_source == f"projects/{project}/policies/careful"
-    assert list(apply(rpc, made, ada).obstacles) == ["APPROVAL_REQUIRED"]
+    asked = apply(rpc, made, ada)
+    assert list(asked.obstacles) == ["APPROVAL_REQUIRED"]
+    assert list(asked.obstacle_details) == [f"asked for by projects/{project}/policies/careful"]
     stale = pb.ApproveRecommendationRequest(**named(made, etag=made.etag))
     assert refused(rpc.ApproveRecommendation, stale, grace).code is CODE.ABORTED
     approve = pb.ApproveRecommendationRequest(**named(made, etag=held.etag))

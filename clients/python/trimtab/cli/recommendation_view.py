@@ -102,9 +102,12 @@ def show_application(answer: pb.ApplyRecommendationResponse) -> None:
     if answer.operations:
         out.show(shown)
     if answer.executed:
-        out.show(f"\ncarried out: the recommendation is {state(answer.recommendation)}")
+        done = "undone" if any(entry.rollback for entry in answer.operations) else "carried out"
+        out.show(f"\n{done}: the recommendation is {state(answer.recommendation)}")
     elif answer.obstacles:
         out.show("\nmay not be carried out now: " + ", ".join(answer.obstacles))
+        for detail in answer.obstacle_details:
+            out.show(f"  - {detail}")
     else:
         out.show("\nmay be carried out; nothing was changed (give --execute)")
 
@@ -155,9 +158,13 @@ def _show_operations(one: pb.Recommendation) -> None:
 def _add_operation(shown: Table, entry: pb.AppliedOperation, indent: str = "") -> None:
     kind = vocabulary.word(pb.Operation.Kind.DESCRIPTOR, entry.operation.kind)
     outcome = vocabulary.word(pb.AppliedOperation.Outcome.DESCRIPTOR, entry.outcome) if entry.outcome else "-"
-    for change in entry.operation.changes:
-        name = f"{indent}{kind}" + (" (back)" if entry.rollback else "")
-        shown.add_row(name, change.field, change.before or "-", change.after, outcome, entry.detail)
+    changes = entry.operation.changes
+    # The journal's word for a change that went as planned says what the row says.
+    is_plain = entry.detail == "; ".join(f"{one.field} {one.before} -> {one.after}" for one in changes)
+    name, detail = f"{indent}{kind}" + (" (back)" if entry.rollback else ""), "" if is_plain else entry.detail
+    for change in changes:
+        shown.add_row(name, change.field, change.before or "-", change.after, outcome, detail)
+        detail = ""
 
 
 def _realized(impact: pb.RealizedImpact) -> list[tuple[str, str | Text]]:
