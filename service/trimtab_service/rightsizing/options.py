@@ -322,7 +322,8 @@ class _Change(NamedTuple):
             yield AdviceReason.CHEAPER_FAMILY
         if self.instances < self.instances_now:
             yield AdviceReason.GROUP_TOO_LARGE
-        elif self.instances > self.instances_now:
+        elif self.instances > self.instances_now and (self.same_type or not self.cheaper):
+            # More of a smaller type for less does not say that there are too few.
             yield AdviceReason.GROUP_TOO_SMALL
 
     def action(self) -> Action:

@@ -68,6 +68,15 @@ def test_the_count_is_the_load_over_capacity_and_target(starter: CatalogSnapshot
     assert found.finding is Finding.OVER_PROVISIONED
 
 
+def test_more_of_a_smaller_type_for_less_is_no_group_that_was_too_small(starter: CatalogSnapshot) -> None:
+    """Ten m5.4xlarge at 8 % become more, smaller machines: what there was, was too much."""
+    group = scaling_group("m5.4xlarge", 10, Autoscaling(1, 20, CPU, 0.5))
+    found = ask(starter, group, np.full(TWO_WEEKS, 12.8), 16.0, peaks())
+    assert found.current is not None
+    assert found.options[0].count > found.current.count
+    assert Why.GROUP_TOO_SMALL not in (*found.reasons, *found.options[0].reasons)
+
+
 def test_a_group_at_its_most_is_too_small(starter: CatalogSnapshot) -> None:
     """What its level asks for is more than it may grow to: it may grow further."""
     group = scaling_group("m5.large", 4, Autoscaling(2, 4, CPU, 0.5))
