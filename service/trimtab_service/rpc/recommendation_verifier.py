@@ -27,7 +27,7 @@ from trimtab_service.rpc import bounds
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.ids import NewId
 from trimtab_service.rpc.recommendation_codec import encode_recommendation
-from trimtab_service.rpc.recommendation_parser import parse_application
+from trimtab_service.rpc.recommendation_parser import Target, parse_application
 from trimtab_service.rpc.telemetry_parser import parse_telemetry
 from trimtab_service.store.idempotency import RequestKey
 from trimtab_service.store.recommendation_rows import VERIFY_AFTER
@@ -75,14 +75,15 @@ class Verifier:
         self._new_id = new_id
         self._point_cap = point_cap
 
-    def verify(self, request: pb.VerifyRecommendationRequest, key: RequestKey, timeout_s: float) -> bytes:
-        """Measure now; the serialised recommendation.
+    def verify(
+        self, request: pb.VerifyRecommendationRequest, key_of: Callable[[], RequestKey], timeout_s: float
+    ) -> bytes:
+        """Measure now; the serialised recommendation. `key_of` is asked once the request is found to be in order.
 
         Raises InvalidArgumentError, NotFoundError (also for a source that the project has none of),
         FailedPreconditionError (STATE_CONFLICT) unless it SUCCEEDED, UnavailableError (SOURCE_FAILED).
         """
-        target = parse_application(request.name, request.request_id, execute=False)
-        telemetry, hours = self._parse(request)
+        target, telemetry, hours = self._parse(request)
         found = self._store.get(target.project, target.own)
         _check(found)
         now = self._clock()
@@ -103,7 +104,7 @@ class Verifier:
             "",
             note,
             now,
-            key,
+            key_of(),
             lambda stands: encode_recommendation(stands).SerializeToString(),
             timeout_s,
         )
@@ -183,8 +184,10 @@ class Verifier:
             raise UnavailableError(ErrorReason.SOURCE_FAILED, why, metadata={"telemetry_source": name})
         return reading.telemetry
 
-    def _parse(self, request: pb.VerifyRecommendationRequest) -> tuple[Telemetry | None, float | None]:
-        found = Violations()
+    def _parse(self, request: pb.VerifyRecommendationRequest) -> tuple[Target, Telemetry | None, float | None]:
+        found, target = Violations(), Target("", "", "")
+        with found.gather():
+            target = parse_application(request.name, request.request_id, execute=False)
         bounds.text(found, "telemetry_source", request.telemetry_source, _MAX_SOURCE)
         hours = None
         if request.HasField("running_hours"):
@@ -198,7 +201,7 @@ class Verifier:
         if telemetry is not None and request.telemetry_source:
             found.add("telemetry_source", ErrorReason.CONTRADICTION, "give telemetry or a source, not both")
         found.check()
-        return telemetry, hours
+        return target, telemetry, hours
 
 
 def _points(series: "Sequence[object]") -> int:

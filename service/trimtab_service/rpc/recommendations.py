@@ -169,7 +169,7 @@ class RecommendationServicer:
 
     def verify_recommendation(self, request: pb.VerifyRecommendationRequest, call: Call) -> Kept:
         """Measured now; kept beside the promise."""
-        return Kept(self._verifier.verify(request, _key(request, call), call.time_remaining()))
+        return Kept(self._verifier.verify(request, partial(_key, request, call), call.time_remaining()))
 
     def summarize_recommendations(
         self, request: pb.SummarizeRecommendationsRequest, call: Call

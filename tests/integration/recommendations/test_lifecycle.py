@@ -12,6 +12,7 @@ from tests.support.contract import refusal_of
 from tests.support.findings import content, resource, stopping
 from tests.support.lifecycles import CODE, House, claimed, found, named, refused, states
 from trimtab.v1 import recommendation_service_pb2 as pb
+from trimtab.v1 import rightsizing_pb2
 from trimtab.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
 
@@ -120,6 +121,16 @@ def test_bad_requests_name_their_fields(house: House, rpc: RecommendationService
     assert refused(rpc.DismissRecommendation, pb.DismissRecommendationRequest(**named(made)), ada).says("reason")
     execute = pb.ApplyRecommendationRequest(name=made.name, execute=True)
     assert refused(rpc.ApplyRecommendation, execute, ada).says("request_id") == "FIELD_REQUIRED"
+    series = rightsizing_pb2.Telemetry(series=[rightsizing_pb2.MetricSeries(values=[1.0])])
+    verify = pb.VerifyRecommendationRequest(
+        name=made.name, request_id="x", running_hours=-1, telemetry_source="s", telemetry=series
+    )
+    assert refused(rpc.VerifyRecommendation, verify, ada).fields.keys() >= {
+        "request_id",
+        "running_hours",
+        "telemetry_source",
+        "telemetry.series[0].metric",
+    }
     approve = pb.ApproveRecommendationRequest(**named(made))
     assert refused(rpc.ApproveRecommendation, approve, house.as_one("g", "approver")).says("etag") == "FIELD_REQUIRED"
     missing = pb.GetRecommendationRequest(name=f"projects/{project}/recommendations/none")
