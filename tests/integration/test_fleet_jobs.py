@@ -1,6 +1,7 @@
 """An analysis finds something out about every resource, once, whatever happens on the way."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,10 +22,11 @@ from trimtab_service.domain.errors import AbortedError
 from trimtab_service.rpc.fleet_intake import FleetIntake
 from trimtab_service.rpc.fleet_job import FleetJob, Hold, Stopped, Surroundings
 from trimtab_service.rpc.fleet_progress import FleetProgress
+from trimtab_service.rpc.fleet_runner import FleetRunner
 from trimtab_service.rpc.ids import new_ulid
 from trimtab_service.rpc.vocabulary import Vocabulary
 from trimtab_service.store.engines import Database
-from trimtab_service.store.fleet import FleetAnalysisRecord, FleetStore, NewAnalysis
+from trimtab_service.store.fleet import PENDING, RUNNING, FleetAnalysisRecord, FleetStore, NewAnalysis
 from trimtab_service.store.idempotency import RequestKey
 from trimtab_service.store.pages import ListRequest
 from trimtab_service.store.profiles import ProfileStore
@@ -75,11 +77,16 @@ class House:
 
     def ask(self, request: pb.StartFleetAnalysisRequest) -> FleetAnalysisRecord:
         """Take an analysis in, and hold it."""
+        self.create(request)
+        return self.claim()
+
+    def create(self, request: pb.StartFleetAnalysisRequest) -> str:
+        """Take an analysis in; its id."""
         self._number += 1
         key = RequestKey(PROJECT, "StartFleetAnalysis", f"00000000-0000-0000-0000-{self._number:012d}", b"")
         new = NewAnalysis(PROJECT, f"a{self._number}", request.SerializeToString(), f"s{self._number}", "someone")
         self.store.create(new, self.clock(), key)
-        return self.claim()
+        return new.analysis_id
 
     def claim(self) -> FleetAnalysisRecord:
         """Hold the next one."""
@@ -227,6 +234,29 @@ def test_sources_are_listed_at_once(house: House) -> None:
     assert house.run(held, one, other) == "succeeded"
     assert [cost.source for cost in house.progress(held).estimated] == ["other", "one"]
     assert len(house.advice(held)) == 48
+
+
+def test_an_analysis_whose_source_is_silent_holds_up_no_other(house: House) -> None:
+    """One process works on both; the second is over while the first still waits to be told what there is."""
+    silent, good, answer = simulated(house.clock, "silent"), simulated(house.clock, "good", seed=8), threading.Event()
+    silent.before_list = partial(answer.wait, 60)
+    named = replace(house.around, sources=Sources({"silent": silent, "good": good}))
+    runner = FleetRunner(house.store, lambda hold: FleetJob(hold, named), owner="p", clock=house.clock, lease=LEASE)
+    first, second = house.create(fleets.request("silent")), house.create(fleets.request("good"))
+    runner.start()
+    assert _ended(house, second) == "succeeded"
+    assert house.store.get(PROJECT, first).state == RUNNING
+    answer.set()
+    assert _ended(house, first) == "succeeded"
+    runner.close()
+
+
+def _ended(house: House, analysis_id: str) -> str:
+    give_up = time.monotonic() + 60
+    while (state := house.store.get(PROJECT, analysis_id).state) in {PENDING, RUNNING}:
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    return state
 
 
 def test_what_is_stopped_waits_for_no_listing(house: House) -> None:

@@ -1,4 +1,4 @@
-"""Works on fleet analyses in the background: one at a time in each process, each by one process at a time.
+"""Works on fleet analyses in the background: a few at a time in each process, each by one process at a time.
 
 Whoever holds an analysis reads what has no result yet by chunks, has workers advise on each chunk, and commits
 results, recommendations and progress chunk by chunk. A process that dies leaves at most a few chunks to be read again;
@@ -6,6 +6,7 @@ what it had committed stays, and is neither lost nor doubled.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,9 +22,12 @@ _LOG: Final = structlog.get_logger("trimtab.fleet")
 _IDLE_S: Final = 2.0
 """How soon an analysis is found that another process has taken in, or left."""
 
+_AT_ONCE: Final = 2
+"""Analyses of a process: one waits for clouds most of the time, and one whose cloud hangs must not hold up the rest."""
+
 
 class FleetRunner:
-    """The background thread of a process. `wake` has it look for work at once; `close` lets another go on."""
+    """The background threads of a process. `wake` has it look for work at once; `close` lets another go on."""
 
     def __init__(
         self,
@@ -42,26 +46,31 @@ class FleetRunner:
         self._lease = lease
         self._closing = threading.Event()
         self._wake = threading.Event()
-        self._hold: Hold | None = None
-        self._thread = threading.Thread(target=self._run, name="trimtab-fleet", daemon=True)
+        self._holds: list[Hold] = []
+        self._threads = [
+            threading.Thread(target=self._run, name=f"trimtab-fleet-{number}", daemon=True)
+            for number in range(_AT_ONCE)
+        ]
 
     def start(self) -> None:
         """Begin to look for work."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """There is work."""
         self._wake.set()
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Stop after the chunk in hand; the lease is given back."""
+        """Stop after the chunks in hand; the leases are given back."""
+        give_up = time.monotonic() + timeout_s
         self._closing.set()
         self._wake.set()
-        hold = self._hold
-        if hold is not None:
+        for hold in tuple(self._holds):
             hold.ended.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, give_up - time.monotonic()))
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -77,7 +86,8 @@ class FleetRunner:
         record = self._store.claim(self._owner, self._clock(), self._lease)
         if record is None:
             return False
-        hold = self._hold = Hold(record, threading.Event())
+        hold = Hold(record, threading.Event())
+        self._holds.append(hold)
         if self._closing.is_set():
             hold.ended.set()
         keeper = threading.Thread(target=self._keep, args=(hold,), name="trimtab-fleet-lease", daemon=True)
@@ -103,7 +113,7 @@ class FleetRunner:
         finally:
             hold.ended.set()
             keeper.join()
-            self._hold = None
+            self._holds.remove(hold)
         return True
 
     def _stop(self, hold: Hold) -> None:
