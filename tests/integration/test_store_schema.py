@@ -3,6 +3,7 @@
 import ast
 import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +47,22 @@ def test_replicas_that_start_at_once_migrate_once(dsn: str) -> None:
         child.join(60)
     assert told == [False, False, False, True]
     assert schema_is_current(open_database(dsn))
+
+
+def test_databases_of_one_process_may_be_migrated_at_once(tmp_path: Path) -> None:
+    """Each gets its own steps, though the tool that runs them has but one place for the database at hand."""
+    databases = [open_database(f"sqlite:///{tmp_path / str(number)}.db") for number in range(4)]
+    barrier = threading.Barrier(len(databases))
+
+    def start(database: Database) -> bool:
+        barrier.wait(60)
+        return migrate(database)
+
+    with ThreadPoolExecutor(len(databases)) as starting:
+        assert list(starting.map(start, databases)) == [True] * len(databases)
+    assert all(schema_is_current(database) for database in databases)
+    for database in databases:
+        database.close()
 
 
 def test_the_migrated_schema_is_what_the_code_declares(database: Database) -> None:

@@ -26,6 +26,9 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _VERSION_TABLE: Final = "alembic_version"
 
+_UPGRADING: Final = threading.Lock()
+"""Alembic's `op` and `context` are globals of the process: two databases are upgraded one after the other."""
+
 
 def migrate(database: Database) -> bool:
     """Run the missing steps; True when this call ran any. Replicas that start together wait in line.
@@ -104,4 +107,5 @@ def _upgrade(conn: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = conn
-    command.upgrade(config, "head")
+    with _UPGRADING:
+        command.upgrade(config, "head")
