@@ -13,7 +13,7 @@ import pytest
 from tests.support.failovers import NORTH, PROJECT, WEST, FailoverRoom, asked, keep, no_request, notes, plan, room
 from tests.support.recording_targets import Record, RecordedTraffic
 from trimtab_service.domain.errors import FailedPreconditionError
-from trimtab_service.domain.failover import RunState, SafetyRules, StepState
+from trimtab_service.domain.failover import RunMode, RunState, SafetyRules, StepState
 from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.journal import Held, LeaseLostError
 from trimtab_service.failover.machine import advance
@@ -70,7 +70,7 @@ def test_the_model_without_fence_or_guard_is_not_this_code(rooms: FailoverRoom, 
     assert ours.renew([a], LONG) == {}
     assert not ours.release(a)
     assert rooms.runs.get(PROJECT, b.run_id) == b
-    assert theirs.renew([b], LONG) == {b.name: RunState.RUNNING}
+    assert theirs.renew([b], LONG) == {b.name: (RunState.RUNNING, RunMode.GRACEFUL)}
 
 
 def test_a_commit_whose_answer_was_lost_is_made_again_under_the_same_token(rooms: FailoverRoom) -> None:

@@ -35,7 +35,7 @@ from trimtab_service.domain.failover import (
 )
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.failover.admission import StartRequest
-from trimtab_service.failover.journal import Held
+from trimtab_service.failover.journal import Held, Standing
 from trimtab_service.failover.leases import LeaseKeeper
 from trimtab_service.failover.run import Command, Decision, Run, Steering, Trigger
 from trimtab_service.store.engines import open_database
@@ -138,6 +138,46 @@ def test_nobodys_approval_pauses_the_run_in_time(made: Worker) -> None:
     run = start(made, plan(steps({"ask": Approve(timedelta(milliseconds=100))})))
     paused = until(made, run, lambda run: run.state is RunState.PAUSED)
     assert paused.steps[0].state is StepState.FAILED
+
+
+@pytest.fixture
+def beating(dsn: str, tmp_path: Path) -> Iterator[Worker]:
+    """A process that hears soon of what is decided about its runs."""
+    opened = open_database(dsn)
+    migrate(opened)
+    opened.close()
+    often = replace(LASTING, heartbeat=timedelta(milliseconds=50))
+    one = worker(dsn, tmp_path / "record.sqlite", "one", conduct=often)
+    one.runner.start()
+    yield one
+    one.close()
+
+
+def test_the_mode_switched_in_flight_reaches_the_step_under_way_and_the_child_run(beating: Worker) -> None:
+    """What is for graceful runs alone is given up, in the child as well, and both go on."""
+    linger = Step("linger", FOR_EVER, timeout=timedelta(hours=2), graceful_only=True)
+    child = plan(Workflow(((linger,), (Step("tell", Notify("ops", "child")),))), plan_id="child", service_id="disk")
+    beating.plans.create(child, NOW, no_request())
+    drain = Step("drain", FOR_EVER, timeout=timedelta(hours=2), graceful_only=True)
+    whole = Step("whole", ChildPlan(f"projects/{PROJECT}/failoverPlans/child"), timeout=timedelta(hours=2))
+    run = start(beating, plan(Workflow(((drain, whole), (Step("tell", Notify("ops", "moved")),)))))
+
+    def lingers(run: Run) -> bool:
+        found = beating.children.find(run, "child")
+        return found is not None and any(step.state is StepState.BEGUN for step in found.steps)
+
+    until(beating, run, lingers)
+    steered(beating, run, Command.SWITCH_MODE, mode=RunMode.UNGRACEFUL)
+    ended = until(beating, run, lambda run: run.state.is_over)
+    assert ended.state is RunState.SUCCEEDED
+    assert {step.step_id: step.state.value for step in ended.steps} == {
+        "drain": "skipped",
+        "whole": "done",
+        "tell": "done",
+    }
+    of_child = beating.children.find(run, "child")
+    assert of_child is not None
+    assert (of_child.mode, of_child.steps[0].state) == (RunMode.UNGRACEFUL, StepState.SKIPPED)
 
 
 def test_an_abort_in_the_middle_gives_traffic_and_capacity_back(made: Worker, record: Record) -> None:
@@ -258,7 +298,7 @@ class _Unreachable:
     def claim(self, owner: str, lease: timedelta, most: int, *, children_only: bool) -> tuple[Held, ...]:
         raise _gone()
 
-    def renew(self, held: object, lease: timedelta) -> dict[str, RunState]:
+    def renew(self, held: object, lease: timedelta) -> dict[str, Standing]:
         raise _gone()
 
     def change(self, run: Run, owner: str, lease: timedelta, transition: object) -> Run:

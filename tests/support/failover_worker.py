@@ -16,9 +16,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.support.recording_targets import Record, RecordedTargets
-from trimtab_service.domain.failover import RunState, StepState
+from trimtab_service.domain.failover import StepState
 from trimtab_service.failover.execution import Conduct, Surroundings
-from trimtab_service.failover.journal import Held, RunJournal, Transition
+from trimtab_service.failover.journal import Held, RunJournal, Standing, Transition
 from trimtab_service.failover.ports import Targets
 from trimtab_service.failover.run import Run
 from trimtab_service.failover.runner import Runner
@@ -86,7 +86,7 @@ class _DoomedJournal:
         with self._doom.quiet:
             return self._journal.claim(owner, lease, most, children_only=children_only)
 
-    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
+    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, Standing]:
         with self._doom.quiet:
             return self._journal.renew(held, lease)
 
@@ -114,6 +114,7 @@ class Worker:
     runner: Runner
     runs: FailoverRunStore
     plans: FailoverPlanStore
+    children: StoredChildRuns
     close: Callable[[], None]
 
 
@@ -142,11 +143,12 @@ def worker(
             after=lambda key: doom.at("after_effect", key.rsplit("/", 1)[-1]),
         )
     )
+    children = StoredChildRuns(database, runs)
     runner = Runner(
         Surroundings(
             journal=_DoomedJournal(journal, doom),
             targets=targets or recorded,
-            children=StoredChildRuns(database, runs),
+            children=children,
             healthy_sides=lambda _: None,
             owner=owner,
             clock=clock,
@@ -159,7 +161,7 @@ def worker(
         writer.close()
         database.close()
 
-    return Worker(runner, runs, plans, close)
+    return Worker(runner, runs, plans, children, close)
 
 
 def run_until_over(dsn: str, record: Path, fate: Fate, project: str, run_id: str, conduct: Conduct) -> None:

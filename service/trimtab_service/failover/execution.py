@@ -18,7 +18,7 @@ import structlog
 from trimtab_service.domain.errors import TrimtabError, UnavailableError
 from trimtab_service.domain.failover import RunState, Step
 from trimtab_service.failover.admission import workflow_of
-from trimtab_service.failover.journal import ChildRuns, Held, LeaseLostError, RunJournal, Transition
+from trimtab_service.failover.journal import ChildRuns, Held, LeaseLostError, RunJournal, Standing, Transition
 from trimtab_service.failover.leases import Lease, LeaseView
 from trimtab_service.failover.machine import advance, noted
 from trimtab_service.failover.ports import StaleTokenError, Targets
@@ -151,8 +151,8 @@ class Execution:
             try:
                 call.hold.check()
                 return self._tried(call)
-            except StoppedError:
-                return Outcome(step.step_id, Verdict.STOPPED, "given up, for the run is aborted", step.is_undoing)
+            except StoppedError as error:
+                return Outcome(step.step_id, Verdict.STOPPED, f"given up: {error}", step.is_undoing)
             except UnavailableError as error:
                 # The try that time cut short knows less than the one before it.
                 if call.is_late():
@@ -197,7 +197,7 @@ class Execution:
             step_deadline=self._around.clock() + timeout,
             pace_s=self._around.conduct.pace.total_seconds(),
             clock=self._around.clock,
-            hold=LeaseView(self._lease, stops=not step.is_undoing),
+            hold=LeaseView(self._lease, is_undoing=step.is_undoing, graceful_only=step.graceful_only),
             note=partial(self._note, step.step_id),
             children=self._around.children,
             healthy_sides=self._around.healthy_sides,
@@ -212,7 +212,7 @@ class Execution:
 
     def _advance(self, outcomes: tuple[Outcome, ...]) -> None:
         self._change(lambda run, now: advance(run, outcomes, now))
-        self._lease.is_aborting = self._run.state is RunState.ABORTING
+        self._lease.standing = Standing(self._run.state, self._run.mode)
 
     def _change(self, transition: Transition) -> None:
         """Apply a rule; while the database does not answer, again under the same token, as long as the lease lasts."""

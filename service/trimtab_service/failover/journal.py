@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from trimtab_service.domain.failover import FailoverPlan, RunState
+from trimtab_service.domain.failover import FailoverPlan, RunMode, RunState
 from trimtab_service.failover.run import Change, Run
 
 Transition = Callable[[Run, datetime], Change]
@@ -26,6 +26,13 @@ class Held(NamedTuple):
     plan: FailoverPlan
 
 
+class Standing(NamedTuple):
+    """What may be decided about a run elsewhere while a process has it in hand."""
+
+    state: RunState
+    mode: RunMode
+
+
 class RunJournal(Protocol):
     """The journal of all runs. Leases last by the database's clock, tokens only ever grow."""
 
@@ -36,8 +43,8 @@ class RunJournal(Protocol):
         """
         ...
 
-    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
-        """Hold on to runs; the states, by name, of those that are still held under their token and not over."""
+    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, Standing]:
+        """Hold on to runs; how those stand, by name, which are still held under their token and not over."""
         ...
 
     def change(self, run: Run, owner: str, lease: timedelta, transition: Transition) -> Run:
@@ -66,4 +73,8 @@ class ChildRuns(Protocol):
 
     def abort(self, run: Run, reason: str) -> None:
         """Send it back to its safe state; nothing when it is over."""
+        ...
+
+    def switch_mode(self, run: Run, mode: RunMode) -> None:
+        """Let it go on in that mode; nothing when it does already, is over or on its way back."""
         ...

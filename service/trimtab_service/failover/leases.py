@@ -14,8 +14,8 @@ from typing import Final
 import structlog
 
 from trimtab_service.domain.errors import TrimtabError
-from trimtab_service.domain.failover import RunState
-from trimtab_service.failover.journal import LeaseLostError, RunJournal
+from trimtab_service.domain.failover import RunMode, RunState
+from trimtab_service.failover.journal import LeaseLostError, RunJournal, Standing
 from trimtab_service.failover.run import Run
 from trimtab_service.failover.steps.call import StoppedError
 
@@ -26,11 +26,11 @@ _TRIES: Final = 2
 class Lease:
     """A hold on one run. Threads share it."""
 
-    __slots__ = ("_ended", "_lease_s", "_monotonic", "_until", "is_aborting", "run")
+    __slots__ = ("_ended", "_lease_s", "_monotonic", "_until", "run", "standing")
 
     def __init__(self, run: Run, lease_s: float, sent_at: float, monotonic: Callable[[], float]) -> None:
         self.run = run
-        self.is_aborting = run.state is RunState.ABORTING
+        self.standing = Standing(run.state, run.mode)
         self._lease_s = lease_s
         self._monotonic = monotonic
         self._until = sent_at + lease_s
@@ -60,20 +60,33 @@ class Lease:
 
 
 class LeaseView:
-    """The hold as a step sees it: what undoes is not stopped by the abort that it serves."""
+    """The hold as a step sees it: what undoes is not stopped by the abort that it serves.
 
-    __slots__ = ("_lease", "_stops")
+    `graceful_only`: the step is left out once the run is ungraceful.
+    """
 
-    def __init__(self, lease: Lease, *, stops: bool) -> None:
+    __slots__ = ("_graceful_only", "_is_undoing", "_lease")
+
+    def __init__(self, lease: Lease, *, is_undoing: bool, graceful_only: bool) -> None:
         self._lease = lease
-        self._stops = stops
+        self._is_undoing = is_undoing
+        self._graceful_only = graceful_only
+
+    @property
+    def mode(self) -> RunMode:
+        """The run's, as it was last heard of."""
+        return self._lease.standing.mode
 
     def check(self) -> None:
         """Raise LeaseLostError or StoppedError."""
         if not self._lease.is_held:
             raise LeaseLostError
-        if self._stops and self._lease.is_aborting:
-            raise StoppedError
+        if self._is_undoing:
+            return
+        if self._lease.standing.state is RunState.ABORTING:
+            raise StoppedError("the run is aborted")
+        if self._graceful_only and self.mode is RunMode.UNGRACEFUL:
+            raise StoppedError("an ungraceful run leaves it out")
 
     def remaining_s(self) -> float:
         """As the hold's."""
@@ -138,7 +151,7 @@ class LeaseKeeper:
             return
         sent_at = time.monotonic()
         try:
-            states = self._journal.renew([lease.run for lease in holds], self._lease)
+            standings = self._journal.renew([lease.run for lease in holds], self._lease)
         except TrimtabError as error:
             self._failures += 1
             _LOG.warning("failover_lease_not_renewed", cause=error.message, failures=self._failures)
@@ -147,11 +160,11 @@ class LeaseKeeper:
             return
         self._failures = 0
         for lease in holds:
-            state = states.get(lease.run.name)
-            if state is None:
+            standing = standings.get(lease.run.name)
+            if standing is None:
                 lease.lose()
             else:
-                lease.is_aborting = state is RunState.ABORTING
+                lease.standing = standing
                 lease.extend(sent_at)
 
     def _run(self) -> None:

@@ -74,6 +74,13 @@ def interrupted(run: Run, by: str, now: datetime) -> Change:
     return Change(over, (NewEvent(RunEventKind.RUN_INTERRUPTED, actor=by, detail=over.reason),))
 
 
+def left_out(step: StepRun, now: datetime) -> tuple[StepRun, NewEvent]:
+    """A step that is for graceful runs, in an ungraceful one."""
+    detail = "left out in an ungraceful run"
+    skipped = replace(step, state=StepState.SKIPPED, actor=BY_MODE, detail=detail, done_time=now)
+    return skipped, NewEvent(RunEventKind.STEP_SKIPPED, step.step_id, BY_MODE, detail)
+
+
 def settled(run: Run) -> Run:
     """The run in the state that its steps ask for, while it is going."""
     if run.state not in _GOING:
@@ -112,6 +119,9 @@ def _taken_in(run: Run, outcome: Outcome, now: datetime) -> tuple[Run, list[NewE
     if outcome.is_undo:
         return _undone(run, step, outcome, now)
     if outcome.verdict is not Verdict.DONE:
+        if step.graceful_only and run.mode is RunMode.UNGRACEFUL and run.state is not RunState.ABORTING:
+            skipped, event = left_out(step, now)
+            return settled(run.with_step(skipped)), [event], ""
         failed = replace(step, state=StepState.FAILED, detail=detail, done_time=None)
         event = NewEvent(RunEventKind.STEP_FAILED, step.step_id, detail=detail, data=outcome.data)
         if run.state in _GOING:
@@ -183,9 +193,7 @@ def _begin_next(run: Run, now: datetime) -> tuple[Run, list[NewEvent]]:
 
 def _begun(run: Run, step: StepRun, now: datetime) -> tuple[StepRun, NewEvent]:
     if step.graceful_only and run.mode is RunMode.UNGRACEFUL:
-        detail = "left out in an ungraceful run"
-        skipped = replace(step, state=StepState.SKIPPED, actor=BY_MODE, detail=detail, done_time=now)
-        return skipped, NewEvent(RunEventKind.STEP_SKIPPED, step.step_id, BY_MODE, detail)
+        return left_out(step, now)
     first = {"begin_time": step.begin_time or now, "attempt_time": now, "attempts": step.attempts + 1}
     if step.kind != APPROVE:
         begun = replace(step, state=StepState.BEGUN, detail="", **first)  # type: ignore[arg-type] # mixed values

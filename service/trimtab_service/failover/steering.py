@@ -8,7 +8,7 @@ from typing import Final
 
 from trimtab_service.domain.failover import RunMode, RunState, StepState
 from trimtab_service.domain.reasons import RunEventKind, RunRefusal
-from trimtab_service.failover.machine import APPROVE, BY_MODE, advance, settled
+from trimtab_service.failover.machine import APPROVE, advance, left_out, settled
 from trimtab_service.failover.refusals import refused
 from trimtab_service.failover.run import Change, Command, Decision, NewEvent, Run, Steering, StepRun
 
@@ -108,10 +108,9 @@ def _switch_mode(run: Run, said: Steering, now: datetime) -> Change:
     if mode is RunMode.UNGRACEFUL:
         for step in run.steps:
             if step.graceful_only and step.state in {StepState.FAILED, StepState.PENDING_APPROVAL}:
-                detail = "left out in an ungraceful run"
-                left_out = replace(step, state=StepState.SKIPPED, actor=BY_MODE, detail=detail, done_time=now)
-                changed = changed.with_step(left_out)
-                events.append(NewEvent(RunEventKind.STEP_SKIPPED, step.step_id, BY_MODE, detail))
+                skipped, event = left_out(step, now)
+                changed = changed.with_step(skipped)
+                events.append(event)
     return Change(_going(changed), tuple(events))
 
 

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select, and_, or_, select, tuple_, update
 
-from trimtab_service.domain.failover import FailoverPlan, RunKind, RunState
+from trimtab_service.domain.failover import FailoverPlan, RunKind, RunMode, RunState
 from trimtab_service.failover.admission import StartRequest
-from trimtab_service.failover.journal import Held, LeaseLostError, Transition
+from trimtab_service.failover.journal import Held, LeaseLostError, Standing, Transition
 from trimtab_service.failover.machine import CLAIMABLE, claimed
 from trimtab_service.failover.run import Change, Command, Run, Steering, Trigger
 from trimtab_service.store import failover_services as services
@@ -72,16 +72,19 @@ class StoredRunJournal:
 
         return tuple(Held(run, self._plan(run)) for run in self._written(take))
 
-    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, RunState]:
+    def renew(self, held: Sequence[Run], lease: timedelta) -> Mapping[str, Standing]:
         """As the port says, in one statement."""
         own = [(run.project, run.run_id, run.token) for run in held]
         # What was given back meanwhile stays so: nobody would take it up before that lease is over.
         ours = and_(tuple_(_R.project, _R.run_id, _R.token).in_(own), _R.end_time.is_(None), _R.lease_until > NEVER)
 
-        def renewed(conn: Connection) -> dict[str, RunState]:
+        def renewed(conn: Connection) -> dict[str, Standing]:
             longer = update(FAILOVER_RUNS).where(ours).values(lease_until=instant_of(conn, self._clock) + lease)
-            rows = conn.execute(longer.returning(_R.project, _R.run_id, _R.state))
-            return {f"projects/{project}/failoverRuns/{run_id}": RunState(state) for project, run_id, state in rows}
+            rows = conn.execute(longer.returning(_R.project, _R.run_id, _R.state, _R.mode))
+            return {
+                f"projects/{row.project}/failoverRuns/{row.run_id}": Standing(RunState(row.state), RunMode(row.mode))
+                for row in rows
+            }
 
         return self._written(renewed)
 
@@ -202,6 +205,14 @@ class StoredChildRuns:
         if now_stands.state.is_over or now_stands.state is RunState.ABORTING:
             return
         said = Steering(Command.ABORT, run.started_by, reason=reason)
+        self._runs.steer(run.project, run.run_id, said, _unremembered(run))
+
+    def switch_mode(self, run: Run, mode: RunMode) -> None:
+        """With its parent, in the name of whoever started that."""
+        now_stands = self.get(run)
+        if now_stands.state.is_over or now_stands.state is RunState.ABORTING or now_stands.mode is mode:
+            return
+        said = Steering(Command.SWITCH_MODE, run.started_by, mode=mode, reason=f"its parent {run.parent_run} did")
         self._runs.steer(run.project, run.run_id, said, _unremembered(run))
 
 

@@ -115,6 +115,21 @@ def test_an_ungraceful_run_leaves_out_what_is_for_graceful_ones() -> None:
     assert done(run, "go").state is RunState.SUCCEEDED
 
 
+@pytest.mark.parametrize("verdict", [Verdict.STOPPED, Verdict.FAILED])
+def test_a_step_under_way_is_left_out_when_the_run_becomes_ungraceful(verdict: Verdict) -> None:
+    """Whether it gave up because of that or failed by itself meanwhile; done is done, and an abort undoes a part."""
+    drain = Step("drain", ScaleCapacity("x", 0), graceful_only=True)
+    of = plan(Workflow(((drain,), (Step("go", Notify("o", "t")),))))
+    run = said(taken(of), Command.SWITCH_MODE, mode=RunMode.UNGRACEFUL)
+    assert states(run)["drain"] is StepState.BEGUN
+    given_up = advance(run, (Outcome("drain", verdict, "given up"),), NOW).run
+    assert states(given_up) == {"drain": StepState.SKIPPED, "go": StepState.BEGUN}
+    assert given_up.state is RunState.RUNNING
+    assert states(done(run, "drain")) == {"drain": StepState.DONE, "go": StepState.BEGUN}
+    back = advance(said(given_up, Command.ABORT), (Outcome("go", Verdict.STOPPED),), NOW).run
+    assert [step.step_id for step in back.steps if step.is_undoing] == ["drain"]
+
+
 def test_an_abort_undoes_last_stage_first_and_ends_in_the_safe_state() -> None:
     """Once nothing is under way any more; kinds without an effect are left."""
     run = said(done(taken(TWO_STAGES), "a", "b"), Command.ABORT)

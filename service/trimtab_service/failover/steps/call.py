@@ -38,8 +38,13 @@ def never_judged(plan: FailoverPlan, side_id: str) -> ServiceHealth | None:
 class Hold(Protocol):
     """A process's hold on a run."""
 
+    @property
+    def mode(self) -> RunMode:
+        """How the run goes on by now."""
+        ...
+
     def check(self) -> None:
-        """Before every call to the outside. Raises LeaseLostError, and StoppedError when the run is being aborted."""
+        """Before every call to the outside. Raises LeaseLostError, and StoppedError when the step is to be given up."""
         ...
 
     def wait(self, seconds: float) -> None:
@@ -52,7 +57,10 @@ class Hold(Protocol):
 
 
 class StoppedError(Exception):
-    """The run is being aborted: give up, and leave the rest to the undoing."""
+    """Give the step up; the words say why.
+
+    The run is being aborted, or has become ungraceful and leaves the step out.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +108,8 @@ class Call:
 
     @property
     def is_ungraceful(self) -> bool:
-        """Whether the side that is left is taken for gone."""
-        return self.run.mode is RunMode.UNGRACEFUL
+        """Whether the side that is left is taken for gone, by now: the mode may be switched while a step goes on."""
+        return self.hold.mode is RunMode.UNGRACEFUL
 
     def side(self, side_id: str) -> Side:
         """Of the plan."""

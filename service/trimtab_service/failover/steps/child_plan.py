@@ -46,9 +46,14 @@ class ChildPlanStep:
         call.hold.check()
         if call.children.find(call.run, self._plan_id) is None:
             confirm_outage(call)
+        mode = call.run.mode
         child = call.children.start(call.run, self._plan_id)
         while not child.state.is_over:
             call.next_look()
+            if call.hold.mode is not mode:
+                # Only what changed is passed on: a person may have switched the child alone.
+                mode = call.hold.mode
+                call.children.switch_mode(child, mode)
             child = call.children.get(child)
         if child.state is RunState.SUCCEEDED:
             return Effect(f"{child.name} succeeded")
