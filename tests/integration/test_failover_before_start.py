@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.failovers import NOW, FailoverRoom, keep, plan, room, steps
 from tests.support.recording_targets import Record, RecordedTargets
-from trimtab_service.domain.failover import FailoverPlan, Notify
+from trimtab_service.domain.failover import ChildPlan, FailoverPlan, Notify
 from trimtab_service.domain.reasons import PlanReason
 from trimtab_service.failover.findings import Severity
 from trimtab_service.failover.linter import Dependencies
@@ -73,3 +73,21 @@ def test_a_start_reads_no_drill_of_a_plan_without_an_rto(rooms: FailoverRoom, tm
     found = _found(rooms, tmp_path, plan(steps({"tell": Notify("ops", "x")})), measures)
     assert SLOW not in found
     assert measures.asked == []
+
+
+def test_what_forbids_a_child_forbids_its_parent(rooms: FailoverRoom, tmp_path: Path) -> None:
+    """Under the parent's step: else the run would break in the middle. The child's warnings stay its own."""
+    child = plan(steps({"tell": Notify("ops", "x")}), plan_id="disk", service_id="disk")
+    alike = tuple(replace(side, cidr_blocks=("10.0.0.0/16",)) for side in child.sides[:2])
+    keep(rooms, replace(child, sides=(*alike, *child.sides[2:]), rto_target=timedelta(seconds=1)))
+    found = _found(rooms, tmp_path, plan(steps({"whole": ChildPlan(child.name)})), _Measures({}))
+    assert (Severity.ERROR.value, PlanReason.CIDR_OVERLAP.name, "whole") in found
+    assert all(reason != PlanReason.SLOWER_THAN_RTO.name for _, reason, _ in found)
+
+
+def test_plans_that_name_one_another_are_evaluated_once(rooms: FailoverRoom, tmp_path: Path) -> None:
+    """The circle is said, and nobody goes round it."""
+    there = plan(steps({"back": ChildPlan(plan().name)}), plan_id="disk", service_id="disk")
+    keep(rooms, there)
+    found = _found(rooms, tmp_path, plan(steps({"whole": ChildPlan(there.name)})), _Measures({}))
+    assert (Severity.ERROR.value, PlanReason.PLAN_CYCLE.name, "whole") in found

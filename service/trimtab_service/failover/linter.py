@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from itertools import combinations
+from types import MappingProxyType
 from typing import Final
 
 from trimtab_service.domain.failover import (
@@ -66,14 +67,21 @@ def steps_of(plan: FailoverPlan) -> tuple[Step, ...]:
     return (*plan.activate.steps, *plan.deactivate.steps, *plan.post_recovery.steps)
 
 
-def evaluate(question: Question, *, dry_run: bool = False) -> Evaluation:
-    """Every finding, worst first, and with `dry_run` what each step of the activation would do."""
+def evaluate(
+    question: Question, *, dry_run: bool = False, of_children: Mapping[str, Evaluation] = MappingProxyType({})
+) -> Evaluation:
+    """Every finding, worst first, and with `dry_run` what each step of the activation would do.
+
+    `of_children`: what stands against the child plans by themselves, by the name in the step. What forbids a child's
+    run forbids its parent's, which would otherwise break in the middle.
+    """
     plan = question.plan
     rto = expected_rto(plan, question.measured, question.children, question.mode)
     findings = [
         *_shape(plan),
         *_sides(plan),
         *_children(question),
+        *_children_errors(plan, of_children),
         *_detection(plan),
         *_dependencies(question),
         *_times(question, rto),
@@ -155,6 +163,15 @@ def _children(question: Question) -> Iterator[Finding]:
                 yield Finding(Severity.ERROR, PlanReason.PLAN_CYCLE, step.step_id, f"By way of {name}.")
             elif grandchildren:
                 yield Finding(Severity.ERROR, PlanReason.CHILD_TOO_DEEP, step.step_id, name)
+
+
+def _children_errors(plan: FailoverPlan, of_children: Mapping[str, Evaluation]) -> Iterator[Finding]:
+    for step, name in _child_steps(plan):
+        found = of_children[name].findings if name in of_children else ()
+        for one in found:
+            if one.severity is Severity.ERROR:
+                where = f"{name}, {one.subject}" if one.subject else name
+                yield Finding(one.severity, one.reason, step.step_id, f"In {where}. {one.detail}".strip())
 
 
 def _child_steps(plan: FailoverPlan) -> Iterator[tuple[Step, str]]:

@@ -8,7 +8,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -164,11 +164,25 @@ class PlanEvaluator:
     def _evaluate(
         self, plan: FailoverPlan, read: KeptReading, sides: Sides, *, dry_run: bool, is_timed: bool = True
     ) -> Evaluation:
-        question = Question(
+        children = self._children(plan)
+        question = self._question(plan, read, sides, children, is_timed=is_timed)
+        of_children = {name: self._of_child(child, sides) for name, child in children.items()}
+        return evaluate(question, dry_run=dry_run, of_children=of_children)
+
+    def _of_child(self, child: StoredPlan, sides: Sides) -> Evaluation:
+        """By itself: plans that name one another in a circle would be evaluated for ever."""
+        kept = self._kept.read(child.plan.project, child.plan.plan_id)
+        read = kept if kept is not None and kept.etag == child.etag else self._look(child.plan, child.etag)
+        return evaluate(self._question(child.plan, read, sides, self._children(child.plan), is_timed=False))
+
+    def _question(
+        self, plan: FailoverPlan, read: KeptReading, sides: Sides, children: Mapping[str, StoredPlan], *, is_timed: bool
+    ) -> Question:
+        return Question(
             plan=plan,
             survey=read.survey,
             now=read.read_time,
-            children=self._children(plan),
+            children={name: child.plan for name, child in children.items()},
             dependencies=self._dependencies,
             measured=self._measured(plan.project, plan.plan_id) if is_timed else {},
             mode=sides.mode,
@@ -176,15 +190,14 @@ class PlanEvaluator:
             from_side=sides.from_side,
             to_side=sides.to_side,
         )
-        return evaluate(question, dry_run=dry_run)
 
-    def _children(self, plan: FailoverPlan) -> dict[str, FailoverPlan]:
-        found: dict[str, FailoverPlan] = {}
+    def _children(self, plan: FailoverPlan) -> dict[str, StoredPlan]:
+        found: dict[str, StoredPlan] = {}
         for step in steps_of(plan):
             if isinstance(step.action, ChildPlan) and step.action.failover_plan not in found:
                 name = step.action.failover_plan
                 try:
-                    found[name] = self._plans.get(plan.project, name.rpartition("/")[2]).plan
+                    found[name] = self._plans.get(plan.project, name.rpartition("/")[2])
                 except NotFoundError:
                     continue
         return found
