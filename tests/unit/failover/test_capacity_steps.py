@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.support.failovers import plan, run_of, steps
 from trimtab_service.clouds.simulated.failover import Group, Layout, SimulatedClouds
-from trimtab_service.domain.failover import AcquireCapacity, Action, ScaleCapacity
+from trimtab_service.domain.failover import AcquireCapacity, Action, RunMode, ScaleCapacity
 from trimtab_service.failover.reach import ProductionReach
 from trimtab_service.failover.steps.acquire_capacity import AcquireCapacityStep
 from trimtab_service.failover.steps.call import Call, never_read
@@ -43,7 +43,7 @@ class World:
             step_deadline=START + timedelta(minutes=1),
             pace_s=1.0,
             clock=lambda: self.now,
-            hold=_Going(self),
+            hold=_Going(self, run.mode),
             note=self._note,
             children=None,  # type: ignore[arg-type] # it starts no child
             healthy_sides=lambda _: None,
@@ -65,6 +65,7 @@ class _Going:
     """A hold that lasts, under which time goes on."""
 
     world: World
+    mode: RunMode
 
     def check(self) -> None:
         """It is held."""

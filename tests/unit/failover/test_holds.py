@@ -3,9 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from tests.support.failovers import NOW, plan, run_of
+from trimtab_service.domain.failover import RunMode, RunState
+from trimtab_service.failover.journal import Standing
 from trimtab_service.failover.leases import Lease, LeaseView
-from trimtab_service.failover.steps.call import Call, never_read
+from trimtab_service.failover.steps.call import Call, StoppedError, never_read
 
 
 def call(lease: Lease, timeout: timedelta) -> Call:
@@ -19,7 +23,7 @@ def call(lease: Lease, timeout: timedelta) -> Call:
         step_deadline=NOW + timeout,
         pace_s=0.01,
         clock=lambda: NOW,
-        hold=LeaseView(lease, stops=True),
+        hold=LeaseView(lease, is_undoing=False, graceful_only=False),
         note=lambda memo: memo,
         children=None,  # type: ignore[arg-type] # it starts no child
         healthy_sides=lambda _: None,
@@ -41,3 +45,24 @@ def test_a_call_ends_with_its_hold_and_a_step_with_its_time() -> None:
     lease.lose()
     assert made.deadline == NOW
     assert not made.is_late()
+
+
+def test_a_step_is_given_up_when_the_run_aborts_or_leaves_it_out() -> None:
+    """What undoes is not: an abort is what it serves, and an undoing is for either mode."""
+    lease = Lease(run_of(plan()), 10.0, 0.0, lambda: 0.0)
+    graceful, either, undoing = (
+        LeaseView(lease, is_undoing=is_undoing, graceful_only=graceful_only)
+        for is_undoing, graceful_only in ((False, True), (False, False), (True, True))
+    )
+    for view in (graceful, either, undoing):
+        view.check()
+    lease.standing = Standing(RunState.RUNNING, RunMode.UNGRACEFUL)
+    assert either.mode is RunMode.UNGRACEFUL
+    either.check()
+    with pytest.raises(StoppedError, match="leaves it out"):
+        graceful.check()
+    lease.standing = Standing(RunState.ABORTING, RunMode.GRACEFUL)
+    for view in (graceful, either):
+        with pytest.raises(StoppedError, match="aborted"):
+            view.check()
+    undoing.check()

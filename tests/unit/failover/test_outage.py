@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.failovers import NOW, plan, run_of
-from trimtab_service.domain.failover import Detection, FailoverPlan, Observer
+from trimtab_service.domain.failover import Detection, FailoverPlan, Observer, RunMode
 from trimtab_service.domain.offers import Cloud
 from trimtab_service.failover.detection import Report, fold_all, judge
 from trimtab_service.failover.reach import StepFailedError
@@ -28,6 +28,7 @@ class _Time:
     def __init__(self, said: Mapping[timedelta, Mapping[str, bool]]) -> None:
         self.passed = timedelta()
         self.said = said
+        self.mode = RunMode.GRACEFUL
 
     def now(self) -> datetime:
         return NOW + self.passed
