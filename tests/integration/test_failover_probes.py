@@ -19,7 +19,10 @@ from trimtab_service.store.engines import open_database
 from trimtab_service.store.failover_duties import FailoverDutyStore
 
 OWN = Overrides(watches=watches())
-AUTOMATIC = Detection(OBSERVERS, automatic=True, report_ttl=timedelta(seconds=5))
+UNSPOKEN_FOR = tuple(replace(one, reporter=f"nobody-{one.cloud}") for one in OBSERVERS)
+"""Callers cannot report for them, which is nothing to the service's own probes."""
+
+AUTOMATIC = Detection(UNSPOKEN_FOR, automatic=True, report_ttl=timedelta(seconds=5))
 
 
 def _until(wanted: Callable[[], bool]) -> None:

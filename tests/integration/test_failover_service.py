@@ -17,7 +17,7 @@ from trimtab.v1 import failover_service_pb2 as pb
 from trimtab.v1 import placement_service_pb2, types_pb2
 from trimtab_service.bootstrap import Overrides, utc_now
 from trimtab_service.clouds.simulated.failover import SimulatedClouds
-from trimtab_service.domain.failover import Approve, Detection, SafetyRules, Workflow
+from trimtab_service.domain.failover import Approve, Detection, Observer, SafetyRules, Workflow
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
@@ -257,6 +257,26 @@ def test_strangers_report_nothing(house: FailoverHouse) -> None:
         name=PLAN, observer_id=OBSERVERS[0].observer_id, sides=[pb.SideReport(side_id="mars")]
     )
     _refused(lambda: house.stub.ReportHealth(nowhere), grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def test_only_its_reporter_speaks_for_an_observer(house: FailoverHouse) -> None:
+    """Another caller is refused and changes nothing; who is named, and who reports where nobody is, is heard."""
+    names = ("anonymous", "agent-of-gcp", "")
+    observers = tuple(replace(one, reporter=name) for one, name in zip(OBSERVERS, names, strict=True))
+    kept = house.keep(failover_plan(detection=Detection(observers, failures=1, report_ttl=timedelta(hours=1))))
+    assert [one.reporter for one in kept.detection.observers] == list(names)
+
+    def reported(observer: Observer) -> pb.ServiceHealth:
+        gone = [pb.SideReport(side_id="virginia"), pb.SideReport(side_id="iowa", is_healthy=True)]
+        request = pb.ReportHealthRequest(name=PLAN, observer_id=observer.observer_id, sides=gone)
+        health: pb.ServiceHealth = house.stub.ReportHealth(request).health
+        return health
+
+    said = _refused(lambda: reported(observers[1]), grpc.StatusCode.PERMISSION_DENIED)
+    assert "anonymous" in said
+    assert "agent-of-gcp" not in said
+    assert [side.down_votes for side in reported(observers[0]).sides] == [1, 0]
+    assert [side.down_votes for side in reported(observers[2]).sides] == [2, 0]
 
 
 def test_a_dry_run_changes_nothing(house: FailoverHouse) -> None:

@@ -228,10 +228,11 @@ class SafetyRules:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """One who observes, and where he stands."""
+    """One who observes, and where he stands. `reporter`: the one subject that may speak for him; empty: any caller."""
 
     observer_id: str
     cloud: Cloud
+    reporter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

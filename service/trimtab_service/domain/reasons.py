@@ -41,6 +41,7 @@ class ErrorReason(Reason):
     ROOM_CONFLICT = "Commitment room or quota was drawn by another caller meanwhile; ask again."
     UNAUTHENTICATED = "No credential, or one that is malformed, expired or not trusted."
     PERMISSION_DENIED = "The caller has no role that allows this method on this project."
+    NOT_THE_REPORTER = "The plan names another credential as the one that reports for this observer."
     RATE_LIMITED = "The principal's budget for this method is spent; RetryInfo says when to ask again."
     STREAM_BUDGET_SPENT = "All places for concurrent streams are taken."
     DEADLINE_EXCEEDED = "The deadline passed before the answer was ready."
@@ -250,6 +251,7 @@ class PlanReason(Reason):
     WEAK_FENCE = "The target cannot compare the token in the change itself: a stale controller could win a race."
     NO_HEALTH_CHECK = "Traffic is moved and no step before it proves that the side is well."
     AUTOMATIC_NEEDS_OBSERVERS = "Starting by itself asks for at least 3 observers in 2 clouds."
+    ONE_CREDENTIAL_DECIDES = "One credential can report for a quorum of observers, and so start a run by itself."
     QUORUM_OUT_OF_REACH = "The quorum is above the number of observers."
 
 

@@ -50,6 +50,11 @@ _NAMES: Final[Mapping[type, str]] = MappingProxyType(
 _ACTIONS: Final[Mapping[str, type]] = MappingProxyType({name: kind for kind, name in _NAMES.items()})
 
 
+_LATER: Final = frozenset({"reporter"})
+"""Fields that were added to a plan, left out while they say nothing: a plan keeps the hash that was approved, and a
+process of the version before can read it."""
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
@@ -60,7 +65,11 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if is_dataclass(value):
-        document = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        document = {
+            field.name: _plain(getattr(value, field.name))
+            for field in fields(value)
+            if field.name not in _LATER or getattr(value, field.name) != field.default
+        }
         return {"kind": _NAMES[type(value)], **document} if type(value) in _NAMES else document
     return value
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from trimtab_service.domain.failover import (
     ChildPlan,
+    Detection,
     FailoverPlan,
     RunKind,
     RunMode,
@@ -18,6 +19,7 @@ from trimtab_service.domain.failover import (
     Step,
 )
 from trimtab_service.domain.reasons import PlanReason
+from trimtab_service.failover.detection import quorum_of
 from trimtab_service.failover.findings import Evaluation, Finding, Severity, StepPreview
 from trimtab_service.failover.preview import preview
 from trimtab_service.failover.schedule import Measured, expected_rto, is_left_out
@@ -192,6 +194,20 @@ def _detection(plan: FailoverPlan) -> Iterator[Finding]:
         yield Finding(
             Severity.ERROR, PlanReason.AUTOMATIC_NEEDS_OBSERVERS, detail=f"It has {observers} in {clouds} clouds."
         )
+    most = _voices(detection)
+    if detection.automatic and most >= quorum_of(detection):
+        yield Finding(
+            Severity.WARNING,
+            PlanReason.ONE_CREDENTIAL_DECIDES,
+            detail=f"One may speak for {most} of {observers}, and {quorum_of(detection)} decide: name their reporters.",
+        )
+
+
+def _voices(detection: Detection) -> int:
+    """For how many observers one credential can report at most: those that name it, and those that name none."""
+    named = Counter(one.reporter for one in detection.observers)
+    unnamed = named.pop("", 0)
+    return unnamed + max(named.values(), default=0)
 
 
 def _dependencies(question: Question) -> Iterator[Finding]:

@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trimtab.v1 import failover_service_pb2 as pb
-from trimtab_service.domain.errors import FailedPreconditionError, InvalidArgumentError, TrimtabError, Violation
+from trimtab_service.domain.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    TrimtabError,
+    Violation,
+)
 from trimtab_service.domain.failover import FailoverPlan, RunMode, SwitchTraffic
 from trimtab_service.domain.reasons import ErrorReason, HealthReason
 from trimtab_service.failover.admission import StartRequest
@@ -71,6 +77,7 @@ class FailoverHealth:
         """Take a report; an automatic plan starts a run when a quorum says so."""
         stored = self._plans.get(*names.failover_plan(request.name))
         report = self._report(request, stored.plan)
+        _check_reporter(stored.plan, report.observer_id, call.principal.subject)
         health, run = self._take(stored, report, key_of(request, call), call.time_remaining())
         return pb.ReportHealthResponse(health=_encode(health, run))
 
@@ -192,6 +199,17 @@ class FailoverHealth:
         if at is None:
             raise InvalidArgumentError([Violation("observe_time", ErrorReason.BAD_FORMAT, "is no time")])
         return Report(request.observer_id, min(at, now), tuple((one.side_id, one.is_healthy) for one in request.sides))
+
+
+def _check_reporter(plan: FailoverPlan, observer_id: str, subject: str) -> None:
+    """Raises PermissionDeniedError when the plan names somebody else as the one who reports for the observer."""
+    for one in plan.detection.observers:
+        if one.observer_id == observer_id and one.reporter not in {"", subject}:
+            raise PermissionDeniedError(
+                ErrorReason.NOT_THE_REPORTER,
+                f"the plan lets another credential than {subject} report for {observer_id}",
+                metadata={"observer": observer_id, "subject": subject},
+            )
 
 
 def _is_observed_by(plan: FailoverPlan, watch: Watch) -> bool:

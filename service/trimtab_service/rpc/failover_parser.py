@@ -30,6 +30,7 @@ _MAX_SIDES: Final = 8
 _MAX_BLOCKS: Final = 64
 _MAX_WINDOWS: Final = 64
 _MAX_OBSERVERS: Final = 64
+_MAX_SUBJECT: Final = 256
 _MAX_IN_A_ROW: Final = 1_000
 _SERVICE: Final = re.compile(r"[a-z0-9-]{1,128}\Z")
 _TEXT: Final = 1_000
@@ -132,7 +133,9 @@ def _detection(message: pb.Detection, steps: StepParser, found: Violations, at: 
                 continue
             if not one.observer_id or any(other.observer_id == one.observer_id for other in observers):
                 found.add((where, "observer_id"), ErrorReason.CONTRADICTION, "must be given, and of no other")
-            observers.append(Observer(bounds.text(found, (where, "observer_id"), one.observer_id, 128), cloud))
+            observer_id = bounds.text(found, (where, "observer_id"), one.observer_id, 128)
+            reporter = bounds.text(found, (where, "reporter"), one.reporter, _MAX_SUBJECT)
+            observers.append(Observer(observer_id, cloud, reporter))
     ttl = steps.length(message.report_ttl, (at, "report_ttl"), 3_600.0)
     return Detection(
         observers=tuple(observers),

@@ -71,7 +71,7 @@ def plan_message(plan: FailoverPlan) -> pb.FailoverPlan:
     message.detection.automatic = detection.automatic
     message.detection.report_ttl.CopyFrom(duration_of(detection.report_ttl))
     for one in detection.observers:
-        message.detection.observers.add(observer_id=one.observer_id, cloud=CLOUD_CODE[one.cloud])
+        message.detection.observers.add(observer_id=one.observer_id, cloud=CLOUD_CODE[one.cloud], reporter=one.reporter)
     if plan.drills.every is not None:
         message.drills.every.CopyFrom(duration_of(plan.drills.every))
     _windows(plan.drills.allowed_windows, message.drills.allowed_windows)

@@ -202,6 +202,28 @@ def test_starting_alone_takes_three_observers_in_two_clouds() -> None:
     assert reasons == {PlanReason.AUTOMATIC_NEEDS_OBSERVERS, PlanReason.QUORUM_OUT_OF_REACH}
 
 
+def test_one_credential_does_not_decide_alone() -> None:
+    """Whoever reports for a quorum starts runs: those that name him, and those that name nobody, count as his."""
+    clouds = (Cloud.AWS, Cloud.GCP, Cloud.AZURE, Cloud.AWS, Cloud.GCP)
+    for reporters, is_one_enough in (
+        (("a", "b", "c", "d", "e"), False),
+        (("a", "a", "b", "c", "d"), False),
+        (("a", "a", "a", "b", "c"), True),
+        (("a", "a", "", "b", "c"), True),
+        (("", "", "b", "c", "d"), True),
+        (("", "b", "c", "d", "e"), False),
+        (("", "", "", "", ""), True),
+    ):
+        observers = tuple(
+            Observer(f"o-{at}", cloud, reporter)
+            for at, (cloud, reporter) in enumerate(zip(clouds, reporters, strict=True))
+        )
+        found = _found(_question(failover_plan(detection=Detection(observers, automatic=True))))
+        told = {PlanReason.ONE_CREDENTIAL_DECIDES: Severity.WARNING} if is_one_enough else {}
+        assert found == told, reporters
+        assert not _found(_question(failover_plan(detection=Detection(observers))))
+
+
 def test_a_switch_or_promotion_without_a_check_before_it() -> None:
     """Each is warned of."""
     stages = failover_plan().activate.stages
