@@ -57,7 +57,7 @@ def whole_plan(project: str = "vision") -> pb.FailoverPlan:
             "freezeWindows": [_WINDOW],
         },
         "detection": {
-            "observers": [{"observerId": "one", "cloud": "CLOUD_AWS"}],
+            "observers": [{"observerId": "one", "cloud": "CLOUD_AWS", "reporter": "agent"}],
             "quorum": 1,
             "failures": 3,
             "successes": 10,
