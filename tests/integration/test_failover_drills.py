@@ -78,6 +78,19 @@ def test_an_exercise_starts_when_it_is_due_and_touches_no_traffic(tmp_path: Path
         assert all(one.HasField("took") and one.HasField("took_before") for one in second.last_drill.steps)
 
 
+def test_a_plan_that_is_changed_to_ask_for_exercises_gets_them(tmp_path: Path) -> None:
+    """One that asks for none is not read again in every round, but it is when it has changed."""
+    now = [utc_now()]
+    with _house(tmp_path, now) as house:
+        kept = house.keep()
+        time.sleep(0.3)
+        now[0] += HOUR
+        changed = plan_message(_every(HOUR))
+        changed.name, changed.etag = kept.name, kept.etag
+        house.stub.UpdateFailoverPlan(pb.UpdateFailoverPlanRequest(failover_plan=changed))
+        _until(lambda: bool(_runs(house)))
+
+
 def test_exercises_keep_to_their_windows(tmp_path: Path) -> None:
     """Not outside of the allowed ones, not within a blocked one, not while the plan is frozen."""
     now = [datetime(2027, 1, 1, tzinfo=UTC)]

@@ -20,6 +20,7 @@ from trimtab_service.domain.failover import (
 )
 from trimtab_service.domain.reasons import PlanReason
 from trimtab_service.failover.detection import quorum_of
+from trimtab_service.failover.child_findings import child_findings
 from trimtab_service.failover.findings import Evaluation, Finding, Severity, StepPreview
 from trimtab_service.failover.preview import preview
 from trimtab_service.failover.schedule import Measured, expected_rto, is_left_out
@@ -72,18 +73,17 @@ def steps_of(plan: FailoverPlan) -> tuple[Step, ...]:
 def evaluate(
     question: Question, *, dry_run: bool = False, of_children: Mapping[str, Evaluation] = MappingProxyType({})
 ) -> Evaluation:
-    """Every finding, worst first, and with `dry_run` what each step of the activation would do.
+    """Every finding, worst first, and with `dry_run` what each step of the run would do.
 
-    `of_children`: what stands against the child plans by themselves, by the name in the step. What forbids a child's
-    run forbids its parent's, which would otherwise break in the middle.
+    `of_children`: what stands against the child plans by themselves, and with `dry_run` their steps, by the name in
+    the step. What forbids a child's run forbids its parent's, which would otherwise break in the middle.
     """
     plan = question.plan
     rto = expected_rto(plan, question.measured, question.children, question.mode)
     findings = [
         *_shape(plan),
         *_sides(plan),
-        *_children(question),
-        *_children_errors(plan, of_children),
+        *child_findings(plan, question.children, of_children),
         *_detection(plan),
         *_dependencies(question),
         *_times(question, rto),
@@ -94,17 +94,29 @@ def evaluate(
         findings.extend(step_findings(step, plan, question.survey, leaving, question.now))
     # Of a plan that names one target in many steps, the same is said once a step.
     ordered = sorted(dict.fromkeys(findings), key=lambda one: (_RANK[one.severity], one.subject, one.reason.name))
-    return Evaluation(question.now, tuple(ordered), rto, _previews(question) if dry_run else (), plan.service_id)
+    steps = _previews(question, of_children) if dry_run else ()
+    duration = run_time(workflow_of(plan, question.kind), question.measured, question.children, question.mode)
+    return Evaluation(question.now, tuple(ordered), rto, steps, plan.service_id, duration)
 
 
-def _previews(question: Question) -> tuple[StepPreview, ...]:
+def _previews(question: Question, of_children: Mapping[str, Evaluation]) -> tuple[StepPreview, ...]:
+    """Of the workflow that would run, each child plan's own steps after the step that runs it."""
     plan = question.plan
     to_side = question.to_side or plan.sides[-1].side_id
-    return tuple(
-        preview(step, question.survey, to_side, question.measured, question.children, question.mode)
-        for step in plan.activate.steps
-        if not is_left_out(step, question.mode)
-    )
+    shown: list[StepPreview] = []
+    asked: dict[str, int] = {}
+    for step in workflow_of(plan, question.kind).steps:
+        if is_left_out(step, question.mode):
+            continue
+        takes = duration_of(step, question.measured, question.children, question.mode)
+        one = preview(step, Look(question.survey, to_side, question.kind, asked), takes, question.children)
+        shown.append(one)
+        if one.adds is not None:
+            asked[one.changes[0]] = asked.get(one.changes[0], 0) + one.adds.count
+        if isinstance(step.action, ChildPlan) and step.action.failover_plan in of_children:
+            inner = of_children[step.action.failover_plan].steps
+            shown.extend(replace(its, step_id=f"{step.step_id}/{its.step_id}") for its in inner)
+    return tuple(shown)
 
 
 def _leaving(question: Question) -> Leaving:
@@ -149,37 +161,6 @@ def _overlaps(one: Side, other: Side) -> Iterator[tuple[str, str]]:
             first, second = ip_network(mine, strict=False), ip_network(theirs, strict=False)
             if first.version == second.version and first.overlaps(second):
                 yield mine, theirs
-
-
-def _children(question: Question) -> Iterator[Finding]:
-    own = question.plan.name
-    for step, name in _child_steps(question.plan):
-        child = question.children.get(name)
-        if name in {own, question.plan.plan_id}:
-            yield Finding(Severity.ERROR, PlanReason.PLAN_CYCLE, step.step_id)
-        elif child is None:
-            yield Finding(Severity.ERROR, PlanReason.UNKNOWN_CHILD, step.step_id, name)
-        else:
-            grandchildren = [grand for _, grand in _child_steps(child)]
-            if any(grand in {own, question.plan.plan_id} for grand in grandchildren):
-                yield Finding(Severity.ERROR, PlanReason.PLAN_CYCLE, step.step_id, f"By way of {name}.")
-            elif grandchildren:
-                yield Finding(Severity.ERROR, PlanReason.CHILD_TOO_DEEP, step.step_id, name)
-
-
-def _children_errors(plan: FailoverPlan, of_children: Mapping[str, Evaluation]) -> Iterator[Finding]:
-    for step, name in _child_steps(plan):
-        found = of_children[name].findings if name in of_children else ()
-        for one in found:
-            if one.severity is Severity.ERROR:
-                where = f"{name}, {one.subject}" if one.subject else name
-                yield Finding(one.severity, one.reason, step.step_id, f"In {where}. {one.detail}".strip())
-
-
-def _child_steps(plan: FailoverPlan) -> Iterator[tuple[Step, str]]:
-    for step in steps_of(plan):
-        if isinstance(step.action, ChildPlan):
-            yield step, step.action.failover_plan
 
 
 def _detection(plan: FailoverPlan) -> Iterator[Finding]:

@@ -2,18 +2,19 @@
 
 import contextlib
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from trimtab_service.domain.errors import FailedPreconditionError
+from trimtab_service.domain.errors import FailedPreconditionError, NotFoundError
 from trimtab_service.domain.failover import FailoverPlan, RunKind, RunMode, RunState
 from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.run import Command, Steering, Trigger
-from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
+from trimtab_service.rpc.failover_evaluation import LEFT_TO_OTHERS, PlanEvaluator, Sides
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 from trimtab_service.store.failover_runs import FailoverRunStore
 from trimtab_service.store.idempotency import RequestKey
@@ -48,6 +49,7 @@ class FailoverDrills:
         self._active_side = active_side
         self._clock = clock
         self._wake = wake
+        self._asking_for_none: dict[tuple[str, str], str] = {}
 
     def start_due(self, stop: threading.Event) -> int:
         """Start what is due and allowed now; how many. What is refused is asked again in the next round.
@@ -55,10 +57,8 @@ class FailoverDrills:
         Raises UnavailableError when the database does not answer.
         """
         started = 0
-        for stored in self._plans.all():
-            if stop.is_set():
-                break
-            every, plan = stored.plan.drills.every, stored.plan
+        for stored in self._asking(stop):
+            plan, every = stored.plan, stored.plan.drills.every
             if every is None:
                 continue
             self._end_forgotten(plan)
@@ -67,6 +67,24 @@ class FailoverDrills:
             if self._clock() >= last + every:
                 started += self._start(stored, last)
         return started
+
+    def _asking(self, stop: threading.Event) -> Iterator[StoredPlan]:
+        """Plans that ask for exercises. Most ask for none, and are read again only when they have changed."""
+        etags = self._plans.etags()
+        self._asking_for_none = {key: etag for key, etag in self._asking_for_none.items() if etags.get(key) == etag}
+        for key in (key for key in etags if key not in self._asking_for_none):
+            if stop.is_set():
+                return
+            begun = time.thread_time()
+            try:
+                stored = self._plans.get(*key)
+            except NotFoundError:  # deleted meanwhile
+                continue
+            if stored.plan.drills.every is None:
+                self._asking_for_none[key] = stored.etag
+            else:
+                yield stored
+            stop.wait((time.thread_time() - begun) * LEFT_TO_OTHERS)
 
     def _end_forgotten(self, plan: FailoverPlan) -> None:
         """An exercise of the schedule that has stopped and that nobody takes up gives back what it took."""

@@ -28,8 +28,8 @@ from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
 EVERY: Final = timedelta(minutes=5)
 _READ_FOR: Final = timedelta(seconds=10)
 _AT_ONCE: Final = 4
-_LEFT_TO_OTHERS: Final = 8
-"""Times as long as a reader was at work, it rests: four of them take half a core."""
+LEFT_TO_OTHERS: Final = 8
+"""Times as long as who reads plans that nobody waits for was at work, he rests: four of them take half a core."""
 
 _TOGETHER: Final = 32
 _LINGER_S: Final = 0.2
@@ -143,7 +143,7 @@ class PlanEvaluator:
                     _LOG.warning("failover_plan_not_evaluated", project=project, plan=plan_id, cause=error.message)
                 except Exception:  # noqa: BLE001 - one plan must not keep the others unread
                     _LOG.exception("failover_evaluation_broke", project=project, plan=plan_id)
-                stop.wait((time.thread_time() - begun) * _LEFT_TO_OTHERS)
+                stop.wait((time.thread_time() - begun) * LEFT_TO_OTHERS)
             read.put(None)
 
         threads = [

@@ -1,5 +1,6 @@
 """Failover plans: resources that keep every version, because a run carries out the one that it started with."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -37,7 +38,7 @@ FAILOVER_PLAN: Final = ResourceKind(
 
 
 _MOST_OF_A_SERVICE: Final = 1_000
-_KEPT_PLANS: Final = 64
+_KEPT_PLANS: Final = 256
 
 
 class StoredPlan(NamedTuple):
@@ -108,9 +109,12 @@ class FailoverPlanStore:
         asked = ListRequest("FailoverPlans", _parent(project), f'service_id = "{service_id}"', _MOST_OF_A_SERVICE, "")
         return self.list(asked).items
 
-    def all(self) -> tuple[StoredPlan, ...]:
-        """The plans of every project: what is evaluated again and again."""
-        return tuple(_stored(one) for one in self._resources.all())
+    def etags(self) -> Mapping[tuple[str, str], str]:
+        """Of the plans of every project, by project and id: tells what changed without reading it."""
+        table = FAILOVER_PLANS
+        with self._database.read() as conn:
+            rows = conn.execute(select(table.c.parent, table.c.id, table.c.etag).order_by(table.c.parent, table.c.id))
+            return {(parent.removeprefix("projects/"), plan_id): etag for parent, plan_id, etag in rows}
 
     def version(self, project: str, plan_id: str, revision: int) -> StoredPlan:
         """The version that a run pins (`Run.plan_revision`). Raises NotFoundError."""
