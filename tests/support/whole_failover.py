@@ -136,7 +136,13 @@ def whole_failover_requests(project: str, uuid: str, workload: dict[str, Any]) -
         ],
         service + "EvaluateFailoverPlan": [
             pb.EvaluateFailoverPlanRequest(
-                parent=parent, failover_plan=whole, from_side="aws", to_side="gcp", dry_run=True
+                parent=parent,
+                failover_plan=whole,
+                from_side="aws",
+                to_side="gcp",
+                dry_run=True,
+                kind=pb.FailoverRun.KIND_DEACTIVATE,
+                mode=pb.FailoverRun.MODE_UNGRACEFUL,
             )
         ],
         service + "StartFailover": [start],

@@ -74,19 +74,27 @@ class Failover:
         )
         self._caller.unary(self._stub.DeleteFailoverPlan, _PATH + "DeleteFailoverPlan", request, timeout)
 
-    def evaluate_failover_plan(
+    def evaluate_failover_plan(  # noqa: PLR0913 - the fields of its request
         self,
         plan: str | pb.FailoverPlan,
         *,
         from_side: str = "",
         to_side: str = "",
+        kind: "pb.FailoverRun.Kind.ValueType" = pb.FailoverRun.KIND_ACTIVATE,
+        mode: "pb.FailoverRun.Mode.ValueType" = pb.FailoverRun.MODE_GRACEFUL,
         dry_run: bool = False,
         timeout: float | None = None,
     ) -> pb.PlanEvaluation:
         """Evaluate a stored plan (by name) or the whole of one that is not stored. Changes nothing."""
         message = pb.FailoverPlan(name=self._plan(plan)) if isinstance(plan, str) else plan
         request = pb.EvaluateFailoverPlanRequest(
-            parent=self._caller.parent(), failover_plan=message, from_side=from_side, to_side=to_side, dry_run=dry_run
+            parent=self._caller.parent(),
+            failover_plan=message,
+            from_side=from_side,
+            to_side=to_side,
+            dry_run=dry_run,
+            kind=kind,
+            mode=mode,
         )
         return self._caller.unary(self._stub.EvaluateFailoverPlan, _PATH + "EvaluateFailoverPlan", request, timeout)
 

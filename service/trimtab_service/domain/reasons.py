@@ -247,6 +247,7 @@ class PlanReason(Reason):
     PLAN_CYCLE = "A plan runs itself, by way of a child."
     CHILD_TOO_DEEP = "A child plan has child plans: one level is all there is."
     UNKNOWN_CHILD = "The child plan does not exist in the project."
+    CHILD_REFUSED = "A run of the child plan would be refused, and this one would stop in its middle."
     NO_TRAFFIC_SWITCH = "The activation moves no traffic."
     WEAK_FENCE = "The target cannot compare the token in the change itself: a stale controller could win a race."
     NO_HEALTH_CHECK = "Traffic is moved and no step before it proves that the side is well."

@@ -74,13 +74,14 @@ class BlastRadius:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Findings, worst first; `steps` only of a dry run."""
+    """Findings, worst first; of a dry run also `steps`, and `run_time` for the whole run."""
 
     evaluate_time: datetime
     findings: tuple[Finding, ...]
     expected_rto: timedelta
     steps: tuple[StepPreview, ...] = ()
     service_id: str = ""
+    run_time: timedelta = timedelta()
 
     @property
     def is_ready(self) -> bool:

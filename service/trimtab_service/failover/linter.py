@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from itertools import combinations
@@ -19,11 +19,12 @@ from trimtab_service.domain.failover import (
     Step,
 )
 from trimtab_service.domain.reasons import PlanReason
-from trimtab_service.failover.detection import quorum_of
+from trimtab_service.failover.admission import workflow_of
 from trimtab_service.failover.child_findings import child_findings
+from trimtab_service.failover.detection import quorum_of
 from trimtab_service.failover.findings import Evaluation, Finding, Severity, StepPreview
-from trimtab_service.failover.preview import preview
-from trimtab_service.failover.schedule import Measured, expected_rto, is_left_out
+from trimtab_service.failover.preview import Look, preview
+from trimtab_service.failover.schedule import Measured, duration_of, expected_rto, is_left_out, run_time
 from trimtab_service.failover.step_findings import Leaving, guard_findings, step_findings
 from trimtab_service.failover.survey import Survey
 
@@ -83,7 +84,7 @@ def evaluate(
     findings = [
         *_shape(plan),
         *_sides(plan),
-        *child_findings(plan, question.children, of_children),
+        *child_findings(plan, question.children, of_children, frozenset({question.from_side, question.to_side} - {""})),
         *_detection(plan),
         *_dependencies(question),
         *_times(question, rto),
@@ -94,9 +95,11 @@ def evaluate(
         findings.extend(step_findings(step, plan, question.survey, leaving, question.now))
     # Of a plan that names one target in many steps, the same is said once a step.
     ordered = sorted(dict.fromkeys(findings), key=lambda one: (_RANK[one.severity], one.subject, one.reason.name))
-    steps = _previews(question, of_children) if dry_run else ()
-    duration = run_time(workflow_of(plan, question.kind), question.measured, question.children, question.mode)
-    return Evaluation(question.now, tuple(ordered), rto, steps, plan.service_id, duration)
+    said = Evaluation(question.now, tuple(ordered), rto, service_id=plan.service_id)
+    if not dry_run:
+        return said
+    takes = run_time(plan, question.measured, question.children, question.mode, question.kind)
+    return replace(said, steps=_previews(question, of_children), run_time=takes)
 
 
 def _previews(question: Question, of_children: Mapping[str, Evaluation]) -> tuple[StepPreview, ...]:
@@ -108,8 +111,8 @@ def _previews(question: Question, of_children: Mapping[str, Evaluation]) -> tupl
     for step in workflow_of(plan, question.kind).steps:
         if is_left_out(step, question.mode):
             continue
-        takes = duration_of(step, question.measured, question.children, question.mode)
-        one = preview(step, Look(question.survey, to_side, question.kind, asked), takes, question.children)
+        takes = duration_of(step, question.measured, question.children, question.mode, question.kind)
+        one = preview(step, Look(question.survey, to_side, question.kind, asked, question.children), takes)
         shown.append(one)
         if one.adds is not None:
             asked[one.changes[0]] = asked.get(one.changes[0], 0) + one.adds.count

@@ -1,6 +1,8 @@
 """What a step would do, in words: the difference of a dry run."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
 from trimtab_service.domain.failover import (
     AcquireCapacity,
@@ -12,7 +14,7 @@ from trimtab_service.domain.failover import (
     Notify,
     PromoteDataStore,
     RunHealthCheck,
-    RunMode,
+    RunKind,
     ScaleCapacity,
     Step,
     SwitchTraffic,
@@ -20,55 +22,63 @@ from trimtab_service.domain.failover import (
 )
 from trimtab_service.failover.findings import Machines, StepPreview
 from trimtab_service.failover.ports import CapacityState, Fencing, Traffic
-from trimtab_service.failover.schedule import Measured, duration_of
 from trimtab_service.failover.step_findings import count_of
 from trimtab_service.failover.survey import Reading, Survey, targets_of
 
 
-def preview(  # noqa: PLR0913, PLR0917 - what a step is seen against
-    step: Step,
-    survey: Survey,
-    to_side: str,
-    measured: Measured,
-    children: Mapping[str, FailoverPlan],
-    mode: RunMode,
-) -> StepPreview:
-    """The step against the survey."""
-    readings = [(ref.name, survey[ref]) for ref in targets_of(step.action) if ref in survey]
-    before = "; ".join(f"{name}: {_words(reading)}" for name, reading in readings)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a step is seen against: how targets stand, the run, and machines that steps before it add, by target."""
+
+    survey: Survey
+    to_side: str
+    kind: RunKind
+    added: Mapping[str, int]
+    children: Mapping[str, FailoverPlan]
+
+
+def preview(step: Step, look: Look, takes: timedelta) -> StepPreview:
+    """What the step would do; it `takes` so long."""
+    action = step.action
+    readings = [(ref.name, look.survey[ref]) for ref in targets_of(action) if ref in look.survey]
     first = readings[0][1] if readings else Reading(is_known=False)
-    fencing = Fencing.NONE if isinstance(step.action, CheckWatermark | RunHealthCheck) else first.fencing
-    duration = duration_of(step, measured, children, mode)
-    child = children.get(step.action.failover_plan) if isinstance(step.action, ChildPlan) else None
-    looks = isinstance(step.action, CheckWatermark | RunHealthCheck | Notify)
+    child = look.children.get(action.failover_plan) if isinstance(action, ChildPlan) else None
+    is_drill = look.kind is RunKind.DRILL
+    after = _after(step, first, look.to_side, look.survey)
+    looks = isinstance(action, CheckWatermark | RunHealthCheck | Notify)
+    if is_drill and isinstance(action, SwitchTraffic | LowerTtl | PromoteDataStore):
+        # An exercise sees traffic and data stores, and cannot change them.
+        looks, after = True, f"unchanged; in earnest: {after}"
+    # Of a scaled group the peak of another one is only read.
+    peak = getattr(action, "peak_target", "")
     return StepPreview(
         step.step_id,
-        before,
-        _after(step, first, to_side, survey),
-        duration,
-        fencing,
-        adds=_added(step, first, survey),
-        # Of a scaled group the peak of another one is only read.
-        changes=() if looks else tuple(name for name, _ in readings if name != getattr(step.action, "peak_target", "")),
-        share=_moved(step, first, to_side),
-        is_final=isinstance(step.action, PromoteDataStore | Notify) or child is not None,
+        "; ".join(f"{name}: {_words(reading)}" for name, reading in readings),
+        after,
+        takes,
+        Fencing.NONE if isinstance(action, CheckWatermark | RunHealthCheck) else first.fencing,
+        adds=_added(step, first, look),
+        changes=() if looks else tuple(name for name, _ in readings if name != peak),
+        share=0.0 if looks else _moved(step, first, look.to_side),
+        is_final=isinstance(action, Notify)
+        or (not is_drill and (isinstance(action, PromoteDataStore) or child is not None)),
         services=() if child is None else (child.service_id,),
     )
 
 
-def _added(step: Step, reading: Reading, survey: Survey) -> Machines | None:
+def _added(step: Step, reading: Reading, look: Look) -> Machines | None:
     """Machines of the first target: of several it is the one that is asked first."""
     state = reading.standing
     if not isinstance(state, CapacityState):
         return None
     match step.action:
-        case ScaleCapacity() as action:
-            wanted = count_of(action, state, survey)
-        case AcquireCapacity(count=count):
+        case ScaleCapacity(target=name) as action:
+            wanted = count_of(action, state, look.survey)
+        case AcquireCapacity(targets=(name, *_), count=count):
             wanted = count
         case _:
             return None
-    more = wanted - state.desired
+    more = wanted - state.desired - look.added.get(name, 0)
     return Machines(more, reading.cloud, state.region, state.instance_type) if more > 0 else None
 
 

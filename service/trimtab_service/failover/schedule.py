@@ -1,6 +1,6 @@
 """How long a workflow takes: its critical path."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -11,13 +11,14 @@ from trimtab_service.domain.failover import (
     FailoverPlan,
     PromoteDataStore,
     RunHealthCheck,
+    RunKind,
     RunMode,
     ScaleCapacity,
     Step,
     SwitchTraffic,
     Wait,
-    Workflow,
 )
+from trimtab_service.failover.admission import workflow_of
 
 CAPACITY_TIME: Final = timedelta(minutes=5)
 """Boot of a GPU instance with its image, where neither the plan nor a drill says otherwise."""
@@ -36,7 +37,11 @@ def is_left_out(step: Step, mode: RunMode) -> bool:
 
 
 def duration_of(  # noqa: PLR0911 - one a kind of action
-    step: Step, measured: Measured, children: Mapping[str, FailoverPlan], mode: RunMode
+    step: Step,
+    measured: Measured,
+    children: Mapping[str, FailoverPlan],
+    mode: RunMode,
+    kind: RunKind = RunKind.ACTIVATE,
 ) -> timedelta:
     """What a step takes: as drills measured, else as the plan says, else as is usual for its kind."""
     known = measured.get(step.step_id) or step.expected_duration
@@ -56,14 +61,16 @@ def duration_of(  # noqa: PLR0911 - one a kind of action
         case ChildPlan(failover_plan=name):
             child = children.get(name)
             # One level deep: a child of the child is a finding of its own and takes no time here.
-            return OTHER_TIME if child is None else path_of(child.activate, lambda one: duration_of(one, {}, {}, mode))
+            return OTHER_TIME if child is None else run_time(child, {}, {}, mode, kind)
         case _:
             return OTHER_TIME
 
 
-def path_of(workflow: Workflow, duration: Callable[[Step], timedelta]) -> timedelta:
-    """Stages follow one another, and each takes as long as its longest step."""
-    return sum((max((duration(step) for step in stage), default=timedelta()) for stage in workflow.stages), timedelta())
+def run_time(
+    plan: FailoverPlan, measured: Measured, children: Mapping[str, FailoverPlan], mode: RunMode, kind: RunKind
+) -> timedelta:
+    """A run from its start to its end, without the steps that its mode leaves out."""
+    return _path(workflow_of(plan, kind).stages, measured, children, mode, kind)
 
 
 def expected_rto(
@@ -72,9 +79,21 @@ def expected_rto(
     """From the start of an activation to the end of its last switch of traffic (of all of it, where it has none)."""
     stages = plan.activate.stages
     switching = [at for at, stage in enumerate(stages) if any(isinstance(one.action, SwitchTraffic) for one in stage)]
-    counted = Workflow(stages[: switching[-1] + 1] if switching else stages)
+    counted = stages[: switching[-1] + 1] if switching else stages
+    return _path(counted, measured, children, mode, RunKind.ACTIVATE)
 
-    def duration(step: Step) -> timedelta:
-        return timedelta() if is_left_out(step, mode) else duration_of(step, measured, children, mode)
 
-    return path_of(counted, duration)
+def _path(
+    stages: Sequence[Sequence[Step]],
+    measured: Measured,
+    children: Mapping[str, FailoverPlan],
+    mode: RunMode,
+    kind: RunKind,
+) -> timedelta:
+    """Stages follow one another, and each takes as long as its longest step."""
+    done = ([step for step in stage if not is_left_out(step, mode)] for stage in stages)
+    longest = (
+        max((duration_of(step, measured, children, mode, kind) for step in stage), default=timedelta())
+        for stage in done
+    )
+    return sum(longest, timedelta())

@@ -166,14 +166,15 @@ class PlanEvaluator:
     ) -> Evaluation:
         children = self._children(plan)
         question = self._question(plan, read, sides, children, is_timed=is_timed)
-        of_children = {name: self._of_child(child, sides) for name, child in children.items()}
+        of_children = {name: self._of_child(child, sides, dry_run=dry_run) for name, child in children.items()}
         return evaluate(question, dry_run=dry_run, of_children=of_children)
 
-    def _of_child(self, child: StoredPlan, sides: Sides) -> Evaluation:
+    def _of_child(self, child: StoredPlan, sides: Sides, *, dry_run: bool) -> Evaluation:
         """By itself: plans that name one another in a circle would be evaluated for ever."""
-        kept = self._kept.read(child.plan.project, child.plan.plan_id)
+        kept = None if dry_run else self._kept.read(child.plan.project, child.plan.plan_id)
         read = kept if kept is not None and kept.etag == child.etag else self._look(child.plan, child.etag)
-        return evaluate(self._question(child.plan, read, sides, self._children(child.plan), is_timed=False))
+        question = self._question(child.plan, read, sides, self._children(child.plan), is_timed=False)
+        return evaluate(question, dry_run=dry_run)
 
     def _question(
         self, plan: FailoverPlan, read: KeptReading, sides: Sides, children: Mapping[str, StoredPlan], *, is_timed: bool

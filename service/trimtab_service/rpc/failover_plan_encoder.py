@@ -125,6 +125,7 @@ def _dry_run(evaluation: Evaluation, message: pb.PlanEvaluation, price_of: Price
             set_nanos(shown.added_cost_per_hour, added[-1])
     if added or not message.unpriced_steps:
         set_nanos(message.added_cost_per_hour, sum(added))
+    message.expected_duration.CopyFrom(duration_of(evaluation.run_time))
     touched = evaluation.blast_radius
     message.blast_radius.services.extend(touched.services)
     message.blast_radius.changed_targets.extend(touched.changed_targets)

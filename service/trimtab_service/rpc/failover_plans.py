@@ -7,7 +7,7 @@ from functools import partial
 from google.protobuf.empty_pb2 import Empty
 
 from trimtab.v1 import failover_service_pb2 as pb
-from trimtab_service.domain.failover import RunMode
+from trimtab_service.domain.failover import RunKind, RunMode
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.failover.prices import machine_nanos_per_hour
 from trimtab_service.failover.runbook import runbook_of
@@ -17,6 +17,7 @@ from trimtab_service.rpc.failover_evaluation import PlanEvaluator, Sides
 from trimtab_service.rpc.failover_keys import key_of
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import encode_evaluation, encode_plan
+from trimtab_service.rpc.failover_vocabulary import KIND_OF, MODE_OF
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.world import World
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
@@ -94,8 +95,14 @@ class FailoverPlans:
         for field, side in (("from_side", request.from_side), ("to_side", request.to_side)):
             if side and side not in known:
                 found.add(field, ErrorReason.UNKNOWN_VALUE, f"the plan's sides are {', '.join(sorted(known))}")
+        if request.to_side and request.from_side == request.to_side:
+            found.add("to_side", ErrorReason.CONTRADICTION, "is the side that would be left")
+        for field, codes in (("kind", KIND_OF), ("mode", MODE_OF)):
+            if getattr(request, field) not in {0, *codes}:
+                found.add(field, ErrorReason.UNKNOWN_VALUE, "is not known to this service")
         found.check()
-        sides = Sides(request.from_side, request.to_side, RunMode.UNGRACEFUL)
+        kind = KIND_OF.get(request.kind, RunKind.ACTIVATE)
+        sides = Sides(request.from_side, request.to_side, MODE_OF.get(request.mode, RunMode.GRACEFUL), kind)
         snapshot = self._world.view(project).snapshot
         evaluation = self._evaluator.of_plan(plan, sides, dry_run=request.dry_run)
         return encode_evaluation(evaluation, partial(machine_nanos_per_hour, snapshot))

@@ -13,6 +13,7 @@ from trimtab.cli.exits import Exit
 from trimtab.cli.failover_advise import advise
 from trimtab.cli.failover_demo import demo
 from trimtab.cli.failover_report import write_pdf
+from trimtab.cli.failover_words import run_kind, run_mode, steering_command
 from trimtab.cli.flags import command
 from trimtab.cli.values import parse
 from trimtab.client import Client
@@ -66,8 +67,8 @@ def start(  # noqa: PLR0913 - a command's options
     connection: Connection,
 ) -> None:
     """Start a run. With --follow exit code 7 says that it did not do what it was for."""
-    what = parse("--kind", _kind, kind)
-    how = parse("--mode", _mode, mode)
+    what = parse("--kind", run_kind, kind)
+    how = parse("--mode", run_mode, mode)
     with connection.client() as client:
         run = client.failover.start_failover(
             plan, from_side, to_side, kind=what, mode=how, etag=etag, override_reason=override, request_id=request_id
@@ -126,8 +127,8 @@ def steer(  # noqa: PLR0913 - a command's options
     connection: Connection,
 ) -> None:
     """Pause, resume, retry or skip a step, switch the mode, abort."""
-    said = parse("COMMAND", _command, what)
-    how = parse("--mode", _mode, mode) if mode else pb.FailoverRun.MODE_UNSPECIFIED
+    said = parse("COMMAND", steering_command, what)
+    how = parse("--mode", run_mode, mode) if mode else pb.FailoverRun.MODE_UNSPECIFIED
     with connection.client() as client:
         made = client.failover.steer_failover_run(
             run, said, step_id=step, mode=how, reason=reason, request_id=request_id
@@ -251,25 +252,3 @@ def _show(run: pb.FailoverRun, *, as_json: bool) -> None:
         out.show_json(run)
     else:
         view.show_run(run)
-
-
-def _kind(text: str) -> "pb.FailoverRun.Kind.ValueType":
-    return pb.FailoverRun.Kind.Value(_known(text, pb.FailoverRun.Kind.keys(), "KIND_"))
-
-
-def _mode(text: str) -> "pb.FailoverRun.Mode.ValueType":
-    return pb.FailoverRun.Mode.Value(_known(text, pb.FailoverRun.Mode.keys(), "MODE_"))
-
-
-def _command(text: str) -> "pb.SteerFailoverRunRequest.Command.ValueType":
-    kind = pb.SteerFailoverRunRequest.Command
-    return kind.Value(_known(text, kind.keys(), "COMMAND_"))
-
-
-def _known(text: str, names: list[str], prefix: str) -> str:
-    """The name of an enum's value that a word means. Raises ValueError, naming the words."""
-    wanted = prefix + text.strip().upper().replace("-", "_")
-    if wanted not in names[1:]:
-        known = ", ".join(name.removeprefix(prefix).lower().replace("_", "-") for name in names[1:])
-        raise ValueError(f"expected one of {known}, not {text!r}")
-    return wanted

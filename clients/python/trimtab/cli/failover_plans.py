@@ -9,8 +9,10 @@ from trimtab.cli import failover_view as view
 from trimtab.cli import output as out
 from trimtab.cli.connection import Connection, Output
 from trimtab.cli.exits import Exit
+from trimtab.cli.failover_words import run_kind, run_mode
 from trimtab.cli.files import read_message
 from trimtab.cli.flags import command
+from trimtab.cli.values import parse
 from trimtab.v1 import failover_service_pb2 as pb
 
 PLAN = Annotated[str, typer.Argument(metavar="PLAN", help="Name or id.")]
@@ -107,6 +109,8 @@ def evaluate(  # noqa: PLR0913 - a command's options
     file: Annotated[Path | None, typer.Option(metavar="FILE", help="One that is not stored, as YAML or JSON.")] = None,
     from_side: Annotated[str, typer.Option("--from", help="The side that would be left.")] = "",
     to_side: Annotated[str, typer.Option("--to", help="The side that would be made active.")] = "",
+    kind: Annotated[str, typer.Option(help="activate, deactivate, post-recovery or drill.")] = "activate",
+    mode: Annotated[str, typer.Option(help="graceful or ungraceful.")] = "graceful",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what every step would do.")] = False,
     output: Output,
     connection: Connection,
@@ -115,8 +119,11 @@ def evaluate(  # noqa: PLR0913 - a command's options
     if bool(plan) == (file is not None):
         raise typer.BadParameter("give either a plan or --file", param_hint="PLAN")
     what = plan if file is None else read_message(file, pb.FailoverPlan, "--file")
+    run, how = parse("--kind", run_kind, kind), parse("--mode", run_mode, mode)
     with connection.client() as client:
-        found = client.failover.evaluate_failover_plan(what, from_side=from_side, to_side=to_side, dry_run=dry_run)
+        found = client.failover.evaluate_failover_plan(
+            what, from_side=from_side, to_side=to_side, kind=run, mode=how, dry_run=dry_run
+        )
     if output.json:
         out.show_json(found)
     else:

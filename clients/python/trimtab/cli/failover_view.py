@@ -94,6 +94,7 @@ def _show_reach(evaluation: pb.PlanEvaluation) -> None:
             + (f"; {unpriced}" if unpriced else ""),
         ),
         ("cannot be undone", ", ".join(reach.final_steps) or "nothing"),
+        ("takes", out.length(evaluation.expected_duration)),
     ]
     out.show(out.heading("what it touches"), out.pairs(rows))
 
