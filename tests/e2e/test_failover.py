@@ -90,6 +90,25 @@ def test_advice_is_drawn(house: FailoverHouse, tmp_path: Path) -> None:
     assert "advised: warm-standby" in advised.out.replace("_", "-")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert ask(house, f"{asked} --rto 1s").code == 3
+    nowhere = ask(house, f"{asked} --rto 30m --plot {tmp_path}/none/frontier.png")
+    assert (nowhere.code, "none/frontier.png" in nowhere.err.replace("\n", "")) == (2, True)
+
+
+def test_no_amount_of_an_advice_is_broken_over_lines(house: FailoverHouse) -> None:
+    """A cluster at a million an hour: each figure of its two tables stands on the line of its strategy."""
+    asked = (
+        "advise --gpu A100 --gpus 8 --count 12 --primary aws:us-east-1 --standby gcp:us-central1 --loss 1000000 "
+        "--data-held 500TiB --changed 20TiB --criticality low --storage-price 0.02"
+    )
+    shown = ask(house, asked).out
+    assert "$0.0200 a GiB and month" in shown
+    lines = [line.split() for line in shown.splitlines() if line.startswith("backup-and-restore")]
+    assert lines == [
+        ["backup-and-restore", "0", "1d", "1d", "default", "yes", "90%", "-"],
+        ["backup-and-restore", "$0.00", "$10,240.00", *lines[1][3:5], "$4,880,000.00", *lines[1][6:]],
+    ]
+    assert [cell.count(".") for cell in lines[1][1:]] == [1] * 6
+    assert ask(house, asked.replace(" low ", " dire ")).code == 2
 
 
 def test_a_drill_goes_before_the_default_and_is_compared_with_the_last(house: FailoverHouse, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import grpc
 import pytest
+from google.type.money_pb2 import Money
 
 from tests.support.failover_plans import NOW, OBSERVERS, failover_plan
 from tests.support.failover_service import AT_ONCE, FAST, PARENT, PLAN, FailoverHouse, failover_house
@@ -15,6 +17,7 @@ from tests.support.service import running_service
 from trimtab.evidence import verify_evidence
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab.v1 import placement_service_pb2, types_pb2
+from trimtab.vocabulary import amount_of
 from trimtab_service.bootstrap import Overrides, utc_now
 from trimtab_service.clouds.simulated.failover import SimulatedClouds
 from trimtab_service.domain.failover import Approve, Detection, Observer, SafetyRules, Workflow
@@ -322,6 +325,37 @@ def test_advice_on_a_strategy(house: FailoverHouse) -> None:
     assert len(by) == 4
     assert warm.storage_cost.units == 23
     assert full.capacity_cost.units > 4 * warm.capacity_cost.units > 0
+
+
+def test_advice_says_what_it_was_counted_from(house: FailoverHouse) -> None:
+    """Every amount follows by hand from what stands in the answer; targets are given, or follow from criticality."""
+    request = pb.AdviseDrStrategyRequest(
+        parent=PARENT,
+        workload=placement_service_pb2.Workload(
+            size=placement_service_pb2.Size(vcpus=4, memory_gib=16), count=10, service_hours_per_month=200
+        ),
+        primary=types_pb2.RegionRef(cloud=types_pb2.CLOUD_AWS, region="us-east-1"),
+        data_gib=1_000,
+        loss_per_hour=Money(currency_code="USD", units=6_000),
+        criticality=pb.CRITICALITY_HIGH,
+    )
+    request.rpo_target.FromTimedelta(timedelta(minutes=2))
+    advice = house.stub.AdviseDrStrategy(request)
+    assert (advice.rto_target.seconds, advice.rpo_target.seconds) == (900, 120)
+    assert (advice.hours_per_month, advice.outages_per_year) == (200, 0.2)
+    assert advice.instance_type
+    warm = next(one for one in advice.options if one.strategy == pb.DR_STRATEGY_WARM_STANDBY)
+    assert warm.running_instances == 2
+    hourly = amount_of(advice.instance_price_per_hour)
+    assert amount_of(warm.capacity_cost) == round(2 * 200 * hourly, 6)
+    assert amount_of(warm.storage_cost) == 1_000 * amount_of(advice.storage_price_per_gib_month)
+    # 0.2 outages of a quarter of an hour and, one time in a hundred, of four hours more.
+    assert amount_of(warm.expected_loss_per_year) == Decimal(348)
+    assert amount_of(warm.total_cost_per_year) == 12 * amount_of(warm.monthly_cost) + 348
+    request.ClearField("criticality")
+    request.ClearField("rpo_target")
+    with pytest.raises(grpc.RpcError, match="how critical"):
+        house.stub.AdviseDrStrategy(request)
 
 
 def test_what_lies_in_the_future_is_not_believed(house: FailoverHouse) -> None:

@@ -118,6 +118,7 @@ def whole_failover_requests(project: str, uuid: str, workload: dict[str, Any]) -
             "lossPerHour": {"currencyCode": "USD", "units": "1000"},
             "outagesPerYear": 0.5,
             "capacityProbability": 0.9,
+            "criticality": "CRITICALITY_HIGH",
             "failoverPlan": plan,
         },
         pb.AdviseDrStrategyRequest(),

@@ -1,4 +1,4 @@
-"""Which of the four ways to keep a standby is the cheapest that is fast enough.
+"""Which of the four ways to keep a standby is the cheapest that is fast enough: standby and expected loss together.
 
 Default times are the upper ends of what AWS states in "Disaster recovery options in the cloud" (hours; tens of minutes
 to hours; minutes; seconds); what a drill measured goes before them. Expected loss a year is
@@ -45,6 +45,21 @@ DEFAULT_TIMES: Final[Mapping[Strategy, Times]] = MappingProxyType(
 )
 """Where no drill has measured."""
 
+
+class Criticality(StrEnum):
+    """How critical a service is, by rising need."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    MISSION = "mission"
+
+
+TARGETS_OF: Final[Mapping[Criticality, Times]] = MappingProxyType(
+    dict(zip(Criticality, DEFAULT_TIMES.values(), strict=True))
+)
+"""Targets of a service that says how critical it is and nothing more: what the four strategies keep, in their order."""
+
 RUNNING_PERCENT: Final[Mapping[Strategy, int]] = MappingProxyType(
     {
         Strategy.BACKUP_AND_RESTORE: 0,
@@ -58,7 +73,8 @@ RUNNING_PERCENT: Final[Mapping[Strategy, int]] = MappingProxyType(
 CAPACITY_WAIT: Final = timedelta(hours=4)
 """How long an outage lasts beyond the recovery time where the capacity was not to be had."""
 
-HOURS_PER_MONTH: Final = 730
+HOURS_PER_MONTH: Final = 730.0
+MONTHS_PER_YEAR: Final = 12
 DEFAULT_OUTAGES_PER_YEAR: Final = 0.2
 DEFAULT_GPU_PROBABILITY: Final = 0.9
 DEFAULT_PROBABILITY: Final = 0.99
@@ -91,6 +107,7 @@ class StrategyQuestion:
     outages_per_year: float = DEFAULT_OUTAGES_PER_YEAR
     capacity_probability: float = DEFAULT_PROBABILITY
     drills: Mapping[Strategy, Times] = field(default_factory=dict)
+    hours_per_month: float = HOURS_PER_MONTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,7 @@ class StrategyOption:
     """One strategy, in USD micros a month and (loss) a year. `is_measured`: its times come from a drill."""
 
     strategy: Strategy
+    running: int
     capacity_micros: int
     storage_micros: int
     transfer_micros: int
@@ -112,12 +130,17 @@ class StrategyOption:
         """All of it."""
         return self.capacity_micros + self.storage_micros + self.transfer_micros
 
+    @property
+    def yearly_micros(self) -> int:
+        """Twelve months and the loss expected in them: what the service pays for the choice."""
+        return MONTHS_PER_YEAR * self.monthly_micros + self.expected_loss_micros
+
 
 @dataclass(frozen=True, slots=True)
 class StrategyAdvice:
-    """All four, the fast enough first, each group by cost; None advised when none is fast enough.
+    """All four, the fast enough first, each group by cost a year with its loss; None advised when none is fast enough.
 
-    `frontier` are those that no other one beats in cost and recovery time, by rising cost.
+    `frontier` are those that no other one beats in monthly cost and recovery time, by rising cost.
     """
 
     options: tuple[StrategyOption, ...]
@@ -164,9 +187,11 @@ def _option(question: StrategyQuestion, strategy: Strategy) -> StrategyOption:
         CAPACITY_WAIT // timedelta(microseconds=1)
     )
     hours = down / (3_600 * 10**6)
+    hourly = running * prices.instance_nanos_per_hour
     return StrategyOption(
         strategy=strategy,
-        capacity_micros=micros_from_nanos(running * prices.instance_nanos_per_hour * HOURS_PER_MONTH),
+        running=running,
+        capacity_micros=micros_from_nanos(round(hourly * Fraction(str(question.hours_per_month)))),
         storage_micros=micros_from_nanos(round(Fraction(str(question.data_gib)) * prices.storage_nanos_per_gib_month)),
         transfer_micros=transfer,
         times=times,
@@ -178,7 +203,7 @@ def _option(question: StrategyQuestion, strategy: Strategy) -> StrategyOption:
 
 
 def _order(option: StrategyOption) -> tuple[bool, int, timedelta]:
-    return not option.meets_targets, option.monthly_micros, option.times.rto
+    return not option.meets_targets, option.yearly_micros, option.times.rto
 
 
 def _frontier(options: Sequence[StrategyOption]) -> tuple[Strategy, ...]:

@@ -1,8 +1,10 @@
 """Advice on a strategy: placement prices one instance at the standby, the catalogue what replication costs."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
 
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab.v1 import placement_service_pb2 as placement_pb
@@ -18,6 +20,8 @@ from trimtab_service.failover.strategy import (
     DEFAULT_OUTAGES_PER_YEAR,
     DEFAULT_PROBABILITY,
     DEFAULT_TIMES,
+    HOURS_PER_MONTH,
+    TARGETS_OF,
     StandbyPrices,
     Strategy,
     StrategyOption,
@@ -29,10 +33,10 @@ from trimtab_service.failover.strategy import (
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.call import Call
 from trimtab_service.rpc.desk import make
-from trimtab_service.rpc.failover_vocabulary import STRATEGY_CODE, duration_of
+from trimtab_service.rpc.failover_vocabulary import CRITICALITY_OF, STRATEGY_CODE, duration_of
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.size_parser import region_key
-from trimtab_service.rpc.vocabulary import CLOUD_CODE, money_of_micros
+from trimtab_service.rpc.vocabulary import CLOUD_CODE, money_of_micros, set_nanos
 from trimtab_service.rpc.world import World
 from trimtab_service.store.failover_plans import FailoverPlanStore
 from trimtab_service.store.failover_runs import FailoverRunStore
@@ -42,7 +46,6 @@ DEFAULT_STORAGE_NANOS: Final = 23_000_000
 """USD 0.023 per GiB and month: the list price of AWS S3 Standard in us-east-1, first 50 TB, 2025."""
 
 _DAYS_PER_MONTH: Final = 365.25 / 12
-_HOURS_PER_MONTH: Final = 730.0
 _MAX_OUTAGES: Final = 1_000.0
 _MAX_HOURS: Final = 8_784.0
 _DRILLS: Final = 50
@@ -69,10 +72,7 @@ class FailoverAdvice:
             region_key(request.standby, vocabulary, found, "standby")
             if request.standby == request.primary:
                 found.add("standby", ErrorReason.CONTRADICTION, "is the primary")
-        for field in ("rto_target", "rpo_target"):
-            if not request.HasField(field):
-                found.add(field, ErrorReason.FIELD_REQUIRED, "say how long")
-            bounds.hours(found, field, getattr(request, field), most=_MAX_HOURS)
+        target = _targets(request, found)
         data = bounds.number(found, "data_gib", request.data_gib, bounds.MAX_GIB)
         changed = bounds.number(found, "changed_gib_per_day", request.changed_gib_per_day, bounds.MAX_GIB)
         outages = bounds.number(found, "outages_per_year", request.outages_per_year, _MAX_OUTAGES)
@@ -95,7 +95,7 @@ class FailoverAdvice:
         question = StrategyQuestion(
             instances=max(1, request.workload.count),
             data_gib=data,
-            target=Times(request.rto_target.ToTimedelta(), request.rpo_target.ToTimedelta()),
+            target=target,
             prices=StandbyPrices(
                 instance_nanos_per_hour=offer.nanos_per_hour,
                 storage_nanos_per_gib_month=storage,
@@ -107,13 +107,21 @@ class FailoverAdvice:
             outages_per_year=outages or DEFAULT_OUTAGES_PER_YEAR,
             capacity_probability=probability or (DEFAULT_GPU_PROBABILITY if needs_gpu else DEFAULT_PROBABILITY),
             drills=self._drills(request.failover_plan, call) if request.failover_plan else {},
+            hours_per_month=_hours(request.workload),
         )
         advice = advise_strategy(question)
         answer = pb.DrAdvice(
             options=[_option(one, on_frontier=one.strategy in advice.frontier) for one in advice.options],
             standby=types_pb2.RegionRef(cloud=CLOUD_CODE[offer.cloud], region=offer.region),
             catalog_version=snapshot.version,
+            instance_type=offer.instance_type,
+            hours_per_month=question.hours_per_month,
+            outages_per_year=question.outages_per_year,
+            rto_target=duration_of(target.rto),
+            rpo_target=duration_of(target.rpo),
         )
+        set_nanos(answer.instance_price_per_hour, offer.nanos_per_hour)
+        set_nanos(answer.storage_price_per_gib_month, storage)
         if advice.advised is not None:
             answer.advised = STRATEGY_CODE[advice.advised]
         return answer
@@ -126,7 +134,7 @@ class FailoverAdvice:
         del workload.purchase_options[:]
         workload.purchase_options.append(types_pb2.PURCHASE_OPTION_ON_DEMAND)
         if workload.WhichOneof("usage") is None:
-            workload.service_hours_per_month = _HOURS_PER_MONTH
+            workload.service_hours_per_month = _hours(request.workload)
         if request.HasField("standby"):
             del workload.residency.regions[:]
             workload.residency.regions.append(request.standby)
@@ -161,6 +169,33 @@ class FailoverAdvice:
         return {}
 
 
+def _targets(request: pb.AdviseDrStrategyRequest, found: Violations) -> Times:
+    """Those given, else those of the criticality; what neither says is noted."""
+    criticality = CRITICALITY_OF.get(request.criticality)
+    if request.criticality and criticality is None:
+        found.add("criticality", ErrorReason.UNKNOWN_VALUE, "is not known to this service")
+    usual = None if criticality is None else TARGETS_OF[criticality]
+    rto = request.rto_target if request.HasField("rto_target") else None
+    rpo = request.rpo_target if request.HasField("rpo_target") else None
+    return Times(
+        rto=_target(found, "rto_target", rto, None if usual is None else usual.rto),
+        rpo=_target(found, "rpo_target", rpo, None if usual is None else usual.rpo),
+    )
+
+
+def _target(found: Violations, field: str, given: Duration | None, usual: timedelta | None) -> timedelta:
+    if given is not None:
+        return timedelta(hours=bounds.hours(found, field, given, most=_MAX_HOURS))
+    if usual is None:
+        found.add(field, ErrorReason.FIELD_REQUIRED, "say how long, or how critical the service is")
+    return usual or timedelta()
+
+
+def _hours(workload: placement_pb.Workload) -> float:
+    """Hours of a month that the service runs, and so its standby."""
+    return workload.service_hours_per_month or workload.hours_per_month or HOURS_PER_MONTH
+
+
 def _option(option: StrategyOption, *, on_frontier: bool) -> pb.DrOption:
     return pb.DrOption(
         strategy=STRATEGY_CODE[option.strategy],
@@ -175,4 +210,6 @@ def _option(option: StrategyOption, *, on_frontier: bool) -> pb.DrOption:
         capacity_probability=option.capacity_probability,
         expected_loss_per_year=money_of_micros(option.expected_loss_micros),
         on_frontier=on_frontier,
+        running_instances=option.running,
+        total_cost_per_year=money_of_micros(option.yearly_micros),
     )

@@ -12,7 +12,7 @@ from trimtab_service.failover.detection import Verdict
 from trimtab_service.failover.findings import Severity
 from trimtab_service.failover.ports import Fencing
 from trimtab_service.failover.run import Command
-from trimtab_service.failover.strategy import Strategy
+from trimtab_service.failover.strategy import Criticality, Strategy
 
 KIND_CODE: Final = {kind: pb.FailoverRun.Kind.Value(f"KIND_{kind.name}") for kind in RunKind}
 MODE_CODE: Final = {mode: pb.FailoverRun.Mode.Value(f"MODE_{mode.name}") for mode in RunMode}
@@ -21,6 +21,7 @@ STEP_CODE: Final = {state: pb.StepRun.State.Value(f"STATE_{state.name}") for sta
 SEVERITY_CODE: Final = {one: pb.PlanFinding.Severity.Value(f"SEVERITY_{one.name}") for one in Severity}
 VERDICT_CODE: Final = {one: pb.ServiceHealth.Verdict.Value(f"VERDICT_{one.name}") for one in Verdict}
 STRATEGY_CODE: Final = {one: pb.DrStrategy.Value(f"DR_STRATEGY_{one.name}") for one in Strategy}
+CRITICALITY_OF: Final = {pb.Criticality.Value(f"CRITICALITY_{one.name}"): one for one in Criticality}
 FENCING_CODE: Final = {
     Fencing.NONE: pb.FENCING_UNSPECIFIED,
     Fencing.WEAK: pb.FENCING_WEAK,

@@ -14,6 +14,8 @@ from trimtab_service.domain.offers import Cloud
 from trimtab_service.failover.prices import transfer_micros
 from trimtab_service.failover.run import StepRun
 from trimtab_service.failover.strategy import (
+    TARGETS_OF,
+    Criticality,
     StandbyPrices,
     Strategy,
     StrategyQuestion,
@@ -79,6 +81,33 @@ def test_loss_by_hand() -> None:
     assert loss[Strategy.WARM_STANDBY] == 3_250 * USD
     assert loss[Strategy.ACTIVE_ACTIVE] == 83_333_333
     assert loss[Strategy.PILOT_LIGHT] == 22_000 * USD
+
+
+def test_what_an_outage_costs_counts_among_what_is_cheap() -> None:
+    """A pilot light saves 2,920 a month and loses 2,200,000 a year, not 325,000; without loss it is cheapest."""
+    lenient = replace(QUESTION, target=Times(timedelta(hours=5), timedelta(days=1)))
+    dear = advise_strategy(replace(lenient, loss_micros_per_hour=1_000_000 * USD))
+    years = {option.strategy: option.yearly_micros for option in dear.options}
+    assert years[Strategy.PILOT_LIGHT] == (12 * 113 + 2_200_000) * USD
+    assert years[Strategy.WARM_STANDBY] == (12 * 3_033 + 325_000) * USD
+    assert dear.advised is Strategy.ACTIVE_ACTIVE
+    assert advise_strategy(replace(lenient, loss_micros_per_hour=0)).advised is Strategy.PILOT_LIGHT
+
+
+def test_a_standby_runs_the_hours_that_the_service_runs() -> None:
+    """Two of eight instances at 2 an hour for 200 hours are 800."""
+    options = advise_strategy(replace(QUESTION, hours_per_month=200.0)).options
+    warm = next(one for one in options if one.strategy is Strategy.WARM_STANDBY)
+    assert (warm.running, warm.capacity_micros) == (2, 800 * USD)
+
+
+def test_each_criticality_is_met_by_one_more_strategy() -> None:
+    """The least critical by all four, the most critical by active-active alone."""
+    met = [
+        sum(one.meets_targets for one in advise_strategy(replace(QUESTION, target=TARGETS_OF[criticality])).options)
+        for criticality in Criticality
+    ]
+    assert met == [4, 3, 2, 1]
 
 
 def test_a_drill_goes_before_a_default() -> None:

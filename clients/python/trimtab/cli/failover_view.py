@@ -179,38 +179,52 @@ def show_health(health: pb.ServiceHealth) -> None:
 
 
 def show_advice(advice: pb.DrAdvice) -> None:
-    """The four strategies."""
-    shown = out.table(
+    """The four strategies: what each brings, what it costs, and what that was counted from."""
+    brings = out.table(
         "strategy",
-        "a month",
-        "capacity",
-        "storage",
-        "transfer",
         "recovery",
         "data age",
         "basis",
         "meets",
         "capacity there",
-        "loss a year",
-        right=["a month", "capacity", "storage", "transfer", "recovery", "data age", "loss a year"],
+        "frontier",
+        right=["recovery", "data age"],
     )
+    money = ("capacity", "storage", "transfer", "a month", "loss a year", "in all a year")
+    costs = out.table("strategy", *money, right=money)
     for one in advice.options:
-        shown.add_row(
-            word(pb.DrStrategy.DESCRIPTOR, one.strategy),
-            out.dollars(one.monthly_cost, 2),
-            out.dollars(one.capacity_cost, 2),
-            out.dollars(one.storage_cost, 2),
-            out.dollars(one.transfer_cost, 2),
+        name = word(pb.DrStrategy.DESCRIPTOR, one.strategy)
+        brings.add_row(
+            name,
+            str(one.running_instances),
             out.length(one.expected_rto),
             out.length(one.expected_rpo),
             one.basis,
             "yes" if one.meets_targets else "no",
             f"{one.capacity_probability:.0%}",
-            out.dollars(one.expected_loss_per_year, 2),
+            "yes" if one.on_frontier else "-",
         )
-    advised = word(pb.DrStrategy.DESCRIPTOR, advice.advised) if advice.advised else "none of them"
+        amounts = (
+            one.capacity_cost,
+            one.storage_cost,
+            one.transfer_cost,
+            one.monthly_cost,
+            one.expected_loss_per_year,
+            one.total_cost_per_year,
+        )
+        costs.add_row(name, *(out.dollars(amount, 2) for amount in amounts))
+    targets = f"recovery within {out.length(advice.rto_target)}, data no older than {out.length(advice.rpo_target)}"
     where = f"{out.cloud(advice.standby.cloud)} {advice.standby.region}"
-    out.show(shown, f"\nadvised: {advised}, with a standby in {where}")
+    counted = [
+        ("standby", f"{advice.instance_type} in {where}, {out.per_hour(advice.instance_price_per_hour)} each"),
+        ("a month", f"{advice.hours_per_month:g} hours"),
+        ("storage", f"{out.dollars(advice.storage_price_per_gib_month)} a GiB and month"),
+        ("outages", f"{advice.outages_per_year:g} a year"),
+    ]
+    advised = word(pb.DrStrategy.DESCRIPTOR, advice.advised) if advice.advised else "none of them"
+    out.show(out.heading(f"asked for: {targets}"), brings, out.heading("what it costs"), costs)
+    out.show(out.heading("counted with"), out.pairs(counted))
+    out.show(f"\nadvised: {advised}, with a standby in {where}")
 
 
 def show_verification(found: Verification) -> None:

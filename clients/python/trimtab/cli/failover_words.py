@@ -1,4 +1,4 @@
-"""Kinds, modes and commands of runs as people write them. Each raises ValueError, naming the words that there are."""
+"""Words of people for runs, and for how critical a service is. Each raises ValueError, naming those that there are."""
 
 from trimtab.v1 import failover_service_pb2 as pb
 
@@ -17,6 +17,11 @@ def steering_command(text: str) -> "pb.SteerFailoverRunRequest.Command.ValueType
     """As `retry-step`."""
     kind = pb.SteerFailoverRunRequest.Command
     return kind.Value(_known(text, kind.keys(), "COMMAND_"))
+
+
+def criticality_of(text: str) -> "pb.Criticality.ValueType":
+    """As `high`."""
+    return pb.Criticality.Value(_known(text, pb.Criticality.keys(), "CRITICALITY_"))
 
 
 def _known(text: str, names: list[str], prefix: str) -> str:

@@ -82,6 +82,13 @@ _UNBROKEN = {
     "saves",
     "exceeded",
     "slack ahead",
+    "a month",
+    "loss a year",
+    "in all a year",
+    "capacity",
+    "storage",
+    "transfer",
+    "data age",
 }
 """Columns whose entries are short, and of no use when broken over lines."""
 
