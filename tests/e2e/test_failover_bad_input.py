@@ -17,6 +17,7 @@ from tests.support.failover_plans import OBSERVERS, failover_plan, step
 from tests.support.failover_service import AT_ONCE, PARENT, PLAN, FailoverHouse, failover_house
 from tests.support.service import running_service
 from trimtab.v1 import failover_service_pb2 as pb
+from trimtab.v1 import types_pb2
 from trimtab_service.bootstrap import utc_now
 from trimtab_service.clouds.simulated.failover import SimulatedClouds
 from trimtab_service.domain.failover import (
@@ -91,6 +92,59 @@ def test_a_plan_with_a_cycle_is_told_and_does_not_start(house: FailoverHouse, tm
     refused = _ask(house, f"start serving {SIDES}")
     assert refused.code == 7
     assert "PLAN_CYCLE" in refused.err
+
+
+def test_every_field_at_fault_is_named_where_it_stands(house: FailoverHouse, tmp_path: Path) -> None:
+    """All at once, by their paths: of 500 steps nobody finds the one that is meant."""
+    message = pb.FailoverPlan(service_id="serving", safety=pb.SafetyRules(minimum_healthy_sides=3))
+    message.sides.add(side_id="virginia", cloud=types_pb2.CLOUD_AWS, region="us-east-1", cidr_blocks=["10.0.0.1/16"])
+    message.sides.add(side_id="-")
+    message.detection.observers.add()
+    stage = message.activate.stages.add()
+    stage.steps.add(step_id="Bad Id").notify.channel = "chat/on-call"
+    stage.steps.add(step_id="child").child_plan.failover_plan = "queue"
+    stage.steps.add(step_id="child")
+    message.post_recovery.stages.add()
+    made = _ask(house, f"plan create {_file(tmp_path, message)} --id serving")
+    assert made.code == 2
+    step = "failover_plan.activate.stages[0].steps"
+    for field in (
+        "failover_plan.sides[0].cidr_blocks[0]",
+        "failover_plan.sides[1].side_id",
+        "failover_plan.sides[1].cloud",
+        "failover_plan.sides[1].region",
+        f"{step}[0].step_id",
+        f"{step}[0].notify.text",
+        f"{step}[1].child_plan.failover_plan",
+        f"{step}[2].step_id",
+        f"{step}[2].action",
+        "failover_plan.post_recovery.stages[0].steps",
+        "failover_plan.safety.minimum_healthy_sides",
+        "failover_plan.detection.observers[0].cloud",
+        "failover_plan.detection.observers[0].observer_id",
+    ):
+        assert f"  {field}: " in made.err
+    assert "13 fields" in made.err
+
+
+def test_who_overrides_has_seen_all_that_stands_against_it(house: FailoverHouse, tmp_path: Path) -> None:
+    """The refusal names every error once, with its steps; the reason is kept in the evidence beside them."""
+    many = [(f"s{number}", SwitchTraffic("dns/nowhere")) for number in range(9)]
+    quota, child = ScaleCapacity(GROUP, count=25), ChildPlan(f"{PARENT}/failoverPlans/none")
+    _kept(house, tmp_path, _plan(*many, ("scale", quota), ("child", child)))
+    refused = _ask(house, f"start serving {SIDES}")
+    assert refused.code == 7
+    said = " ".join(refused.err.split())
+    assert "UNKNOWN_TARGET (s0, s1, s2, s3, s4, s5, s6, s7 and 1 more)" in said
+    assert "UNKNOWN_CHILD (child)" in said
+    assert "QUOTA_BELOW_TARGET (scale)" in said
+    run_id = _start(house, "--override 'the CTO said so'")["name"].rpartition("/")[2]
+    assert _ask(house, f"steer {run_id} abort --reason enough").code == 0
+    evidence = tmp_path / "evidence.json"
+    assert _ask(house, f"evidence {run_id} --out {evidence}").code == 0
+    kept = evidence.read_text(encoding="utf-8")
+    assert "the CTO said so" in kept
+    assert "QUOTA_BELOW_TARGET" in kept
 
 
 def test_an_unknown_target_is_told_and_a_run_in_spite_of_it_pauses(house: FailoverHouse, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ by itself. Detection never goes back to a side that was left: that is decided by
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from trimtab_service.domain.failover import (
     Approve,
@@ -23,6 +24,8 @@ from trimtab_service.domain.reasons import RunEventKind, RunRefusal
 from trimtab_service.failover.documents import action_name
 from trimtab_service.failover.refusals import refused
 from trimtab_service.failover.run import Change, NewEvent, Run, StepRun, Trigger
+
+_MOST_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def admit(asked: StartRequest, plan: FailoverPlan, service: ServiceRecord, load:
     if plan.safety.disabled:
         raise refused(RunRefusal.SWITCHED_OFF)
     if asked.errors and not asked.override_reason:
-        raise refused(RunRefusal.PLAN_NOT_READY, ", ".join(asked.errors[:5]), errors=str(len(asked.errors)))
+        raise refused(RunRefusal.PLAN_NOT_READY, _against(asked), errors=str(len(asked.errors)))
     _healthy_enough(asked, plan)
     if asked.trigger is not Trigger.MANUAL:
         _in_season(asked, plan, service, now)
@@ -171,6 +174,20 @@ def nests_too_deep(asked: StartRequest, plan: FailoverPlan, parent: Run | None) 
         return False
     inner = any(isinstance(step.action, ChildPlan) for step in workflow_of(plan, asked.kind).steps)
     return inner or parent is None or bool(parent.parent_run) or parent.service_id == plan.service_id
+
+
+def _against(asked: StartRequest) -> str:
+    """Each error once, with the steps or sides that it is of: whoever overrides must have seen them all."""
+    of: dict[str, list[str]] = {reason: [] for reason in asked.errors}
+    for _, reason, subject in asked.findings:
+        if reason in of and subject and subject not in of[reason]:
+            of[reason].append(subject)
+    return ", ".join(f"{reason} ({_few(subjects)})" if subjects else reason for reason, subjects in of.items())
+
+
+def _few(subjects: list[str]) -> str:
+    more = len(subjects) - _MOST_SHOWN
+    return ", ".join(subjects[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _healthy_enough(asked: StartRequest, plan: FailoverPlan) -> None:

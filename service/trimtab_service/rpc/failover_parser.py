@@ -18,6 +18,7 @@ from trimtab_service.domain.failover import (
     Side,
     TimeWindow,
 )
+from trimtab_service.domain.offers import Cloud
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds, names
 from trimtab_service.rpc.failover_step_parser import StepParser
@@ -61,7 +62,7 @@ def parse_plan(message: pb.FailoverPlan, project: str, plan_id: str, at: str = "
         post_recovery=post_recovery,
         rto_target=steps.length(message.rto_target, (at, "rto_target")) if message.HasField("rto_target") else None,
         rpo_target=steps.length(message.rpo_target, (at, "rpo_target")) if message.HasField("rpo_target") else None,
-        safety=_safety(message.safety, steps, found, (at, "safety")),
+        safety=_safety(message.safety, steps, found, (at, "safety"), len(sides)),
         detection=_detection(message.detection, steps, found, (at, "detection")),
         drills=_drills(message.drills, steps, found, (at, "drills")),
         description=bounds.text(found, (at, "description"), message.description, _TEXT),
@@ -93,11 +94,11 @@ def _sides(message: pb.FailoverPlan, found: Violations, at: str) -> tuple[Side, 
         cloud = CLOUD_OF.get(side.cloud)
         if cloud is None:
             found.add((where, "cloud"), ErrorReason.FIELD_REQUIRED, "name a cloud: aws, gcp or azure")
-            continue
         if not side.region:
             found.add((where, "region"), ErrorReason.FIELD_REQUIRED, "name a region")
         region = bounds.text(found, (where, "region"), side.region, 64)
-        sides.append(Side(side.side_id, cloud, region, _blocks(side, found, where)))
+        # Where it is missing that is noted, and of the plan nothing is made.
+        sides.append(Side(side.side_id, cloud or Cloud.AWS, region, _blocks(side, found, where)))
     return tuple(sides)
 
 
@@ -113,8 +114,10 @@ def _blocks(side: pb.Side, found: Violations, at: FieldPath) -> tuple[str, ...]:
     return tuple(side.cidr_blocks)
 
 
-def _safety(message: pb.SafetyRules, steps: StepParser, found: Violations, at: FieldPath) -> SafetyRules:
+def _safety(message: pb.SafetyRules, steps: StepParser, found: Violations, at: FieldPath, sides: int) -> SafetyRules:
     healthy = int(bounds.number(found, (at, "minimum_healthy_sides"), message.minimum_healthy_sides, _MAX_SIDES)) or 1
+    if sides and healthy > sides:
+        found.add((at, "minimum_healthy_sides"), ErrorReason.CONTRADICTION, f"the plan has {sides} sides")
     cooldown = _DEFAULT_COOLDOWN
     if message.HasField("cooldown"):
         cooldown = steps.length(message.cooldown, (at, "cooldown"))
@@ -130,12 +133,11 @@ def _detection(message: pb.Detection, steps: StepParser, found: Violations, at: 
             where = (at, f"observers[{place}]")
             if cloud is None:
                 found.add((where, "cloud"), ErrorReason.FIELD_REQUIRED, "say where it stands")
-                continue
             if not one.observer_id or any(other.observer_id == one.observer_id for other in observers):
                 found.add((where, "observer_id"), ErrorReason.CONTRADICTION, "must be given, and of no other")
             observer_id = bounds.text(found, (where, "observer_id"), one.observer_id, 128)
             reporter = bounds.text(found, (where, "reporter"), one.reporter, _MAX_SUBJECT)
-            observers.append(Observer(observer_id, cloud, reporter))
+            observers.append(Observer(observer_id, cloud or Cloud.AWS, reporter))
     ttl = steps.length(message.report_ttl, (at, "report_ttl"), 3_600.0)
     return Detection(
         observers=tuple(observers),

@@ -25,7 +25,7 @@ from trimtab_service.domain.failover import (
 )
 from trimtab_service.domain.reasons import ErrorReason
 from trimtab_service.rpc import bounds, names
-from trimtab_service.rpc.fields import FieldPath, Violations
+from trimtab_service.rpc.fields import FieldPath, Violations, path_text
 
 MAX_STAGES: Final = 64
 MAX_STAGE_STEPS: Final = 64
@@ -88,7 +88,7 @@ class StepParser:
 
     def _id(self, own: str, at: FieldPath) -> str:
         with self._found.gather():
-            names.resource_id(own, "step_id")
+            names.resource_id(own, path_text((at, "step_id")))
         if own in self._seen:
             self._found.add((at, "step_id"), ErrorReason.CONTRADICTION, f"{own!r} is the id of another step")
         self._seen.add(own)
@@ -174,13 +174,15 @@ class StepParser:
 
     def notify(self, message: pb.NotifyStep, at: FieldPath) -> Action:
         """`Notify`."""
+        if not message.text:
+            self._found.add((at, "text"), ErrorReason.FIELD_REQUIRED, "say what")
         text = bounds.text(self._found, (at, "text"), message.text, _TEXT)
         return Notify(self.name(message.channel, (at, "channel")), text)
 
     def child(self, message: pb.ChildPlan, at: FieldPath) -> Action:
         """`ChildPlan`, of the same project."""
         with self._found.gather():
-            project, _ = names.failover_plan(message.failover_plan, "failover_plan")
+            project, _ = names.failover_plan(message.failover_plan, path_text((at, "failover_plan")))
             if project != self._project:
                 self._found.add((at, "failover_plan"), ErrorReason.CONTRADICTION, "is of another project")
         return ChildPlan(message.failover_plan)
