@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from prometheus_client import generate_latest
 
@@ -240,3 +241,13 @@ def test_a_switch_that_nothing_guards_is_found(house: FailoverHouse) -> None:
     """No probe before it."""
     plan = failover_plan(activate=Workflow(((step("switch", SwitchTraffic(NAME)),),)))
     assert _found(_evaluated(house, plan)) == {"NO_HEALTH_CHECK": WARNING}
+
+
+def test_a_plan_that_a_start_would_refuse_does_not_stand_as_ready(tmp_path: Path) -> None:
+    """DNS that is edited through AWS: the standing evaluation and its alert say so before anybody leaves AWS."""
+    with failover_house(tmp_path, _layout(name={"cloud": "aws"})) as house:
+        standing = house.keep().evaluation
+        assert _found(standing) == {"CONTROL_PLANE_OF_LEFT_CLOUD": ERROR}
+        assert "taken to be virginia" in standing.findings[0].description
+        with pytest.raises(grpc.RpcError, match=r"CONTROL_PLANE_OF_LEFT_CLOUD \(switch\)"):
+            house.start(mode=pb.FailoverRun.MODE_UNGRACEFUL)

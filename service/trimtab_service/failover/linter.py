@@ -51,7 +51,7 @@ class Question:
     """What a plan is held against.
 
     `children` are the plans that it and its children name, by the name in the step; `from_side` and `to_side` may be
-    empty: then the first side is taken as the one that is left, and what hangs on that only warns.
+    empty: then the first side is taken as the one that is left, and findings that hang on that say so.
     """
 
     plan: FailoverPlan
@@ -125,17 +125,14 @@ def _previews(question: Question, of_children: Mapping[str, Evaluation]) -> tupl
 def _leaving(question: Question) -> Leaving:
     """The cloud that is left, if any: not by moving between two regions of it, nor on the way back, while it works."""
     if question.kind in {RunKind.DEACTIVATE, RunKind.POST_RECOVERY}:
-        return Leaving(frozenset(), is_said=True)
+        return Leaving(frozenset())
     sides = {side.side_id: side for side in question.plan.sides}
-    left = sides.get(question.from_side)
+    # The first side of a plan is where the service is at home: what forbids leaving it must not wait for the outage.
+    left = sides.get(question.from_side) or question.plan.sides[0]
     kept = sides.get(question.to_side)
-    is_said = left is not None
-    if left is None:
-        # The first side of a plan is where the service is at home.
-        left = question.plan.sides[0]
     others = [kept] if kept is not None else [side for side in question.plan.sides if side is not left]
     stays = any(side.cloud == left.cloud for side in others)
-    return Leaving(frozenset() if stays else frozenset({left.cloud.value}), is_said)
+    return Leaving(frozenset() if stays else frozenset({left.cloud.value}), "" if question.from_side else left.side_id)
 
 
 def _shape(plan: FailoverPlan) -> Iterator[Finding]:
@@ -196,7 +193,6 @@ def _voices(detection: Detection) -> int:
 
 def _dependencies(question: Question) -> Iterator[Finding]:
     left = _leaving(question)
-    severity = Severity.ERROR if left.is_said else Severity.WARNING
     for whose, where in (("trimtab's own", question.dependencies), ("The service's", question.plan.dependencies)):
         for cloud, reason in (
             (where.state_store, PlanReason.STATE_STORE_IN_LEFT_CLOUD),
@@ -206,7 +202,7 @@ def _dependencies(question: Question) -> Iterator[Finding]:
             (where.dns, PlanReason.DNS_IN_LEFT_CLOUD),
         ):
             if cloud and cloud in left.clouds:
-                yield Finding(severity, reason, detail=f"{whose} stands in {cloud}.")
+                yield Finding(Severity.ERROR, reason, detail=f"{whose} stands in {cloud}.{left.hint}")
 
 
 def _times(question: Question, rto: timedelta) -> Iterator[Finding]:

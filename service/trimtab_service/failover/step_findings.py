@@ -31,10 +31,15 @@ _READ_ONLY: Final = (CheckWatermark, RunHealthCheck)
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The clouds that are left. Not `is_said`: that is a guess, so what hangs on it is only a warning."""
+    """The clouds that are left. `assumed`: the side that was taken for it, because none was said."""
 
     clouds: frozenset[str]
-    is_said: bool
+    assumed: str = ""
+
+    @property
+    def hint(self) -> str:
+        """What a finding that hangs on it says of the assumption."""
+        return f" The side that is left was taken to be {self.assumed}." if self.assumed else ""
 
 
 def count_of(action: ScaleCapacity, state: CapacityState, survey: Survey) -> int:
@@ -51,7 +56,6 @@ def count_of(action: ScaleCapacity, state: CapacityState, survey: Survey) -> int
 
 def step_findings(step: Step, plan: FailoverPlan, survey: Survey, leaving: Leaving, now: datetime) -> Iterator[Finding]:
     """Every finding of a step."""
-    hit = Severity.ERROR if leaving.is_said else Severity.WARNING
     for ref in targets_of(step.action):
         reading = survey.get(ref)
         if reading is None or not reading.is_known:
@@ -65,8 +69,8 @@ def step_findings(step: Step, plan: FailoverPlan, survey: Survey, leaving: Leavi
             reason = PlanReason.PERMISSION_MISSING if reading.is_denied else PlanReason.TARGET_NOT_READABLE
             yield Finding(severity, reason, step.step_id, f"{ref.name}: {reading.fault}.")
         if leaves and is_changed and _matters(step, plan):
-            detail = f"{ref.name} is changed through {reading.cloud}."
-            yield Finding(hit, PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD, step.step_id, detail)
+            detail = f"{ref.name} is changed through {reading.cloud}.{leaving.hint}"
+            yield Finding(Severity.ERROR, PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD, step.step_id, detail)
         if not reading.fault and (is_changed or isinstance(step.action, _READ_ONLY)):
             yield from _standing_findings(step, plan, reading, survey, now)
 

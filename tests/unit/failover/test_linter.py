@@ -75,11 +75,13 @@ def test_the_control_plane_of_the_cloud_that_is_left() -> None:
     }
 
 
-def test_a_side_that_is_not_said_warns_only() -> None:
-    """The first one is taken for it, so what hangs on that is no error yet."""
+def test_a_side_that_is_not_said_is_the_first_one() -> None:
+    """A plan that stands as ready must not be refused in the outage; what hangs on the assumption says so."""
     layout = replace(LAYOUT, names={"dns/api.example.com": Name("virginia", cloud="aws")})
     question = replace(_question(failover_plan(), layout), from_side="", to_side="")
-    assert _found(question) == {PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD: Severity.WARNING}
+    assert _found(question) == {PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD: Severity.ERROR}
+    (found,) = evaluate(question).findings
+    assert found.detail.endswith("The side that is left was taken to be virginia.")
 
 
 @pytest.mark.parametrize(
