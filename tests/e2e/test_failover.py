@@ -102,6 +102,19 @@ def test_no_amount_of_an_advice_is_broken_over_lines(house: FailoverHouse) -> No
     )
     shown = ask(house, asked).out
     assert "$0.0200 a GiB and month" in shown
+    heads = [line.split() for line in shown.splitlines() if line.startswith("strategy")]
+    assert heads[0] == [
+        "strategy",
+        "runs",
+        "recovery",
+        "data",
+        "age",
+        "basis",
+        "meets",
+        "capacity",
+        "there",
+        "frontier",
+    ]
     lines = [line.split() for line in shown.splitlines() if line.startswith("backup-and-restore")]
     assert lines == [
         ["backup-and-restore", "0", "1d", "1d", "default", "yes", "90%", "-"],

@@ -180,16 +180,8 @@ def show_health(health: pb.ServiceHealth) -> None:
 
 def show_advice(advice: pb.DrAdvice) -> None:
     """The four strategies: what each brings, what it costs, and what that was counted from."""
-    brings = out.table(
-        "strategy",
-        "recovery",
-        "data age",
-        "basis",
-        "meets",
-        "capacity there",
-        "frontier",
-        right=["recovery", "data age"],
-    )
+    facts = ("runs", "recovery", "data age")
+    brings = out.table("strategy", *facts, "basis", "meets", "capacity there", "frontier", right=facts)
     money = ("capacity", "storage", "transfer", "a month", "loss a year", "in all a year")
     costs = out.table("strategy", *money, right=money)
     for one in advice.options:
