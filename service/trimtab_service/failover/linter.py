@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trimtab_service.domain.failover import (
+    Approve,
     ChildPlan,
     Detection,
     FailoverPlan,
@@ -17,6 +18,7 @@ from trimtab_service.domain.failover import (
     RunMode,
     Side,
     Step,
+    Wait,
 )
 from trimtab_service.domain.reasons import PlanReason
 from trimtab_service.failover.admission import workflow_of
@@ -88,6 +90,7 @@ def evaluate(
         *_detection(plan),
         *_dependencies(question),
         *_times(question, rto),
+        *_timeouts(question),
         *guard_findings(plan),
     ]
     leaving = _leaving(question)
@@ -212,3 +215,13 @@ def _times(question: Question, rto: timedelta) -> Iterator[Finding]:
     # A warning: in an outage a slow plan is better than none.
     elif rto > target:
         yield Finding(Severity.WARNING, PlanReason.SLOWER_THAN_RTO, detail=f"{rto} against {target}.")
+
+
+def _timeouts(question: Question) -> Iterator[Finding]:
+    for kind in (RunKind.ACTIVATE, RunKind.DEACTIVATE, RunKind.POST_RECOVERY):
+        for step in workflow_of(question.plan, kind).steps:
+            # A wait and an approval end by times of their own.
+            takes = duration_of(step, question.measured, question.children, question.mode, kind)
+            if takes > step.timeout and not isinstance(step.action, Wait | Approve):
+                detail = f"{takes} against {step.timeout}."
+                yield Finding(Severity.WARNING, PlanReason.GIVEN_UP_EARLY, step.step_id, detail)

@@ -68,8 +68,10 @@ def step_findings(step: Step, plan: FailoverPlan, survey: Survey, leaving: Leavi
             severity = Severity.WARNING if leaves else Severity.ERROR
             reason = PlanReason.PERMISSION_MISSING if reading.is_denied else PlanReason.TARGET_NOT_READABLE
             yield Finding(severity, reason, step.step_id, f"{ref.name}: {reading.fault}.")
-        if leaves and is_changed and _matters(step, plan):
-            detail = f"{ref.name} is changed through {reading.cloud}.{leaving.hint}"
+        is_needed = is_changed or isinstance(step.action, CheckWatermark)
+        if leaves and is_needed and _matters(step, plan):
+            how = "changed through" if is_changed else "read in"
+            detail = f"{ref.name} is {how} {reading.cloud}.{leaving.hint}"
             yield Finding(Severity.ERROR, PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD, step.step_id, detail)
         if not reading.fault and (is_changed or isinstance(step.action, _READ_ONLY)):
             yield from _standing_findings(step, plan, reading, survey, now)
@@ -113,6 +115,8 @@ def _standing_findings(
         yield from _traffic_findings(step, plan, standing, reading.fencing)
     elif isinstance(step.action, CheckWatermark):
         limit = step.action.max_age if step.action.max_age is not None else plan.rpo_target
+        if limit is None:
+            yield Finding(Severity.WARNING, PlanReason.NO_AGE_LIMIT, step.step_id)
         # Warnings: a replica falls behind in the very outage that the plan is for. The run's own gate decides.
         if not isinstance(standing, datetime):
             yield Finding(Severity.WARNING, PlanReason.NO_WATERMARK, step.step_id)

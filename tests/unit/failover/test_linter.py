@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tests.support.failover_plans import LAYOUT, NOW, failover_plan, step
-from trimtab_service.clouds.simulated.failover import Group, Layout, Name, SimulatedClouds
+from trimtab_service.clouds.simulated.failover import Copy, Group, Layout, Name, SimulatedClouds
 from trimtab_service.domain.failover import (
     AcquireCapacity,
+    Approve,
+    CheckWatermark,
     ChildPlan,
     Detection,
     FailoverPlan,
@@ -256,3 +259,44 @@ def test_the_way_back_leaves_nothing_that_is_gone() -> None:
     layout = replace(LAYOUT, names={"dns/api.example.com": Name("virginia", cloud="aws")})
     question = replace(_question(failover_plan(), layout), kind=RunKind.POST_RECOVERY)
     assert _found(question) == {}
+
+
+def test_a_replica_that_is_read_in_the_cloud_that_is_left() -> None:
+    """Its bucket does not answer in the outage, so the check would stop the run; at the other side it is well."""
+    layout = replace(LAYOUT, copies={"replication/models": Copy("gcp", "aws")})
+    found = evaluate(_question(failover_plan(), layout)).findings
+    (told,) = [one for one in found if one.reason is PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD]
+    assert (told.severity, told.subject) == (Severity.ERROR, "fresh")
+    assert "read in aws" in told.detail
+
+
+def test_a_check_of_age_without_an_age() -> None:
+    """It lets every replica pass; the step's own limit or the plan's is enough."""
+    plan = failover_plan(rpo_target=None)
+    assert _found(_question(plan)) == {PlanReason.NO_AGE_LIMIT: Severity.WARNING}
+    limited = CheckWatermark("replication/models", timedelta(minutes=5))
+    assert PlanReason.NO_AGE_LIMIT not in _found(
+        _question(replace(_activating(step("fresh", limited)), rpo_target=None))
+    )
+
+
+@pytest.mark.parametrize("workflow", ["activate", "deactivate", "post_recovery"])
+def test_a_step_that_is_given_up_before_it_is_done(workflow: str) -> None:
+    """As the plan says or a drill measured; waits and approvals end by themselves."""
+    slow = step("slow", ScaleCapacity("gcp/mig/serving", count=10), expected_duration=timedelta(minutes=11))
+    rest, ask = step("rest", Wait(timedelta(hours=1))), step("ask", Approve(), expected_duration=timedelta(hours=1))
+    fields: dict[str, Any] = {workflow: Workflow(((slow,), (rest,), (ask,)))}
+    plan = failover_plan(**fields)
+    told = [one for one in evaluate(_question(plan)).findings if one.reason is PlanReason.GIVEN_UP_EARLY]
+    assert [(one.subject, one.severity) for one in told] == [("slow", Severity.WARNING)]
+    measured = {"slow": timedelta(minutes=9)}
+    assert PlanReason.GIVEN_UP_EARLY not in _found(replace(_question(plan), measured=measured))
+
+
+def test_a_child_plan_that_takes_longer_than_its_step() -> None:
+    """Eleven minutes of a child in a step that is given up after ten."""
+    child = replace(_activating(step("rest", Wait(timedelta(minutes=11)))), plan_id="child", service_id="other")
+    plan = _activating(step("child", ChildPlan(child.name)))
+    assert PlanReason.GIVEN_UP_EARLY in _found(replace(_question(plan), children={child.name: child}))
+    patient = _activating(step("child", ChildPlan(child.name), timeout=timedelta(minutes=12)))
+    assert PlanReason.GIVEN_UP_EARLY not in _found(replace(_question(patient), children={child.name: child}))
