@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToJson
 
 from tests.support.command_line import Ran, run
-from tests.support.failover_plans import failover_plan
-from tests.support.failover_service import FailoverHouse, failover_house
+from tests.support.failover_plans import failover_plan, step
+from tests.support.failover_service import AT_ONCE, FailoverHouse, failover_house
 from trimtab.evidence import verify_evidence
+from trimtab.v1 import failover_service_pb2 as pb
+from trimtab_service.clouds.simulated.failover import Group
+from trimtab_service.domain.failover import Wait, Workflow
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
 
@@ -67,6 +72,52 @@ def test_from_a_file_to_evidence(house: FailoverHouse, tmp_path: Path) -> None:
     assert forged.code == 1
     assert "NOT SOUND" in forged.out
     assert run("failover", "verify", str(page)).code == 2
+
+
+def test_the_example_has_every_kind_of_step_and_runs(tmp_path: Path) -> None:
+    """What the documents show is accepted, ready, shown step by step, and carried out but for its wait."""
+    text = (Path(__file__).parents[2] / "docs" / "examples" / "failover_plan.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "plan.yaml"
+    file.write_text(text.replace("duration: 30s", "duration: 0s").replace("four_eyes: true", "four_eyes: false"))
+    pool = Group("gcp", "iowa", ready=0, peak=0, quota=8, is_reserved=True)
+    pools = {"gcp/mig/a100": pool, "gcp/mig/l4": pool}
+    home = replace(AT_ONCE.groups["aws/asg/serving"], quota=20, is_reserved=True)
+    layout = replace(AT_ONCE, groups={**AT_ONCE.groups, **pools, "aws/asg/serving": home})
+    queue = failover_plan(service_id="queue", plan_id="queue", activate=Workflow(((step("rest", Wait(timedelta())),),)))
+    child = tmp_path / "queue.json"
+    child.write_text(MessageToJson(plan_message(queue)), encoding="utf-8")
+    with failover_house(tmp_path / "service", layout) as house:
+        assert ask(house, f"plan create {child} --id queue").code == 0
+        made = ask(house, f"plan create {file} --id serving")
+        assert made.code == 0, made.err
+        assert "findings" not in made.out
+        dry = json.loads(ask(house, "plan evaluate serving --from virginia --to iowa --dry-run --json").out)
+        shown = [one["stepId"] for one in dry["steps"]]
+        assert shown == [
+            "go",
+            "tell",
+            "ttl",
+            "drain",
+            "fresh",
+            "serve",
+            "gpus",
+            "orders",
+            "queue",
+            "queue/rest",
+            "healthy",
+            "switch",
+        ]
+        plan = json.loads(ask(house, "plan get serving --json").out)
+        kinds = {key for stage in plan["activate"]["stages"] for one in stage["steps"] for key in one}
+        assert kinds >= {one.json_name for one in pb.Step.DESCRIPTOR.oneofs_by_name["action"].fields}
+        started = json.loads(ask(house, "start serving --from virginia --to iowa --json").out)
+        run_id = started["name"].rpartition("/")[2]
+        _until_pending(house, run_id)
+        assert ask(house, f"approve {run_id} go --plan-hash {started['planHash']}").code == 0
+        assert ask(house, f"watch {run_id}").code == 0
+        changes = [one.change for one in house.world.effects()]
+        assert "switch iowa 1" in changes
+        assert "scale 4" in changes
 
 
 def test_a_run_is_paused_and_aborted(house: FailoverHouse, tmp_path: Path) -> None:
