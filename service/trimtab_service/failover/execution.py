@@ -23,7 +23,7 @@ from trimtab_service.failover.leases import Lease, LeaseView
 from trimtab_service.failover.machine import advance, noted
 from trimtab_service.failover.ports import StaleTokenError, Targets
 from trimtab_service.failover.reach import DrillReach, ProductionReach, StepFailedError
-from trimtab_service.failover.run import Outcome, Run, StepRun, Verdict
+from trimtab_service.failover.run import Change, Outcome, Run, StepRun, Verdict
 from trimtab_service.failover.steps.call import (
     Call,
     Effect,
@@ -217,17 +217,27 @@ class Execution:
     def _change(self, transition: Transition) -> None:
         """Apply a rule; while the database does not answer, again under the same token, as long as the lease lasts."""
         around = self._around
+        is_written = False
+
+        def watched(run: Run, now: datetime) -> Change:
+            nonlocal is_written
+            change = transition(run, now)
+            is_written = bool(change)
+            return change
+
         with self._lock:
             while True:
                 sent_at = time.monotonic()
                 try:
-                    self._run = around.journal.change(self._run, around.owner, around.conduct.lease, transition)
+                    self._run = around.journal.change(self._run, around.owner, around.conduct.lease, watched)
                 except UnavailableError as error:
                     if not self._lease.is_held:
                         raise LeaseLostError from error
                     self._lease.wait(_RETRY_FIRST_S)
                 else:
-                    self._lease.extend(sent_at)
+                    # What changes nothing writes nothing, so it renews no lease either.
+                    if is_written:
+                        self._lease.extend(sent_at)
                     return
 
 
