@@ -11,13 +11,14 @@ import grpc
 import pytest
 from prometheus_client import generate_latest
 
-from tests.support.failover_plans import failover_plan, step
+from tests.support.failover_plans import OBSERVERS, failover_plan, step
 from tests.support.failover_service import AT_ONCE, PARENT, PLAN, FailoverHouse, failover_house
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.bootstrap import Overrides, utc_now
 from trimtab_service.clouds.simulated.failover import Layout, SimulatedClouds
 from trimtab_service.domain.failover import (
     AcquireCapacity,
+    Detection,
     FailoverPlan,
     PlanDependencies,
     ScaleCapacity,
@@ -251,3 +252,35 @@ def test_a_plan_that_a_start_would_refuse_does_not_stand_as_ready(tmp_path: Path
         assert "taken to be virginia" in standing.findings[0].description
         with pytest.raises(grpc.RpcError, match=r"CONTROL_PLANE_OF_LEFT_CLOUD \(switch\)"):
             house.start(mode=pb.FailoverRun.MODE_UNGRACEFUL)
+
+
+def test_an_automatic_plan_that_may_not_run_says_why(tmp_path: Path) -> None:
+    """To whoever reported, and to a person who looks; the mend of the plan is a start."""
+    with failover_house(tmp_path, _layout(group={"quota": 9})) as house:
+        plan = failover_plan(detection=Detection(OBSERVERS, failures=1, automatic=True))
+        kept = house.keep(plan)
+        house.world.fail("aws")
+
+        def told() -> pb.ServiceHealth:
+            health = pb.ServiceHealth()
+            for observer in OBSERVERS:
+                request = pb.ReportHealthRequest(name=PLAN, observer_id=observer.observer_id)
+                for side, is_healthy in (("virginia", False), ("iowa", True)):
+                    request.sides.add(side_id=side, is_healthy=is_healthy)
+                health = house.stub.ReportHealth(request).health
+            return health
+
+        for _ in range(9):  # as many successes in a row as count, but one
+            told()
+        said = told()
+        looked = house.stub.CheckServiceHealth(pb.CheckServiceHealthRequest(name=PLAN))
+        for health in (said, looked):
+            assert health.verdict == pb.ServiceHealth.VERDICT_FAIL_OVER
+            assert "QUOTA_BELOW_TARGET (scale)" in health.refusal
+            assert not health.failover_run
+        fewer = plan_message(_with(plan, "scale", ScaleCapacity(GROUP, count=8)))
+        fewer.name, fewer.etag = PLAN, kept.etag
+        house.stub.UpdateFailoverPlan(pb.UpdateFailoverPlanRequest(failover_plan=fewer))
+        begun = told()
+        assert begun.failover_run
+        assert not begun.refusal

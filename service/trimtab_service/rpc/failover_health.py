@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from trimtab.v1 import failover_service_pb2 as pb
 from trimtab_service.domain.errors import (
     FailedPreconditionError,
@@ -16,7 +18,7 @@ from trimtab_service.domain.errors import (
 )
 from trimtab_service.domain.failover import FailoverPlan, RunMode, SwitchTraffic
 from trimtab_service.domain.reasons import ErrorReason, HealthReason
-from trimtab_service.failover.admission import StartRequest
+from trimtab_service.failover.admission import Load, ServiceRecord, StartRequest, admit
 from trimtab_service.failover.detection import Observed, Report, ServiceHealth, judge, may_start_alone
 from trimtab_service.failover.ports import Targets
 from trimtab_service.failover.run import Trigger
@@ -40,11 +42,21 @@ _SEEN_FOR: Final = timedelta(seconds=5)
 _AHEAD: Final = timedelta(seconds=5)
 """How far an observer's clock may be ahead."""
 
+_LOG: Final = structlog.get_logger("trimtab.failover")
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     side: str
     time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A run by name, or why there is none; both empty: none was due."""
+
+    run: str = ""
+    refusal: str = ""
 
 
 class FailoverHealth:
@@ -68,6 +80,7 @@ class FailoverHealth:
         self._clock = clock
         self._wake: Callable[[], None] | None = None
         self._seen: dict[str, _Seen] = {}
+        self._told: dict[str, str] = {}
 
     def call_on_start(self, wake: Callable[[], None]) -> None:
         """Name whom to tell of a run that was started; the one who carries runs out asks this object as well."""
@@ -78,8 +91,8 @@ class FailoverHealth:
         stored = self._plans.get(*names.failover_plan(request.name))
         report = self._report(request, stored.plan)
         _check_reporter(stored.plan, report.observer_id, call.principal.subject)
-        health, run = self._take(stored, report, key_of(request, call), call.time_remaining())
-        return pb.ReportHealthResponse(health=_encode(health, run))
+        health, begun = self._take(stored, report, key_of(request, call), call.time_remaining())
+        return pb.ReportHealthResponse(health=_encode(health, begun))
 
     def observe(self, seen: Seen) -> None:
         """Take what a probe of the service itself has seen, for every plan of its service that knows the observer.
@@ -95,18 +108,21 @@ class FailoverHealth:
 
     def _take(
         self, stored: StoredPlan, report: Report, key: RequestKey, timeout_s: float | None
-    ) -> tuple[ServiceHealth, str]:
+    ) -> tuple[ServiceHealth, _Begun]:
         observed = self._reports.take(stored.plan, report, key, timeout_s)
         health = self._judge(stored.plan, observed)
-        return health, self._started(stored, health) if may_start_alone(stored.plan, health) else ""
+        return health, self._started(stored, health) if may_start_alone(stored.plan, health) else _Begun()
 
     def check_service_health(self, request: pb.CheckServiceHealthRequest, call: Call) -> pb.ServiceHealth:
         """How it stands."""
         del call
-        plan = self._plans.get(*names.failover_plan(request.name)).plan
+        stored = self._plans.get(*names.failover_plan(request.name))
+        plan = stored.plan
         health = self._judge(plan, self._reports.read(plan))
-        live = self._runs.service(plan.project, plan.service_id).live
-        return _encode(health, "" if live is None else f"projects/{plan.project}/failoverRuns/{live.run_id}")
+        record = self._runs.service(plan.project, plan.service_id)
+        if record.live is not None:
+            return _encode(health, _Begun(f"projects/{plan.project}/failoverRuns/{record.live.run_id}"))
+        return _encode(health, _Begun(refusal=self._refusal(stored, health, record)))
 
     def healthy_sides(self, plan: FailoverPlan) -> frozenset[str] | None:
         """Sides that a quorum sees well; None where too few observe to say."""
@@ -149,15 +165,32 @@ class FailoverHealth:
                     return max(weights, key=lambda one: one[1])[0]
         return ""
 
-    def _started(self, stored: StoredPlan, health: ServiceHealth) -> str:
-        """The run that was started, or that is under way; empty when the rules say that none may start now."""
+    def _started(self, stored: StoredPlan, health: ServiceHealth) -> _Begun:
+        """The run that was started, or that is under way; else what the rules say against one."""
         plan = stored.plan
         to_side = health.candidates[0]
         record = self._runs.service(plan.project, plan.service_id)
         if record.live is not None and record.live.trigger is not Trigger.DRILL:
-            return f"projects/{plan.project}/failoverRuns/{record.live.run_id}"
+            return _Begun(f"projects/{plan.project}/failoverRuns/{record.live.run_id}")
+        asked = self._asked(stored, health)
+        # One id for one outage as seen from this state of the service: processes that decide together start one run.
+        since = f"{record.token}/{record.end_time}"
+        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{since}/{to_side}")
+        key = RequestKey(plan.project, "detection", str(own), own.bytes)
+        try:
+            run = self._runs.start(asked, key)
+        except FailedPreconditionError as refusal:
+            self._tell(plan, refusal.message)
+            return _Begun(refusal.metadata.get("failover_run", ""), refusal.message)
+        self._told.pop(plan.name, None)
+        if self._wake is not None:
+            self._wake()
+        return _Begun(run.name)
+
+    def _asked(self, stored: StoredPlan, health: ServiceHealth) -> StartRequest:
+        plan, to_side = stored.plan, health.candidates[0]
         evaluation = self._evaluator.before_start(stored, Sides(health.active_side, to_side, RunMode.UNGRACEFUL))
-        asked = StartRequest(
+        return StartRequest(
             project=plan.project,
             plan_id=plan.plan_id,
             from_side=health.active_side,
@@ -169,17 +202,22 @@ class FailoverHealth:
             findings=evaluation.record,
             healthy_sides=frozenset(side.side_id for side in health.sides if side.is_well),
         )
-        # One id for one outage as seen from this state of the service: processes that decide together start one run.
-        since = f"{record.token}/{record.end_time}"
-        own = uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.name}/{stored.etag}/{since}/{to_side}")
-        key = RequestKey(plan.project, "detection", str(own), own.bytes)
+
+    def _refusal(self, stored: StoredPlan, health: ServiceHealth, record: ServiceRecord) -> str:
+        """What a run by itself would be refused for, whatever else is under way in the deployment."""
+        if not may_start_alone(stored.plan, health):
+            return ""
         try:
-            run = self._runs.start(asked, key)
+            admit(self._asked(stored, health), stored.plan, record, Load(0, 1), self._clock())
         except FailedPreconditionError as refusal:
-            return refusal.metadata.get("failover_run", "")
-        if self._wake is not None:
-            self._wake()
-        return run.name
+            return refusal.message
+        return ""
+
+    def _tell(self, plan: FailoverPlan, refusal: str) -> None:
+        """Once, and not with every report of an outage."""
+        if self._told.get(plan.name) != refusal:
+            self._told[plan.name] = refusal
+            _LOG.warning("failover_not_started", plan=plan.name, cause=refusal)
 
     def _report(self, request: pb.ReportHealthRequest, plan: FailoverPlan) -> Report:
         found = Violations()
@@ -218,7 +256,7 @@ def _is_observed_by(plan: FailoverPlan, watch: Watch) -> bool:
     return knows and any(side.side_id == watch.side_id for side in plan.sides)
 
 
-def _encode(health: ServiceHealth, run: str) -> pb.ServiceHealth:
+def _encode(health: ServiceHealth, begun: _Begun) -> pb.ServiceHealth:
     return pb.ServiceHealth(
         sides=[
             pb.SideHealth(
@@ -229,5 +267,6 @@ def _encode(health: ServiceHealth, run: str) -> pb.ServiceHealth:
         active_side=health.active_side,
         verdict=VERDICT_CODE[health.verdict],
         reasons=[reason.name for reason in health.reasons],
-        failover_run=run,
+        failover_run=begun.run,
+        refusal=begun.refusal,
     )

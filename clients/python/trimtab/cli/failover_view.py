@@ -176,6 +176,8 @@ def show_health(health: pb.ServiceHealth) -> None:
     out.show(shown, f"\n{verdict}: {', '.join(health.reasons)}")
     if health.failover_run:
         out.show(f"run: {health.failover_run}")
+    if health.refusal:
+        out.show(f"no run starts by itself: {health.refusal}")
 
 
 def show_advice(advice: pb.DrAdvice) -> None:
