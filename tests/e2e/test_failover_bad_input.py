@@ -127,6 +127,19 @@ def test_every_field_at_fault_is_named_where_it_stands(house: FailoverHouse, tmp
     assert "13 fields" in made.err
 
 
+def test_a_word_that_the_contract_does_not_know_is_answered_with_those_it_knows(
+    house: FailoverHouse, tmp_path: Path
+) -> None:
+    """People write `aws`, as everywhere else on the command line."""
+    file = tmp_path / "plan.yaml"
+    file.write_text("service_id: serving\nsides: [{side_id: home, cloud: aws, region: us-east-1}]\n")
+    refused = _ask(house, f"plan create {file} --id serving")
+    assert refused.code == 2
+    said = " ".join(refused.err.replace("│", " ").split())
+    assert "sides[0].cloud" in said
+    assert "Known: CLOUD_AWS, CLOUD_GCP, CLOUD_AZURE." in said
+
+
 def test_who_overrides_has_seen_all_that_stands_against_it(house: FailoverHouse, tmp_path: Path) -> None:
     """The refusal names every error once, with its steps; the reason is kept in the evidence beside them."""
     many = [(f"s{number}", SwitchTraffic("dns/nowhere")) for number in range(9)]

@@ -1,6 +1,7 @@
 """Messages in files: JSON or YAML in the names of the contract. An unknown field is an error, not ignored."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any, TextIO, TypeVar
 
 import typer
 import yaml
+from google.protobuf import descriptor_pool
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
 STDIN = Path("-")
+_NO_VALUE = re.compile(r"Invalid enum value \S+ for enum type ([\w.]+\w)")
 _Message = TypeVar("_Message", bound=Message)
 
 
@@ -86,8 +89,17 @@ def _message(entry: object, kind: type[_Message], flag: str, where: str) -> _Mes
     try:
         ParseDict(_plain(entry), message)
     except ParseError as error:
-        raise typer.BadParameter(f"{where}: {error}", param_hint=flag) from None
+        raise typer.BadParameter(f"{where}: {error}{_values(str(error))}", param_hint=flag) from None
     return message
+
+
+def _values(fault: str) -> str:
+    """The values that there are, where an enum has no such one: protobuf names only its type."""
+    told = _NO_VALUE.search(fault)
+    if told is None:
+        return ""
+    known = descriptor_pool.Default().FindEnumTypeByName(told[1]).values
+    return f" Known: {', '.join(value.name for value in known if value.number)}."
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - a JSON value
