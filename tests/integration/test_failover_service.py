@@ -20,7 +20,15 @@ from trimtab.v1 import placement_service_pb2, types_pb2
 from trimtab.vocabulary import amount_of
 from trimtab_service.bootstrap import Overrides, utc_now
 from trimtab_service.clouds.simulated.failover import SimulatedClouds
-from trimtab_service.domain.failover import Approve, Detection, Observer, SafetyRules, Workflow
+from trimtab_service.domain.failover import (
+    Approve,
+    Detection,
+    Observer,
+    SafetyRules,
+    ScaleCapacity,
+    Step,
+    Workflow,
+)
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
@@ -302,6 +310,22 @@ def test_a_runbook_holds_the_token_past_the_last_one(house: FailoverHouse) -> No
     markdown = house.stub.ExportRunbook(pb.ExportRunbookRequest(name=PLAN)).markdown
     assert f"**{token + 1}**" in markdown
     assert "point 100% of `dns/api.example.com` at the side" in markdown
+
+
+def test_the_side_that_serves_is_not_taken_out(house: FailoverHouse) -> None:
+    """Neither before any run, when only the name tells where traffic is, nor after; the one that was left is."""
+    name = "aws/asg/serving"
+    shrink = Workflow(((Step("shrink", ScaleCapacity(name, count=0)),),))
+    house.keep(failover_plan(deactivate=shrink, detection=Detection()))
+    out = {"kind": pb.FailoverRun.KIND_DEACTIVATE}
+    with pytest.raises(grpc.RpcError, match="make another one active first"):
+        house.start(**out)
+    assert house.world.effects() == ()
+    assert house.over(house.start()).state == pb.FailoverRun.STATE_SUCCEEDED
+    with pytest.raises(grpc.RpcError, match="make another one active first"):
+        house.start(**out, from_side="iowa", to_side="virginia")
+    assert house.over(house.start(**out)).state == pb.FailoverRun.STATE_SUCCEEDED
+    assert (house.world.effects()[-1].target, house.world.effects()[-1].change) == (name, "scale 0")
 
 
 def test_advice_on_a_strategy(house: FailoverHouse) -> None:

@@ -303,6 +303,7 @@ class RunRefusal(Reason):
     TOO_MANY_RUNS = "As many runs as the deployment allows are under way."
     FAILBACK_NOT_AUTOMATIC = "The way back to the side that was left is decided by a person."
     TOO_FEW_HEALTHY_SIDES = "Fewer healthy sides would be left than the plan asks for."
+    SIDE_IS_ACTIVE = "Traffic is at the side that would be taken out: make another one active first."
     UNKNOWN_SIDE = "The plan has no such side, or both sides are one."
     NOTHING_TO_RUN = "The plan has no steps for this."
     CHILD_TOO_DEEP = "A child plan has a child plan itself, or moves the same service."

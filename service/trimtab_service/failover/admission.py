@@ -33,8 +33,9 @@ class StartRequest:
     """What is asked for.
 
     `errors`: findings of the latest evaluation that forbid a run without `override_reason`; `findings`: all of them but
-    mere information (severity, reason, subject), for the record. `healthy_sides`: as the
-    observers see it, None where nothing observes. `etag`: the plan's, when the caller insists on it.
+    mere information (severity, reason, subject), for the record. `healthy_sides`: as the observers see it, None where
+    nothing observes. `active_side`: where traffic was seen, for a service of which no run has confirmed it; empty: not
+    known. `etag`: the plan's, when the caller insists on it.
     """
 
     project: str
@@ -51,6 +52,7 @@ class StartRequest:
     override_reason: str = ""
     healthy_sides: frozenset[str] | None = None
     parent_run: str = ""
+    active_side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,9 @@ def admit(asked: StartRequest, plan: FailoverPlan, service: ServiceRecord, load:
         raise refused(RunRefusal.SWITCHED_OFF)
     if asked.errors and not asked.override_reason:
         raise refused(RunRefusal.PLAN_NOT_READY, _against(asked), errors=str(len(asked.errors)))
+    active_side = service.active_side or asked.active_side
+    if asked.kind is RunKind.DEACTIVATE and asked.from_side == active_side and not asked.override_reason:
+        raise refused(RunRefusal.SIDE_IS_ACTIVE, from_side=asked.from_side)
     _healthy_enough(asked, plan)
     if asked.trigger is not Trigger.MANUAL:
         _in_season(asked, plan, service, now)

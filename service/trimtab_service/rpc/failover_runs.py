@@ -87,6 +87,8 @@ class FailoverRuns:
             findings=evaluation.record,
             override_reason=reason,
             healthy_sides=self._health.healthy_sides(stored.plan),
+            # Looked at where it matters only: its name server may be slow, and a failover waits for nobody.
+            active_side=self._health.active_side(stored.plan) if kind is RunKind.DEACTIVATE else "",
         )
         run = self._runs.start(asked, key, call.time_remaining())
         self._wake()

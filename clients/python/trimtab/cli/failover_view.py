@@ -64,7 +64,7 @@ def show_evaluation(evaluation: pb.PlanEvaluation) -> None:
             shown.add_row(Text(severity, style=style), one.reason, one.subject or "plan", one.description)
         out.show(out.heading("findings"), shown)
     if evaluation.steps:
-        shown = out.table("step", "now", "then", "takes", "fence", right=["takes"])
+        shown = out.table("step", "now", "after", "takes", "fence", right=["takes"])
         for step in evaluation.steps:
             fence = word(pb.Fencing.DESCRIPTOR, step.fencing) if step.fencing else "-"
             shown.add_row(step.step_id, step.before or "-", step.after, out.length(step.expected_duration), fence)
