@@ -173,6 +173,9 @@ def test_no_amount_of_an_advice_is_broken_over_lines(house: FailoverHouse) -> No
     ]
     assert [cell.count(".") for cell in lines[1][1:]] == [1] * 6
     assert ask(house, asked.replace(" low ", " dire ")).code == 2
+    unsaid = ask(house, asked.replace("--loss 1000000 ", "")).out
+    assert re.search(r"loss +not said", unsaid)
+    assert all(line.split()[-2] == "-" for line in unsaid.splitlines() if "$10,240.00" in line)
 
 
 def test_a_drill_goes_before_the_default_and_is_compared_with_the_last(house: FailoverHouse, tmp_path: Path) -> None:

@@ -376,6 +376,8 @@ def test_advice_says_what_it_was_counted_from(house: FailoverHouse) -> None:
     # 0.2 outages of a quarter of an hour and, one time in a hundred, of four hours more.
     assert amount_of(warm.expected_loss_per_year) == Decimal(348)
     assert amount_of(warm.total_cost_per_year) == 12 * amount_of(warm.monthly_cost) + 348
+    request.ClearField("loss_per_hour")
+    assert not house.stub.AdviseDrStrategy(request).HasField("loss_per_hour")
     request.ClearField("criticality")
     request.ClearField("rpo_target")
     with pytest.raises(grpc.RpcError, match="how critical"):

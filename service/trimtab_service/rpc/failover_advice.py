@@ -122,6 +122,8 @@ class FailoverAdvice:
         )
         set_nanos(answer.instance_price_per_hour, offer.nanos_per_hour)
         set_nanos(answer.storage_price_per_gib_month, storage)
+        if request.HasField("loss_per_hour"):
+            answer.loss_per_hour.CopyFrom(money_of_micros(loss))
         if advice.advised is not None:
             answer.advised = STRATEGY_CODE[advice.advised]
         return answer

@@ -206,7 +206,10 @@ def show_advice(advice: pb.DrAdvice) -> None:
             one.expected_loss_per_year,
             one.total_cost_per_year,
         )
-        costs.add_row(name, *(out.dollars(amount, 2) for amount in amounts))
+        shown = [out.dollars(amount, 2) for amount in amounts]
+        if not advice.HasField("loss_per_hour"):
+            shown[4] = "-"
+        costs.add_row(name, *shown)
     targets = f"recovery within {out.length(advice.rto_target)}, data no older than {out.length(advice.rpo_target)}"
     where = f"{out.cloud(advice.standby.cloud)} {advice.standby.region}"
     counted = [
@@ -214,6 +217,7 @@ def show_advice(advice: pb.DrAdvice) -> None:
         ("a month", f"{advice.hours_per_month:g} hours"),
         ("storage", f"{out.dollars(advice.storage_price_per_gib_month)} a GiB and month"),
         ("outages", f"{advice.outages_per_year:g} a year"),
+        ("loss", f"{out.dollars(advice.loss_per_hour, 2)} an hour" if advice.HasField("loss_per_hour") else "not said"),
     ]
     advised = word(pb.DrStrategy.DESCRIPTOR, advice.advised) if advice.advised else "none of them"
     out.show(out.heading(f"asked for: {targets}"), brings, out.heading("what it costs"), costs)
