@@ -240,6 +240,7 @@ class PlanReason(Reason):
     TTL_TOO_LONG = "The record's TTL is above a quarter of the recovery time."
     CIDR_OVERLAP = "The networks of two sides overlap, so they cannot be joined."
     REPLICA_STALE = "The replica is older than the data age that the plan accepts; a promotion would be refused."
+    REPLICA_IN_LEFT_CLOUD = "The replica is read in the cloud that is left: when it is silent, the run pauses there."
     NO_WATERMARK = "No canary was ever read at the replica: its age is not known."
     NO_AGE_LIMIT = "Neither the step nor the plan says how old the replica may be, so the check lets any age pass."
     PROMOTION_UNGUARDED = "A data store is promoted and no step before it checks the age of the replica."

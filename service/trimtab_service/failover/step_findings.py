@@ -68,11 +68,14 @@ def step_findings(step: Step, plan: FailoverPlan, survey: Survey, leaving: Leavi
             severity = Severity.WARNING if leaves else Severity.ERROR
             reason = PlanReason.PERMISSION_MISSING if reading.is_denied else PlanReason.TARGET_NOT_READABLE
             yield Finding(severity, reason, step.step_id, f"{ref.name}: {reading.fault}.")
-        is_needed = is_changed or isinstance(step.action, CheckWatermark)
-        if leaves and is_needed and _matters(step, plan):
-            how = "changed through" if is_changed else "read in"
-            detail = f"{ref.name} is {how} {reading.cloud}.{leaving.hint}"
-            yield Finding(Severity.ERROR, PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD, step.step_id, detail)
+        if leaves and _matters(step, plan):
+            if is_changed:
+                detail = f"{ref.name} is changed through {reading.cloud}.{leaving.hint}"
+                yield Finding(Severity.ERROR, PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD, step.step_id, detail)
+            elif isinstance(step.action, CheckWatermark):
+                # A warning: what serves objects often outlives what machines are made by.
+                detail = f"{ref.name} stands in {reading.cloud}.{leaving.hint}"
+                yield Finding(Severity.WARNING, PlanReason.REPLICA_IN_LEFT_CLOUD, step.step_id, detail)
         if not reading.fault and (is_changed or isinstance(step.action, _READ_ONLY)):
             yield from _standing_findings(step, plan, reading, survey, now)
 

@@ -262,12 +262,9 @@ def test_the_way_back_leaves_nothing_that_is_gone() -> None:
 
 
 def test_a_replica_that_is_read_in_the_cloud_that_is_left() -> None:
-    """Its bucket does not answer in the outage, so the check would stop the run; at the other side it is well."""
+    """Its bucket may not answer in the outage, and the check would stop the run; at the other side it is well."""
     layout = replace(LAYOUT, copies={"replication/models": Copy("gcp", "aws")})
-    found = evaluate(_question(failover_plan(), layout)).findings
-    (told,) = [one for one in found if one.reason is PlanReason.CONTROL_PLANE_OF_LEFT_CLOUD]
-    assert (told.severity, told.subject) == (Severity.ERROR, "fresh")
-    assert "read in aws" in told.detail
+    assert _found(_question(failover_plan(), layout)) == {PlanReason.REPLICA_IN_LEFT_CLOUD: Severity.WARNING}
 
 
 def test_a_check_of_age_without_an_age() -> None:
