@@ -9,6 +9,7 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from tests.support.contract import refusal_of
 from tests.support.failover_plans import failover_plan, step
 from tests.support.failover_service import AT_ONCE, PARENT, FailoverHouse, failover_house
 from trimtab.v1 import failover_service_pb2 as pb
@@ -200,3 +201,16 @@ def test_a_way_from_a_side_to_itself_is_no_way(house: FailoverHouse) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         _dry(house, failover_plan(), to_side="virginia")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_start_on_no_way_names_the_sides_at_fault(house: FailoverHouse) -> None:
+    """Both of them, with those that there are."""
+    house.keep()
+    for sides, fields in (
+        ({"from_side": "mars", "to_side": "venus"}, ["from_side", "to_side"]),
+        ({"to_side": "virginia"}, ["to_side"]),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            house.start(**sides)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert list(refusal_of(caught.value).fields) == fields

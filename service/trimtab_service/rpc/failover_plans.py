@@ -18,6 +18,7 @@ from trimtab_service.rpc.failover_keys import key_of
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import encode_evaluation, encode_plan
 from trimtab_service.rpc.failover_vocabulary import KIND_OF, MODE_OF
+from trimtab_service.rpc.failover_way import check_way
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.rpc.world import World
 from trimtab_service.store.failover_plans import FailoverPlanStore, StoredPlan
@@ -91,12 +92,7 @@ class FailoverPlans:
             own = names.failover_plan(message.name, "failover_plan.name")[1] if message.name else "unnamed"
             plan = parse_plan(message, project, own)
         found = Violations()
-        known = {side.side_id for side in plan.sides}
-        for field, side in (("from_side", request.from_side), ("to_side", request.to_side)):
-            if side and side not in known:
-                found.add(field, ErrorReason.UNKNOWN_VALUE, f"the plan's sides are {', '.join(sorted(known))}")
-        if request.to_side and request.from_side == request.to_side:
-            found.add("to_side", ErrorReason.CONTRADICTION, "is the side that would be left")
+        check_way(plan, request.from_side, request.to_side, found)
         for field, codes in (("kind", KIND_OF), ("mode", MODE_OF)):
             if getattr(request, field) not in {0, *codes}:
                 found.add(field, ErrorReason.UNKNOWN_VALUE, "is not known to this service")

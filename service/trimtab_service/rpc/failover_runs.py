@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from trimtab.v1 import failover_service_pb2 as pb
-from trimtab_service.domain.errors import InvalidArgumentError, Violation
+from trimtab_service.domain.errors import FailedPreconditionError, InvalidArgumentError, Violation
 from trimtab_service.domain.failover import RunKind, RunMode
-from trimtab_service.domain.reasons import ErrorReason
+from trimtab_service.domain.reasons import ErrorReason, RunRefusal
 from trimtab_service.failover.admission import StartRequest
 from trimtab_service.failover.chain import Link
 from trimtab_service.failover.documents import plan_bytes
@@ -20,6 +20,7 @@ from trimtab_service.rpc.failover_keys import key_of, sequence_of, token_of
 from trimtab_service.rpc.failover_measures import FailoverMeasures
 from trimtab_service.rpc.failover_run_encoder import encode_comparison, encode_event, encode_run
 from trimtab_service.rpc.failover_vocabulary import COMMAND_OF, KIND_OF, MODE_OF
+from trimtab_service.rpc.failover_way import check_way
 from trimtab_service.rpc.fields import Violations
 from trimtab_service.store.failover_plans import FailoverPlanStore
 from trimtab_service.store.failover_runs import FailoverRunStore
@@ -90,7 +91,14 @@ class FailoverRuns:
             # Looked at where it matters only: its name server may be slow, and a failover waits for nobody.
             active_side=self._health.active_side(stored.plan) if kind is RunKind.DEACTIVATE else "",
         )
-        run = self._runs.start(asked, key, call.time_remaining())
+        try:
+            run = self._runs.start(asked, key, call.time_remaining())
+        except FailedPreconditionError as refusal:
+            # Here and not before: the same request again is answered as it was, whatever the plan has become.
+            if refusal.metadata.get("refusal") == RunRefusal.UNKNOWN_SIDE.name:
+                check_way(stored.plan, asked.from_side, asked.to_side, found)
+                found.check()
+            raise
         self._wake()
         return encode_run(run)
 
