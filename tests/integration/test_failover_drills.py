@@ -7,6 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
+import pytest
+
+from tests.support.contract import refusal_of
 from tests.support.failover_plans import failover_plan, step
 from tests.support.failover_service import AT_ONCE, PARENT, PLAN, FailoverHouse, failover_house
 from trimtab.evidence import verify_evidence
@@ -89,6 +93,15 @@ def test_a_plan_that_is_changed_to_ask_for_exercises_gets_them(tmp_path: Path) -
         changed.name, changed.etag = kept.name, kept.etag
         house.stub.UpdateFailoverPlan(pb.UpdateFailoverPlanRequest(failover_plan=changed))
         _until(lambda: bool(_runs(house)))
+
+
+def test_exercises_are_an_hour_apart_at_least(tmp_path: Path) -> None:
+    """One after the other without end would take capacity, and money, that nobody meant to spend."""
+    with _house(tmp_path, [utc_now()]) as house:
+        with pytest.raises(grpc.RpcError) as caught:
+            house.keep(_every(HOUR - timedelta(seconds=1)))
+        assert list(refusal_of(caught.value).fields) == ["failover_plan.drills.every"]
+        house.keep(_every(HOUR))
 
 
 def test_exercises_keep_to_their_windows(tmp_path: Path) -> None:

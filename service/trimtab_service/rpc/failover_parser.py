@@ -38,6 +38,7 @@ _TEXT: Final = 1_000
 _DEFAULT_COOLDOWN: Final = timedelta(minutes=60)
 _DEFAULT_TTL: Final = timedelta(seconds=30)
 _YEAR_S: Final = 366 * 86_400.0
+_LEAST_EVERY: Final = timedelta(hours=1)
 
 
 def parse_plan(message: pb.FailoverPlan, project: str, plan_id: str, at: str = "failover_plan") -> FailoverPlan:
@@ -151,6 +152,8 @@ def _detection(message: pb.Detection, steps: StepParser, found: Violations, at: 
 
 def _drills(message: pb.DrillSchedule, steps: StepParser, found: Violations, at: FieldPath) -> DrillSchedule:
     every = steps.length(message.every, (at, "every"), _YEAR_S)
+    if timedelta() < every < _LEAST_EVERY:
+        found.add((at, "every"), ErrorReason.OUT_OF_RANGE, "an hour is the least: an exercise acquires real capacity")
     return DrillSchedule(
         every=every or None,
         allowed_windows=_windows(message.allowed_windows, found, (at, "allowed_windows")),
