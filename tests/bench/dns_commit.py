@@ -21,13 +21,13 @@ import pytest
 
 from tests.support.name_servers import ZONE, RunningNameServer, name_server
 from tests.support.switching import ADDRESSES, AWS, GCP
-from trimtab_service.clouds.dns.fence import Fence, mark_of
 from trimtab_service.clouds.dns.fenced_name import FencedName
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import NameServer, Observers
 from trimtab_service.clouds.dns.rfc2136 import DynamicRecords
 from trimtab_service.clouds.dns.tsig import read_key
 from trimtab_service.clouds.patience import Patience
+from trimtab_service.failover.fence import Fence, mark_of
 
 _SERVERS: Final = ("bind", "powerdns")
 

@@ -25,7 +25,6 @@ from tests.support.fault_proxy import FaultProxy, Way
 from tests.support.name_servers import ZONE, RunningNameServer, name_server
 from tests.support.recording_targets import Record, RecordedTargets
 from tests.support.switching import soon
-from trimtab_service.clouds.dns.fence import LABEL, Fence
 from trimtab_service.clouds.dns.fenced_name import FencedName, Held, Records
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import NameServer, Observers
@@ -35,6 +34,7 @@ from trimtab_service.clouds.dns.tsig import read_key
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.domain.errors import UnavailableError
 from trimtab_service.domain.failover import RunState, SwitchTraffic
+from trimtab_service.failover.fence import LABEL, Fence
 from trimtab_service.failover.run import Run
 from trimtab_service.failover.runner import Runner
 

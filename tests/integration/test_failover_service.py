@@ -1,5 +1,6 @@
 """Failover through a real server: kept, started, approved, followed, noticed, handed over."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +30,7 @@ from trimtab_service.domain.failover import (
     Step,
     Workflow,
 )
+from trimtab_service.failover.fence import Fence
 from trimtab_service.rpc.failover_parser import parse_plan
 from trimtab_service.rpc.failover_plan_encoder import plan_message
 
@@ -309,6 +311,10 @@ def test_a_runbook_holds_the_token_past_the_last_one(house: FailoverHouse) -> No
     token = house.over(house.start()).token
     markdown = house.stub.ExportRunbook(pb.ExportRunbookRequest(name=PLAN)).markdown
     assert f"**{token + 1}**" in markdown
+    (text,) = re.findall(r"^    (trimtab-fence .*)$", markdown, re.MULTILINE)
+    by_hand = Fence.parse(text)
+    assert by_hand is not None
+    assert by_hand.token == token + 1
     assert "point 100% of `dns/api.example.com` at the side" in markdown
 
 

@@ -22,10 +22,10 @@ from tests.support.moto_fleet import REGION, MotoFleet, moto_fleet
 from tests.support.moto_groups import make_group
 from tests.support.name_servers import ZONE, RunningNameServer, name_server
 from trimtab_service.clouds.configuration import load_accounts
-from trimtab_service.clouds.dns.fence import LABEL, Fence
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.clouds.target_configuration import load_targets
 from trimtab_service.clouds.targets import ConfiguredTargets, open_targets
+from trimtab_service.failover.fence import LABEL, Fence
 
 NAME: Final = "dns/api.example.com"
 _RECORD: Final = f"api.{ZONE}"

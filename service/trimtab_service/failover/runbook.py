@@ -20,10 +20,12 @@ from trimtab_service.domain.failover import (
     Workflow,
 )
 from trimtab_service.failover.admission import ServiceRecord
+from trimtab_service.failover.fence import BY_HAND, LABEL, Fence
 
 
 def runbook_of(plan: FailoverPlan, plan_hash: str, service: ServiceRecord, now: datetime) -> str:
     """Markdown. The token to use by hand is past any that a controller which comes back could hold."""
+    token = service.token + 1
     lines = [
         f"# Runbook: {plan.service_id}",
         "",
@@ -38,8 +40,12 @@ def runbook_of(plan: FailoverPlan, plan_hash: str, service: ServiceRecord, now: 
         f"| recovery time asked for | {_length(plan.rto_target)} |",
         f"| age of data accepted | {_length(plan.rpo_target)} |",
         "",
-        f"By hand, write the fence token **{service.token + 1}** with every change of traffic: a controller that comes",
-        "back with an older one is refused by the name itself, and the next run of trimtab holds one that passes.",
+        f"By hand, write the fence token **{token}** with every change of traffic, in the same change where",
+        "the provider can: a controller that comes back with an older one is then refused by the name itself, and the next",
+        f"run of trimtab holds one that passes. A DNS name has it in the TXT record `{LABEL}.` and its name, a",
+        "SageMaker endpoint in the tag `trimtab:fence`, as this text (on Azure DNS: metadata `trimtab_token`, the number):",
+        "",
+        f"    {Fence(token, BY_HAND).text}",
         "",
         "## Sides",
         "",
@@ -87,8 +93,10 @@ def _words(action: Action) -> str:  # noqa: C901, PLR0911 - one a kind of action
             return f"get {count} instances ({share:.0%} suffice) from {names}"
         case PromoteDataStore(target=name):
             return f"make `{name}` the primary"
+        case CheckWatermark(target=name, max_age=None):
+            return f"go on only if the newest canary of `{name}` is no older than the age of data accepted (above)"
         case CheckWatermark(target=name, max_age=age):
-            return f"go on only if the newest canary of `{name}` is at most {_length(age)} old"
+            return f"go on only if the newest canary of `{name}` is at most {age} old"
         case RunHealthCheck(probes=probes, successes=successes):
             return f"wait for {successes} successes in a row of {', '.join(f'`{name}`' for name in probes)}"
         case Wait(duration=duration):
@@ -102,4 +110,4 @@ def _words(action: Action) -> str:  # noqa: C901, PLR0911 - one a kind of action
 
 
 def _length(value: object) -> str:
-    return "as the plan says" if value is None else str(value)
+    return "not said" if value is None else str(value)

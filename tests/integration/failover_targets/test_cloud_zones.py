@@ -14,7 +14,6 @@ from tests.support.switching import ADDRESSES, AWS, GCP, share, soon
 from trimtab_service.clouds.azure import rest as azure_rest
 from trimtab_service.clouds.azure.azure_dns import API_VERSION, AzureDnsRecords
 from trimtab_service.clouds.azure.connection import options_for
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import ComparedError, FencedName, Held, Records
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import NameServer, Observers
@@ -22,6 +21,7 @@ from trimtab_service.clouds.gcp import rest as gcp_rest
 from trimtab_service.clouds.gcp.cloud_dns import CloudDnsRecords
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
+from trimtab_service.failover.fence import Fence
 from trimtab_service.failover.ports import Fencing, StaleTokenError
 
 _WWW = SwitchedName("www.example.test", "example.test", ADDRESSES)

@@ -10,7 +10,6 @@ import pytest
 from tests.support.fault_proxy import FaultProxy, Way
 from tests.support.name_servers import ZONE, RunningNameServer, name_server
 from tests.support.switching import ADDRESSES, AWS, GCP, share, soon
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import ComparedError, FencedName
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import NameServer, Observers
@@ -18,6 +17,7 @@ from trimtab_service.clouds.dns.rfc2136 import DynamicRecords
 from trimtab_service.clouds.dns.tsig import TsigKey, read_key
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
+from trimtab_service.failover.fence import Fence
 from trimtab_service.failover.ports import Fencing, StaleTokenError
 
 _WWW = f"www.{ZONE}"

@@ -13,12 +13,12 @@ from trimtab_service.clouds.accounts import CloudAccount
 from trimtab_service.clouds.aws.calls import AwsCalls
 from trimtab_service.clouds.aws.route53 import Route53Records
 from trimtab_service.clouds.aws.session import AwsSession
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import ComparedError, FencedName
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import NameServer, Observers
 from trimtab_service.clouds.patience import Patience
 from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
+from trimtab_service.failover.fence import Fence
 from trimtab_service.failover.ports import Fencing, StaleTokenError
 from trimtab_service.rightsizing.ports import SourceKind
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from trimtab_service.clouds.aws.calls import AwsCalls
 from trimtab_service.clouds.aws.faults import RefusedError
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import DEFAULT_TTL, ComparedError, Held
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.shares import Shares, sole_side
 from trimtab_service.clouds.patience import refused, source_failed
+from trimtab_service.failover.fence import Fence
 
 REGION: Final = "us-east-1"
 """Route 53 is one for all regions, and signs for this one. So it changes nothing while that region's APIs are down."""

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from trimtab_service.clouds.aws.variants import Variants
-from trimtab_service.clouds.dns.fence import Fence, mark_of
 from trimtab_service.clouds.dns.shares import shares_after
 from trimtab_service.clouds.patience import refused, source_failed
 from trimtab_service.domain.failover import Side
+from trimtab_service.failover.fence import Fence, mark_of
 from trimtab_service.failover.ports import Fencing, Traffic
 
 FENCE_TAG: Final = "trimtab:fence"

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from trimtab_service.clouds.azure.rest import Rest
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import DEFAULT_TTL, ComparedError, Held
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.shares import Shares, sole_side
 from trimtab_service.clouds.patience import refused, source_failed
+from trimtab_service.failover.fence import Fence
 
 API_VERSION: Final = "2018-05-01"
 _TOKEN: Final = "trimtab_token"  # noqa: S105 - a key of metadata

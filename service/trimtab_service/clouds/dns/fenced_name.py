@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from trimtab_service.clouds.dns.fence import Fence, mark_of
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import Observers
 from trimtab_service.clouds.dns.shares import Shares, shares_after
 from trimtab_service.clouds.patience import PassingFault, refused, source_failed
 from trimtab_service.domain.failover import Side
+from trimtab_service.failover.fence import Fence, mark_of
 from trimtab_service.failover.ports import Fencing, Traffic
 
 _FIRST_PAUSE_S: Final = 0.02

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from trimtab_service.clouds.dns.fence import LABEL
+from trimtab_service.failover.fence import LABEL
 
 
 @dataclass(frozen=True, slots=True)

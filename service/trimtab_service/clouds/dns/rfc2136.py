@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import DEFAULT_TTL, ComparedError, Held
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.observers import EXTRA, Answered, NameServer, answered
@@ -12,6 +11,7 @@ from trimtab_service.clouds.dns.shares import Shares, sole_side
 from trimtab_service.clouds.dns.tsig import TsigKey
 from trimtab_service.clouds.extras import sdk
 from trimtab_service.clouds.patience import PassingFault, Patience, refused, source_failed
+from trimtab_service.failover.fence import Fence
 
 _FENCE_TTL_S: Final = 1
 _COMPARED: Final = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"})

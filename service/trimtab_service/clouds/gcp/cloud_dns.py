@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from trimtab_service.clouds.dns.fence import Fence
 from trimtab_service.clouds.dns.fenced_name import DEFAULT_TTL, ComparedError, Held
 from trimtab_service.clouds.dns.names import SwitchedName
 from trimtab_service.clouds.dns.shares import Shares
 from trimtab_service.clouds.gcp.rest import Rest
 from trimtab_service.clouds.patience import refused, source_failed
+from trimtab_service.failover.fence import Fence
 
 DNS: Final = "dns"
 """Name of the API in `endpoints` of the account."""

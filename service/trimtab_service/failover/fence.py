@@ -10,6 +10,9 @@ from trimtab_service.failover.ports import StaleTokenError
 LABEL: Final = "_trimtab-fence"
 """Label of the TXT record under the name that it guards."""
 
+BY_HAND: Final = "0" * 16
+"""The mark of a change that a person made: no step's."""
+
 _TEXT: Final = re.compile(r"trimtab-fence t=(\d{1,19}) k=([0-9a-f]{16})")
 
 
