@@ -254,18 +254,18 @@ def test_a_plan_that_a_start_would_refuse_does_not_stand_as_ready(tmp_path: Path
             house.start(mode=pb.FailoverRun.MODE_UNGRACEFUL)
 
 
-def test_an_automatic_plan_that_may_not_run_says_why(tmp_path: Path) -> None:
-    """To whoever reported, and to a person who looks; the mend of the plan is a start."""
+def test_an_automatic_plan_that_may_not_run_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """To whoever reported, to a person who looks, once an outage in the log; the mend of the plan is a start."""
     with failover_house(tmp_path, _layout(group={"quota": 9})) as house:
         plan = failover_plan(detection=Detection(OBSERVERS, failures=1, automatic=True))
         kept = house.keep(plan)
         house.world.fail("aws")
 
-        def told() -> pb.ServiceHealth:
+        def told(*, is_well: bool = False) -> pb.ServiceHealth:
             health = pb.ServiceHealth()
             for observer in OBSERVERS:
                 request = pb.ReportHealthRequest(name=PLAN, observer_id=observer.observer_id)
-                for side, is_healthy in (("virginia", False), ("iowa", True)):
+                for side, is_healthy in (("virginia", is_well), ("iowa", True)):
                     request.sides.add(side_id=side, is_healthy=is_healthy)
                 health = house.stub.ReportHealth(request).health
             return health
@@ -278,6 +278,11 @@ def test_an_automatic_plan_that_may_not_run_says_why(tmp_path: Path) -> None:
             assert health.verdict == pb.ServiceHealth.VERDICT_FAIL_OVER
             assert "QUOTA_BELOW_TARGET (scale)" in health.refusal
             assert not health.failover_run
+        assert capfd.readouterr().err.count("failover_not_started") == 1
+        for _ in range(10):
+            told(is_well=True)
+        assert told().verdict == pb.ServiceHealth.VERDICT_FAIL_OVER
+        assert capfd.readouterr().err.count("failover_not_started") == 1
         fewer = plan_message(_with(plan, "scale", ScaleCapacity(GROUP, count=8)))
         fewer.name, fewer.etag = PLAN, kept.etag
         house.stub.UpdateFailoverPlan(pb.UpdateFailoverPlanRequest(failover_plan=fewer))

@@ -12,7 +12,7 @@ import pytest
 from tests.support.failover_worker import SHORT, Worker, wait_for, worker
 from tests.support.failovers import NOW, PROJECT, asked, no_request, plan, steps
 from tests.support.recording_targets import Record
-from trimtab_service.domain.errors import UnavailableError
+from trimtab_service.domain.errors import FailedPreconditionError, UnavailableError
 from trimtab_service.domain.failover import (
     Action,
     Approve,
@@ -138,6 +138,8 @@ def test_nobodys_approval_pauses_the_run_in_time(made: Worker) -> None:
     run = start(made, plan(steps({"ask": Approve(timedelta(milliseconds=100))})))
     paused = until(made, run, lambda run: run.state is RunState.PAUSED)
     assert paused.steps[0].state is StepState.FAILED
+    with pytest.raises(FailedPreconditionError, match="ask has failed: retry it, which asks again, or abort"):
+        made.runs.steer(PROJECT, run.run_id, Steering(Command.RESUME, "ann"), no_request())
 
 
 @pytest.fixture

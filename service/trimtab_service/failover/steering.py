@@ -70,8 +70,11 @@ def _resume(run: Run, said: Steering, now: datetime) -> Change:
     del now
     if run.state is not RunState.PAUSED:
         raise refused(RunRefusal.WRONG_STATE, state=run.state.value)
-    if any(step.state is StepState.FAILED for step in run.steps):
-        raise refused(RunRefusal.WRONG_STATE, "A step has failed: retry or skip it, or abort.", state=run.state.value)
+    for step in run.steps:
+        if step.state is StepState.FAILED:
+            what = "retry it, which asks again," if step.kind == APPROVE else "retry it, skip it,"
+            why = f"The step {step.step_id} has failed: {what} or abort."
+            raise refused(RunRefusal.WRONG_STATE, why, state=run.state.value, step_id=step.step_id)
     return Change(_going(run), (NewEvent(RunEventKind.RUN_RESUMED, actor=said.actor, detail=said.reason),))
 
 

@@ -111,7 +111,11 @@ class FailoverHealth:
     ) -> tuple[ServiceHealth, _Begun]:
         observed = self._reports.take(stored.plan, report, key, timeout_s)
         health = self._judge(stored.plan, observed)
-        return health, self._started(stored, health) if may_start_alone(stored.plan, health) else _Begun()
+        if may_start_alone(stored.plan, health):
+            return health, self._started(stored, health)
+        # The next outage is told again, also where the same thing is in its way.
+        self._told.pop(stored.plan.name, None)
+        return health, _Begun()
 
     def check_service_health(self, request: pb.CheckServiceHealthRequest, call: Call) -> pb.ServiceHealth:
         """How it stands."""
